@@ -1,0 +1,2 @@
+//! Types shared by the kernel and the daemon.
+#![no_std]

@@ -1,0 +1,8 @@
+//! HTTP messages as values: what is done to heads on their way through. Functions over `http` types; no I/O.
+
+pub mod forwarded;
+pub mod header_operations;
+pub mod hop_by_hop;
+pub mod path;
+pub mod redirect;
+pub mod rewrite;

@@ -1,0 +1,1 @@
+//! `x-forwarded-*`, `x-envoy-*` and `x-request-id` as Istio's gateway sends them.

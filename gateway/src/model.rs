@@ -1,0 +1,15 @@
+//! The gateway's own vocabulary. It knows neither Istio's wire format nor Kubernetes nor serde; `ingest` builds these
+//! types and their constructors hold the invariants.
+
+pub mod destination_rule;
+pub mod export;
+pub mod gateway;
+pub mod headers;
+pub mod host;
+pub mod object;
+pub mod problem;
+pub mod resource;
+pub mod service;
+pub mod service_entry;
+pub mod string_match;
+pub mod virtual_service;

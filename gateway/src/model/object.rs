@@ -1,0 +1,120 @@
+//! Identity of a Kubernetes object, and where it came from.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+/// The kinds of object the gateway reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Gateway,
+    VirtualService,
+    DestinationRule,
+    ServiceEntry,
+    Service,
+    EndpointSlice,
+    Pod,
+}
+
+impl Kind {
+    /// Every kind, in the order in which status output lists them.
+    pub const ALL: [Self; 7] = [
+        Self::Gateway,
+        Self::VirtualService,
+        Self::DestinationRule,
+        Self::ServiceEntry,
+        Self::Service,
+        Self::EndpointSlice,
+        Self::Pod,
+    ];
+
+    /// The `kind` as Kubernetes writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "Gateway",
+            Self::VirtualService => "VirtualService",
+            Self::DestinationRule => "DestinationRule",
+            Self::ServiceEntry => "ServiceEntry",
+            Self::Service => "Service",
+            Self::EndpointSlice => "EndpointSlice",
+            Self::Pod => "Pod",
+        }
+    }
+
+    /// The API group of the kind; the core group is empty.
+    pub const fn group(self) -> &'static str {
+        match self {
+            Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => "networking.istio.io",
+            Self::Service | Self::Pod => "",
+            Self::EndpointSlice => "discovery.k8s.io",
+        }
+    }
+
+    /// The kind named `kind` in API group `group`, if the gateway reads it.
+    pub fn find(group: &str, kind: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.group() == group && k.name() == kind)
+    }
+
+    /// Whether the kind is one of Istio's.
+    pub fn is_istio(self) -> bool {
+        self.group() == "networking.istio.io"
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Kind, namespace and name: the key of an object. Displays as `VirtualService default/reviews`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    pub kind: Kind,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl ObjectId {
+    pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// What every object carries besides its spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    pub id: ObjectId,
+    /// `creationTimestamp` in seconds since 1970; 0 when the source gives none (files).
+    pub created: i64,
+    /// `file:line` for objects that came from a file.
+    pub source: Option<Arc<str>>,
+}
+
+impl Meta {
+    /// Istio's order of objects of one kind: creation time, then name, then namespace
+    /// (`sortConfigByCreationTime` in istio/pilot/pkg/model/push_context.go).
+    pub fn order(&self) -> OrderKey {
+        OrderKey { created: self.created, name: self.id.name.clone(), namespace: self.id.namespace.clone() }
+    }
+}
+
+/// See [`Meta::order`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderKey {
+    pub created: i64,
+    pub name: Arc<str>,
+    pub namespace: Arc<str>,
+}
+
+/// Kubernetes labels, sorted.
+pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// Whether every pair of `selector` is in `labels`; an empty selector selects everything.
+pub fn selects(selector: &Labels, labels: &Labels) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}

@@ -1,0 +1,36 @@
+//! Any object the gateway understands.
+
+use super::{
+    destination_rule::DestinationRule,
+    gateway::Gateway,
+    object::Meta,
+    service::{EndpointSlice, Pod, Service},
+    service_entry::ServiceEntry,
+    virtual_service::VirtualService,
+};
+
+/// One object of one of the kinds in [`Kind::ALL`](super::object::Kind::ALL).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Resource {
+    Gateway(Gateway),
+    VirtualService(VirtualService),
+    DestinationRule(DestinationRule),
+    ServiceEntry(ServiceEntry),
+    Service(Service),
+    EndpointSlice(EndpointSlice),
+    Pod(Pod),
+}
+
+impl Resource {
+    pub fn meta(&self) -> &Meta {
+        match self {
+            Self::Gateway(o) => &o.meta,
+            Self::VirtualService(o) => &o.meta,
+            Self::DestinationRule(o) => &o.meta,
+            Self::ServiceEntry(o) => &o.meta,
+            Self::Service(o) => &o.meta,
+            Self::EndpointSlice(o) => &o.meta,
+            Self::Pod(o) => &o.meta,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Kubernetes Services, EndpointSlices and Pods, as far as routing needs them.
+
+use super::{
+    export::Visibility,
+    object::{Labels, Meta, ObjectId},
+};
+use std::{net::IpAddr, sync::Arc};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    pub meta: Meta,
+    pub kind: ServiceKind,
+    pub ports: Vec<ServicePort>,
+    /// `spec.selector`; empty for a Service without one.
+    pub selector: Labels,
+    /// Annotation `networking.istio.io/exportTo`.
+    pub visibility: Visibility,
+    /// Label `experimental.istio.io/disable-gateway-port-translation: "true"`.
+    pub port_translation_disabled: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// ClusterIP, NodePort, LoadBalancer, headless: endpoints come from EndpointSlices.
+    Endpoints,
+    /// ExternalName: an alias of another host.
+    ExternalName(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePort {
+    pub number: u16,
+    /// Joins the Service's port with the EndpointSlice's; may be empty.
+    pub name: Arc<str>,
+    pub target: TargetPort,
+    /// `appProtocol`, else the prefix of the name before `-`; empty when neither says anything.
+    pub protocol_hint: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetPort {
+    Number(u16),
+    Name(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSlice {
+    pub meta: Meta,
+    /// Label `kubernetes.io/service-name`.
+    pub service: Arc<str>,
+    pub ports: Vec<SlicePort>,
+    pub endpoints: Vec<SliceEndpoint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlicePort {
+    pub name: Arc<str>,
+    pub number: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceEndpoint {
+    pub addresses: Vec<IpAddr>,
+    pub condition: EndpointCondition,
+    pub node: Option<Arc<str>>,
+    pub zone: Option<Arc<str>>,
+    /// `targetRef`, when it is a Pod: where the labels come from.
+    pub pod: Option<ObjectId>,
+}
+
+/// `conditions` of an endpoint, folded (KEP-1672).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointCondition {
+    Ready,
+    /// Terminating but still serving: used when nothing is ready.
+    ServingTerminating,
+    NotReady,
+}
+
+/// Pod metadata: labels for subsets. The status is only there for objects read from files, where no EndpointSlice
+/// controller runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pod {
+    pub meta: Meta,
+    pub labels: Labels,
+    pub address: Option<PodAddress>,
+}
+
+/// What an EndpointSlice controller would read from a Pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodAddress {
+    pub addresses: Vec<IpAddr>,
+    pub ready: bool,
+    pub node: Option<Arc<str>>,
+    /// Named container ports, for a Service's named `targetPort`.
+    pub ports: Vec<SlicePort>,
+}

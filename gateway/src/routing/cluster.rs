@@ -1,0 +1,81 @@
+//! A cluster: one service, port and subset, with the endpoints that serve it.
+
+use crate::balance::load::Load;
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+/// Index of a cluster in its snapshot. A route keeps it across snapshots, so that a change of endpoints never touches
+/// routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(pub u32);
+
+/// Service host, service port and subset. Displays as Istio names the cluster:
+/// `outbound|9080|v1|reviews.default.svc.cluster.local`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterName {
+    pub host: Arc<str>,
+    /// The *service* port, never the target port.
+    pub port: u16,
+    /// Empty for the service as a whole.
+    pub subset: Arc<str>,
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "outbound|{}|{}|{}", self.port, self.subset, self.host)
+    }
+}
+
+/// What a cluster is at one moment.
+#[derive(Debug)]
+pub struct Cluster {
+    pub name: ClusterName,
+    /// `name` as text, for logs and metrics.
+    pub label: Arc<str>,
+    /// The namespace of the service; empty when there is none.
+    pub namespace: Arc<str>,
+    pub state: ClusterState,
+}
+
+#[derive(Debug)]
+pub enum ClusterState {
+    /// The service, its port and the subset exist. Without endpoints, requests get 503 UH.
+    Known(Vec<Arc<Endpoint>>),
+    /// Requests get 503 NC.
+    Unknown(UnknownCluster),
+}
+
+/// Why a cluster does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnknownCluster {
+    /// No Service or ServiceEntry of that host is visible to the gateway.
+    Host,
+    /// The service has no such port.
+    Port,
+    /// The DestinationRule in force has no such subset, or there is none.
+    Subset,
+    /// The way to the endpoints (DNS) is not served by this version, or has no answer yet.
+    Resolution,
+}
+
+impl Cluster {
+    /// The endpoints new requests may use; empty when the cluster is unknown.
+    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
+        match &self.state {
+            ClusterState::Known(endpoints) => endpoints,
+            ClusterState::Unknown(_) => &[],
+        }
+    }
+}
+
+/// One address that serves a cluster. The same `Arc` is kept from snapshot to snapshot, and shared by every cluster of
+/// the service, as long as the address stays: its load belongs to the endpoint, not to the route.
+#[derive(Debug)]
+pub struct Endpoint {
+    pub address: SocketAddr,
+    /// Name of the pod behind it, if it is one.
+    pub pod: Option<Arc<str>>,
+    pub node: Option<Arc<str>>,
+    pub zone: Option<Arc<str>>,
+    /// Requests in flight to this address, over all workers.
+    pub load: Load,
+}
