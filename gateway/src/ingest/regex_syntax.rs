@@ -391,3 +391,6 @@ impl Translator<'_> {
         self.out.push(c);
     }
 }
+
+#[cfg(test)]
+mod tests;
