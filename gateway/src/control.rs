@@ -6,19 +6,22 @@
 pub mod debounce;
 pub mod delta;
 pub mod inputs;
+pub mod metrics;
 pub mod publish;
 pub mod status;
 
 use crate::{
     ingest::IngestContext,
+    model::problem::{Problem, Severity},
     routing::compiler::{CompileSettings, Compiler},
 };
 use debounce::Debounce;
 use delta::Delta;
 use inputs::Inputs;
 use publish::Publisher;
-use status::{Status, StatusView};
+use status::{Status, StatusWriter};
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -31,22 +34,27 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(5);
 /// How often the list of problems is gathered anew while changes stream in: it costs in proportion to the problems.
 const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Problems written to the log at once; all of them are in the status.
+const LOGGED_AT_ONCE: usize = 20;
+
 /// The control task: inputs, compiler, and who hears of the results.
 #[derive(Debug)]
 pub struct Control {
     inputs: Inputs,
     compiler: Compiler,
     publisher: Publisher,
-    view: StatusView,
+    status: StatusWriter,
     publishing: Debounce,
     reporting: Debounce,
     generation: u64,
     published: Option<SystemTime>,
+    /// The problems of the last report.
+    reported: Arc<[Problem]>,
 }
 
 impl Control {
-    /// `view` receives the status.
-    pub fn new(settings: CompileSettings, publisher: Publisher, view: StatusView) -> Self {
+    /// A control task for `settings`; follows nothing before [`run`](Self::run).
+    pub fn new(settings: CompileSettings, publisher: Publisher, status: StatusWriter) -> Self {
         let context = IngestContext { cluster_domain: Arc::clone(&settings.cluster_domain) };
         let mut reporting = Debounce::new(STATUS_INTERVAL);
         reporting.change();
@@ -54,11 +62,12 @@ impl Control {
             inputs: Inputs::new(context),
             compiler: Compiler::new(settings),
             publisher,
-            view,
+            status,
             publishing: Debounce::new(PUBLISH_INTERVAL),
             reporting,
             generation: 0,
             published: None,
+            reported: Arc::default(),
         }
     }
 
@@ -120,15 +129,37 @@ impl Control {
     }
 
     fn report(&mut self) {
-        let problems = self.inputs.problems().cloned().chain(self.compiler.problems()).collect();
-        self.view.store(Status {
+        let problems: Arc<[Problem]> = self.inputs.problems().cloned().chain(self.compiler.problems()).collect();
+        self.log_news(&problems);
+        self.status.store(Status {
             synced: self.published.is_some(),
             generation: self.generation,
             published: self.published,
             kinds: self.inputs.kinds().collect(),
-            problems,
+            problems: Arc::clone(&problems),
         });
+        self.reported = problems;
         self.reporting.acted(Instant::now());
+    }
+}
+
+impl Control {
+    /// Says what is wrong once, when it is new.
+    fn log_news(&self, problems: &[Problem]) {
+        if problems == &*self.reported {
+            return;
+        }
+        let known: HashSet<&Problem> = self.reported.iter().collect();
+        let news: Vec<&Problem> = problems.iter().filter(|problem| !known.contains(problem)).collect();
+        for problem in news.iter().take(LOGGED_AT_ONCE) {
+            match problem.severity {
+                Severity::Error => tracing::error!("{problem}"),
+                Severity::Warning => tracing::warn!("{problem}"),
+            }
+        }
+        if news.len() > LOGGED_AT_ONCE {
+            tracing::warn!("and {} more problems: see /config", news.len() - LOGGED_AT_ONCE);
+        }
     }
 }
 

@@ -58,11 +58,6 @@ impl Inputs {
         self.kinds.values().all(|kind| kind.listed)
     }
 
-    /// The kinds that have not been listed yet.
-    pub fn missing(&self) -> impl Iterator<Item = Kind> + '_ {
-        self.kinds.iter().filter(|(_, inputs)| !inputs.listed).map(|(kind, _)| *kind)
-    }
-
     /// Takes `delta` in, and hands every resulting change to `change`.
     pub fn apply(&mut self, delta: Delta, change: &mut impl FnMut(Change)) {
         match delta {
@@ -144,6 +139,7 @@ impl Inputs {
             KindStatus {
                 kind: *kind,
                 state: inputs.state.clone(),
+                listed: inputs.listed,
                 objects: inputs.objects.len(),
                 rejected: count(Served::Nothing),
                 held_back: count(Served::Earlier),
