@@ -1,0 +1,84 @@
+//! What the data plane can be told.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+/// Settings of the data plane; the defaults are those of `gateway run`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// Worker threads; each has its own sockets, runtime and pools. 0 counts as 1.
+    pub workers: usize,
+    /// Where listeners without an address of their own are bound.
+    pub listen_address: IpAddr,
+    pub limits: Limits,
+    pub drain: DrainTimes,
+    /// Reads continue until the kernel says that nothing is left, even after a short read. The short-circuit needs this:
+    /// bytes can arrive past TCP's queue. Costs one system call per read otherwise saved.
+    pub read_until_blocked: bool,
+}
+
+/// What one connection may cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Request line and headers together; more is answered with 431. Envoy's default is 60 KiB.
+    pub head_bytes: usize,
+    /// The request target; more is answered with 414.
+    pub target_bytes: usize,
+    /// From the first byte of a head to its end; later is answered with 408.
+    pub head_timeout: Duration,
+    /// How long a request body may stand still before the request is answered with 408.
+    pub body_idle_timeout: Duration,
+    /// How long a connection may wait for its next request. Envoy's default is an hour.
+    pub keep_alive_timeout: Duration,
+    /// Until a TCP connection to an endpoint stands. Istio's default connectTimeout is 10 s.
+    pub connect_timeout: Duration,
+    /// How long an unused connection to an endpoint is kept. Shorter than the keep-alive timeouts usual in servers would
+    /// be wasteful, longer than Envoy's hour pointless.
+    pub upstream_idle_timeout: Duration,
+    /// Unused connections kept to one endpoint by one worker.
+    pub upstream_idle_connections: usize,
+}
+
+/// The steps of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainTimes {
+    /// From "not ready" until connections are asked to close: load balancers need this long to look elsewhere.
+    pub announce: Duration,
+    /// From then until connections that still live are cut.
+    pub deadline: Duration,
+}
+
+impl Default for ProxySettings {
+    fn default() -> Self {
+        Self {
+            workers: 1,
+            listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            limits: Limits::default(),
+            drain: DrainTimes::default(),
+            read_until_blocked: false,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes: 60 * 1024,
+            target_bytes: 8 * 1024,
+            head_timeout: Duration::from_secs(30),
+            body_idle_timeout: Duration::from_secs(60),
+            keep_alive_timeout: Duration::from_secs(3600),
+            connect_timeout: Duration::from_secs(10),
+            upstream_idle_timeout: Duration::from_secs(300),
+            upstream_idle_connections: 1024,
+        }
+    }
+}
+
+impl Default for DrainTimes {
+    fn default() -> Self {
+        Self { announce: Duration::from_secs(5), deadline: Duration::from_secs(30) }
+    }
+}
