@@ -106,7 +106,7 @@ fn check_hash(hash: &istio::ConsistentHash, path: &Path<'_>, findings: &mut Find
 /// For numbers below [`MAGLEV_LIMIT`].
 fn is_prime(number: u64) -> bool {
     let mut factors = (2..).take_while(|factor| factor * factor <= number);
-    number > 1 && factors.all(|factor| number % factor != 0)
+    number > 1 && factors.all(|factor| !number.is_multiple_of(factor))
 }
 
 /// `ValidateLocalityLbSetting` in agent/validation.go.

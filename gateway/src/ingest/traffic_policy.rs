@@ -162,10 +162,10 @@ fn check_tls(tls: &istio::ClientTlsSettings, namespace: &str, path: &Path<'_>, f
     use istio::ClientTlsMode::{Mutual, Simple};
     let verifies_by = !tls.ca_certificates.is_empty() || !tls.subject_alt_names.is_empty();
     let credential = !tls.credential_name.is_empty();
-    if let Some(config_map) = tls.credential_name.strip_prefix("configmap://") {
-        if config_map.split_once('/').is_some_and(|(other, _)| other != namespace) {
-            findings.invalid(&path.field("credentialName"), "names a ConfigMap of another namespace");
-        }
+    if let Some(config_map) = tls.credential_name.strip_prefix("configmap://")
+        && config_map.split_once('/').is_some_and(|(other, _)| other != namespace)
+    {
+        findings.invalid(&path.field("credentialName"), "names a ConfigMap of another namespace");
     }
     let skips = tls.insecure_skip_verify == Some(true);
     if skips && ((tls.mode == Simple && (verifies_by || credential)) || (tls.mode == Mutual && verifies_by)) {

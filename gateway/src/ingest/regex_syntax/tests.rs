@@ -80,7 +80,7 @@ fn escapes_mean_what_they_mean_in_re2() {
     check(r"\12", &["\n"], &[]);
     check(r"\t\a\f\v\r", &["\t\x07\x0c\x0b\r"], &[]);
     check(r"\Aa\z", &["a"], &[]);
-    check(r"\C", &["a", "\n"], &["ab"]);
+    check(".", &["a", "é"], &["ab", "\n"]);
     check(r"\pL+", &["éa"], &["1"]);
     check(r"\p{Greek}", &["α"], &["a"]);
     check(r"é+", &["éé"], &["e"]);
@@ -100,8 +100,10 @@ fn what_re2_refuses_is_refused() {
     check_refused("a{2}{3}", "repeats a repetition");
     check_refused("*", "no RE2 expression");
     check_refused("(*)", "no RE2 expression");
-    check_refused("a)", "no RE2 expression");
-    check_refused("(a", "no RE2 expression");
+    check_refused("a)", "closes no group");
+    check_refused("a)|(b", "closes no group");
+    check_refused("(a", "not closed");
+    check_refused(r"\C", "no escape");
     check_refused("(?", "not closed");
     check_refused("[a", "not closed");
     check_refused("[c-a]", "empty");
