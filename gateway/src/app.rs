@@ -1,1 +1,227 @@
-//! Placeholder.
+//! The composition root: makes every part, ties them together, and ends them in order.
+//!
+//! ```text
+//! thread        runtime          work
+//! main          current thread   signals, drain
+//! control       current thread   watches, ingest, compilation; publishes the snapshot
+//! admin         its own          health, /config, metrics
+//! worker-N      current thread   traffic; reads the snapshot, shares nothing else
+//! ```
+
+mod signals;
+
+use crate::{
+    admin::{self, AdminError, AdminSettings, AdminSources, readiness::Check},
+    control::{
+        Control,
+        delta::{self, Delta},
+        metrics::StatusMetrics,
+        publish,
+        status::{self, StatusView},
+    },
+    fastpath::{self, FastpathMode},
+    files, k8s,
+    proxy::{self, ProxyError, ProxySettings, drain, problems::NodeProblems},
+    routing::compiler::CompileSettings,
+    telemetry::{Telemetry, TelemetrySettings},
+};
+use signals::Signals;
+use std::{io, path::PathBuf, sync::Arc, thread};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{mpsc, oneshot},
+};
+
+/// Everything the daemon can be told, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub source: Source,
+    /// Of objects in files that name none.
+    pub default_namespace: Arc<str>,
+    pub compile: CompileSettings,
+    pub proxy: ProxySettings,
+    pub admin: AdminSettings,
+    pub telemetry: TelemetrySettings,
+    pub fastpath: FastpathMode,
+    /// `None` for the cgroup of the node's pods.
+    pub fastpath_cgroup: Option<PathBuf>,
+}
+
+/// Where the objects come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Kubernetes,
+    /// Absolute paths of files and directories.
+    Files(Vec<PathBuf>),
+}
+
+/// Why the daemon ended otherwise than by a drain.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error("the configuration is no longer followed: the control thread has ended")]
+    ControlEnded,
+    #[error("a second signal cut the drain short")]
+    CutShort,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Cluster(#[from] k8s::NoCluster),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("{0} (--fastpath require)")]
+    Fastpath(#[from] fastpath::Unavailable),
+    #[error("cannot open the access log: {0}; change --access-log")]
+    AccessLog(io::Error),
+    #[error("cannot start a thread or runtime: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// A watch, a TLS session and an ingest of one object fit well; a compilation does not recurse.
+const CONTROL_STACK_BYTES: usize = 1 << 20;
+
+/// Serves until SIGTERM or SIGINT, then drains.
+///
+/// # Errors
+/// [`AppError::Start`] before anything has been served; the others after.
+pub fn run(settings: Settings) -> Result<(), AppError> {
+    let control_runtime = runtime()?;
+    let source =
+        control_runtime.block_on(open(settings.source, settings.default_namespace)).map_err(StartError::from)?;
+    let telemetry = Telemetry::start(&settings.telemetry).map_err(StartError::AccessLog)?;
+    let readiness = admin::readiness::Readiness::new();
+    let configuration = readiness.check("configuration");
+    let (publisher, published) = publish::channel();
+    let (status_writer, status) = status::channel();
+    telemetry.register(|registry| registry.register_collector(Box::new(StatusMetrics::new(status.clone()))));
+    let node_problems = NodeProblems::new();
+    let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
+    tracing::info!("fast path: {}", fastpath.status());
+    let fastpath = Arc::new(fastpath);
+
+    let sources = AdminSources {
+        published: published.clone(),
+        telemetry: telemetry.clone(),
+        readiness: readiness.clone(),
+        problems: all_problems(status.clone(), node_problems.clone()),
+        fastpath: {
+            let fastpath = Arc::clone(&fastpath);
+            Arc::new(move || serde_json::to_value(fastpath.status()).unwrap_or_default())
+        },
+    };
+    let admin = admin::start(&settings.admin, sources).map_err(StartError::from)?;
+    tracing::info!(
+        admin = %admin.bound.admin,
+        readiness = %shown(admin.bound.readiness),
+        metrics = %shown(admin.bound.metrics),
+        workers = settings.proxy.workers,
+        "node-gateway {} starts", env!("CARGO_PKG_VERSION")
+    );
+
+    let main_runtime = runtime()?;
+    // Before the control thread: a signal that arrives while it starts is not lost.
+    let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
+    let control = Control::new(settings.compile, publisher, status_writer);
+    let control_ended = start_control(control_runtime, control, source)?;
+    let (trigger, drain) = drain::channel();
+    let outcome = main_runtime.block_on(async {
+        tokio::spawn(follow_status(status, configuration));
+        let serving = proxy::run(settings.proxy, published, telemetry, readiness, node_problems, drain);
+        tokio::pin!(serving);
+        let mut ended_by = tokio::select! {
+            result = &mut serving => return result.map_err(AppError::from),
+            signal = signals.next() => { tracing::info!("{signal}: draining"); Ok(()) }
+            _ = control_ended => Err(AppError::ControlEnded),
+        };
+        trigger.begin();
+        tokio::select! {
+            result = &mut serving => {
+                if ended_by.is_ok() {
+                    ended_by = result.map_err(AppError::from);
+                }
+                ended_by
+            }
+            _ = signals.next() => Err(AppError::CutShort),
+        }
+    });
+    // Threads that still run end with the process; waiting for them would be a second drain.
+    main_runtime.shutdown_background();
+    drop(admin);
+    drop(fastpath);
+    if outcome.is_ok() {
+        tracing::info!("drained");
+    }
+    outcome
+}
+
+fn runtime() -> Result<Runtime, StartError> {
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+fn shown(address: Option<std::net::SocketAddr>) -> String {
+    address.map_or_else(|| "off".to_owned(), |address| address.to_string())
+}
+
+/// A source that is ready to be followed.
+enum Opened {
+    Kubernetes(kube::Client),
+    Files(Vec<PathBuf>, Arc<str>),
+}
+
+async fn open(source: Source, default_namespace: Arc<str>) -> Result<Opened, k8s::NoCluster> {
+    Ok(match source {
+        Source::Kubernetes => Opened::Kubernetes(k8s::connect().await?),
+        Source::Files(paths) => Opened::Files(paths, default_namespace),
+    })
+}
+
+async fn follow(source: Opened, deltas: mpsc::Sender<Delta>) {
+    match source {
+        Opened::Kubernetes(client) => k8s::run(client, deltas).await,
+        Opened::Files(paths, default_namespace) => files::run(paths, default_namespace, deltas).await,
+    }
+}
+
+/// Starts the control thread. The receiver hears when it ends, which it does only when something is broken.
+fn start_control(runtime: Runtime, control: Control, source: Opened) -> Result<oneshot::Receiver<()>, StartError> {
+    let (alive, ended) = oneshot::channel();
+    thread::Builder::new().name("control".to_owned()).stack_size(CONTROL_STACK_BYTES).spawn(move || {
+        // Dropped when the thread ends, by a panic too.
+        let _alive: oneshot::Sender<()> = alive;
+        let (sender, receiver) = delta::channel();
+        runtime.block_on(async { tokio::join!(control.run(receiver), follow(source, sender)) });
+    })?;
+    Ok(ended)
+}
+
+/// Keeps the readiness check in step with the status until the first table is there.
+async fn follow_status(mut status: StatusView, check: Check) {
+    loop {
+        match status.load().waiting_for() {
+            None => return check.pass(),
+            Some(waiting) => check.fail(waiting),
+        }
+        if !status.changed().await {
+            return;
+        }
+    }
+}
+
+fn all_problems(
+    status: StatusView,
+    node: NodeProblems,
+) -> Arc<dyn Fn() -> Vec<crate::model::problem::Problem> + Send + Sync> {
+    Arc::new(move || {
+        let status = status.load();
+        let mut all: Vec<_> = status.source_problems().collect();
+        all.extend(node.list());
+        all.extend(status.problems.iter().cloned());
+        all
+    })
+}

@@ -1,1 +1,100 @@
-//! Placeholder.
+//! The kernel half: loads the BPF object, attaches it, reads what it counts.
+//!
+//! The only module that names aya. It knows how programs get into the kernel and out again, not why a connection is
+//! worth short-circuiting (`pairing` will decide that). Whatever fails here, traffic flows through userspace: `start`
+//! answers with a [`Fastpath`] that says why it is idle, and errs only where the operator required the kernel.
+
+mod cgroup;
+mod load;
+mod maps;
+mod object;
+mod privileges;
+mod status;
+mod unavailable;
+
+pub use status::{Established, Mode, ProgramStatus, Status};
+pub use unavailable::Unavailable;
+
+use load::Loaded;
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// What the operator asked for (`--fastpath`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FastpathMode {
+    /// The kernel where it can be had, userspace otherwise.
+    #[default]
+    Auto,
+    /// Never touch the kernel.
+    Off,
+    /// Without the kernel, do not start.
+    Require,
+}
+
+/// The programs in the kernel, or the reason why there are none. Dropping it detaches and unloads everything.
+#[derive(Debug)]
+pub struct Fastpath {
+    state: Result<Loaded, Unavailable>,
+}
+
+/// Loads the embedded object and attaches it to `cgroup`; without one, to the cgroup of the node's pods, or to the root
+/// of the cgroup2 hierarchy where there are no pods.
+///
+/// # Errors
+/// [`Unavailable`] with [`FastpathMode::Require`] only; with the other modes [`Fastpath::status`] carries the reason.
+pub fn start(mode: FastpathMode, cgroup: Option<&Path>) -> Result<Fastpath, Unavailable> {
+    let state = match mode {
+        FastpathMode::Off => Err(Unavailable::Off),
+        FastpathMode::Auto => activate(cgroup),
+        FastpathMode::Require => Ok(activate(cgroup)?),
+    };
+    Ok(Fastpath { state })
+}
+
+fn activate(cgroup: Option<&Path>) -> Result<Loaded, Unavailable> {
+    // Ordered so that the first failure is the one whose remedy helps.
+    let object = object::embedded()?;
+    privileges::check()?;
+    let cgroup = match cgroup {
+        Some(path) => PathBuf::from(path),
+        None => cgroup::default_cgroup()?,
+    };
+    Loaded::new(object, cgroup)
+}
+
+impl Fastpath {
+    /// True while the programs are attached.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.state.is_ok()
+    }
+
+    /// Mode, reason, programs and counters as of now; reads the kernel's maps, which costs some microseconds.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match &self.state {
+            Ok(loaded) => loaded.status(),
+            Err(unavailable) => Status::userspace(unavailable),
+        }
+    }
+}
+
+/// A word that is no [`FastpathMode`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no fast path mode: say auto, off or require")]
+pub struct InvalidFastpathMode(String);
+
+impl FromStr for FastpathMode {
+    type Err = InvalidFastpathMode;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "auto" => Ok(Self::Auto),
+            "off" => Ok(Self::Off),
+            "require" => Ok(Self::Require),
+            other => Err(InvalidFastpathMode(other.to_owned())),
+        }
+    }
+}

@@ -4,7 +4,11 @@
 //! no clock and no randomness; it builds alone with `--no-default-features`. The runtime half gives it sockets,
 //! Kubernetes, files and a command line. See ARCHITECTURE.md.
 
+#[cfg(test)]
+extern crate self as gateway; // for the sources tests share with the fuzzer
+
 pub mod balance;
+pub mod explain;
 pub mod ingest;
 pub mod istio;
 pub mod message;

@@ -7,6 +7,8 @@ use crate::{
         problem::Problem,
     },
 };
+use std::fmt;
+use tokio::sync::mpsc;
 
 /// One message of a source.
 #[derive(Clone, Debug)]
@@ -19,6 +21,60 @@ pub enum Delta {
         kind: Kind,
         manifests: Vec<Manifest>,
     },
-    /// Everything the source has to say about what it could not read; replaces what it said before.
-    Problems(Vec<Problem>),
+    /// Everything the part of a source named `part` has to say about what it could not read; replaces what the same part
+    /// said before.
+    Problems {
+        part: &'static str,
+        problems: Vec<Problem>,
+    },
+    /// How the source fares with one kind. Never changes what is served.
+    State {
+        kind: Kind,
+        state: SourceState,
+    },
+}
+
+/// How a source fares with one kind of object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SourceState {
+    /// Not listed yet.
+    #[default]
+    Starting,
+    /// Listed, and changes are followed.
+    Synced,
+    /// The API server does not know the kind (its CRD is not installed); the gateway asks again.
+    WaitingForKind,
+    /// The last attempt failed, for this reason; the gateway tries again. What was known before stays in force.
+    Failing(String),
+}
+
+impl SourceState {
+    /// The name under which status output and metrics show the state.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Synced => "Synced",
+            Self::WaitingForKind => "WaitingForKind",
+            Self::Failing(_) => "Failing",
+        }
+    }
+}
+
+impl fmt::Display for SourceState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting => f.write_str("not listed yet"),
+            Self::Synced => f.write_str("synced"),
+            Self::WaitingForKind => f.write_str("the API server does not know the kind yet; install Istio's CRDs"),
+            Self::Failing(reason) => write!(f, "{reason}"),
+        }
+    }
+}
+
+/// Deltas in flight between a source and `control`. A source that is faster waits, so memory stays bounded.
+const CAPACITY: usize = 256;
+
+/// The way from sources to `control`.
+pub fn channel() -> (mpsc::Sender<Delta>, mpsc::Receiver<Delta>) {
+    mpsc::channel(CAPACITY)
 }

@@ -1,7 +1,11 @@
 //! Applying header operations.
 
-use crate::model::headers::HeaderOperations;
-use http::HeaderMap;
+use crate::{
+    model::headers::{FormatOperator, HeaderTemplate, TemplatePart},
+    routing::route::{HeaderEdits, PutMode},
+};
+use http::{HeaderMap, HeaderValue};
+use std::fmt::Write;
 
 /// What Envoy's format operators are filled from; `None` prints as `-`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,5 +35,87 @@ pub struct RequestFacts<'a> {
     pub local: std::net::SocketAddr,
 }
 
-/// Removes, then sets, then adds, as `operations` says. A value that comes out as no legal header value is left out.
-pub fn apply(_operations: &HeaderOperations, _headers: &mut HeaderMap, _context: &FormatContext<'_>) {}
+/// Removes, then sets and adds in order. A value that comes out as no legal header value is left out, and so is a put
+/// whose value comes out empty (Envoy's `keep_empty_value: false`).
+pub fn apply(edits: &HeaderEdits, headers: &mut HeaderMap, context: &FormatContext<'_>) {
+    for name in &edits.remove {
+        headers.remove(name);
+    }
+    for put in &edits.put {
+        let Some(value) = render(&put.value, context) else { continue };
+        match put.mode {
+            PutMode::Set => _ = headers.insert(put.name.clone(), value),
+            PutMode::Add => _ = headers.append(put.name.clone(), value),
+        }
+    }
+}
+
+fn render(template: &HeaderTemplate, context: &FormatContext<'_>) -> Option<HeaderValue> {
+    match template {
+        HeaderTemplate::Literal(value) => (!value.is_empty()).then(|| value.clone()),
+        HeaderTemplate::Format(parts) => {
+            let mut text = String::new();
+            for part in parts {
+                match part {
+                    TemplatePart::Text(literal) => text.push_str(literal),
+                    TemplatePart::Operator(operator) => context.print(operator, &mut text),
+                }
+            }
+            if text.is_empty() { None } else { HeaderValue::try_from(text).ok() }
+        }
+    }
+}
+
+impl FormatContext<'_> {
+    fn print(&self, operator: &FormatOperator, text: &mut String) {
+        let before = text.len();
+        let request = self.request;
+        // Writing to a String cannot fail.
+        let _ = match operator {
+            FormatOperator::DownstreamRemoteAddress => request.map(|r| write!(text, "{}", r.remote)),
+            FormatOperator::DownstreamRemoteAddressWithoutPort => request.map(|r| write!(text, "{}", r.remote.ip())),
+            FormatOperator::DownstreamLocalAddress => request.map(|r| write!(text, "{}", r.local)),
+            FormatOperator::DownstreamLocalAddressWithoutPort => request.map(|r| write!(text, "{}", r.local.ip())),
+            FormatOperator::DownstreamLocalPort => request.map(|r| write!(text, "{}", r.local.port())),
+            FormatOperator::Protocol => request.map(|r| write!(text, "{:?}", r.version)),
+            FormatOperator::Request { name, alternative, max_length } => request.map(|r| {
+                let value = r.field(name).or_else(|| r.field(alternative.as_deref()?));
+                push_limited(text, value.unwrap_or_default(), *max_length);
+                Ok(())
+            }),
+            FormatOperator::Response { name, alternative, max_length } => self.response_headers.map(|headers| {
+                let field = |name: &str| headers.get(name)?.to_str().ok();
+                let value = field(name).or_else(|| field(alternative.as_deref()?));
+                push_limited(text, value.unwrap_or_default(), *max_length);
+                Ok(())
+            }),
+            FormatOperator::ResponseCode => self.response_code.map(|code| write!(text, "{code}")),
+            FormatOperator::RouteName => self.route_name.map(|name| write!(text, "{name}")),
+            FormatOperator::UpstreamHost => self.upstream_host.map(|address| write!(text, "{address}")),
+            FormatOperator::UpstreamCluster => self.upstream_cluster.map(|cluster| write!(text, "{cluster}")),
+            FormatOperator::StartTime => self.start_time.map(|time| write!(text, "{time}")),
+            FormatOperator::Hostname => self.hostname.map(|name| write!(text, "{name}")),
+        };
+        if text.len() == before {
+            text.push('-');
+        }
+    }
+}
+
+impl RequestFacts<'_> {
+    fn field(&self, name: &str) -> Option<&str> {
+        match name {
+            ":method" => Some(self.method.as_str()),
+            ":scheme" => Some(self.scheme),
+            ":authority" => Some(self.authority),
+            ":path" => Some(self.target),
+            _ if name.eq_ignore_ascii_case("host") => Some(self.authority),
+            _ => self.headers.get(name)?.to_str().ok(),
+        }
+    }
+}
+
+/// Appends at most `limit` bytes of `value`; header values that reach this point are ASCII.
+fn push_limited(text: &mut String, value: &str, limit: Option<usize>) {
+    text.push_str(limit.and_then(|limit| value.get(..limit)).unwrap_or(value));
+}

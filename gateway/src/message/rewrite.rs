@@ -1,10 +1,32 @@
-//! The path and authority that go upstream.
+//! The path that goes upstream.
 
-use crate::{model::virtual_service::Rewrite, routing::route::Condition};
+use crate::{
+    model::virtual_service::{PathRewrite, Rewrite},
+    routing::route::{Condition, PathCondition},
+};
 use std::borrow::Cow;
 
 /// The path to send upstream, without the query, for a request whose normalised path is `path` and which met
 /// `condition`. Borrows when there is no path rewrite.
-pub fn rewritten_path<'p>(_rewrite: Option<&Rewrite>, _condition: &Condition, path: &'p str) -> Cow<'p, str> {
-    Cow::Borrowed(path)
+///
+/// `rewrite.uri` replaces the text of the matched prefix, or the whole path after an exact or regex match, with no slash
+/// hygiene; `uriRegexRewrite` replaces every occurrence in the path (`finalizePathHeader` in envoy's config_impl.cc).
+pub fn rewritten_path<'p>(rewrite: Option<&Rewrite>, condition: &Condition, path: &'p str) -> Cow<'p, str> {
+    match rewrite.and_then(|rewrite| rewrite.path.as_ref()) {
+        None => Cow::Borrowed(path),
+        Some(PathRewrite::Uri(uri)) => match &condition.path {
+            // The length of the prefix is cut: with ignoreUriCase the text may differ from it.
+            PathCondition::Prefix(prefix) => {
+                Cow::Owned(format!("{uri}{}", path.get(prefix.len()..).unwrap_or_default()))
+            }
+            PathCondition::Exact(_) | PathCondition::Regex(_) => Cow::Owned(uri.to_string()),
+        },
+        Some(PathRewrite::Regex(regex)) => {
+            match regex.compiled.replace_all(path.as_bytes(), regex.substitution.as_bytes()) {
+                Cow::Borrowed(_) => Cow::Borrowed(path),
+                // Both sides of the substitution were text.
+                Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
+            }
+        }
+    }
 }

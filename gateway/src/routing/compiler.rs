@@ -1,24 +1,21 @@
-//! Incremental compilation: changes in, snapshots out. `compile` is the same code from nothing.
+//! Incremental compilation: changes in, snapshots out. [`compile`] is the same code from nothing.
+//!
+//! The work has two halves that meet only in [`ClusterId`]. The routing half turns Gateways and VirtualServices into
+//! listeners and virtual hosts; an edit of a VirtualService rebuilds its virtual hosts. The cluster half turns what
+//! routes ask for into endpoints; a change of a Service, EndpointSlice, Pod, DestinationRule or ServiceEntry resolves the
+//! clusters of its host again, and touches no route.
 
-use super::snapshot::Snapshot;
-use crate::model::{
-    object::{Labels, ObjectId},
-    problem::Problem,
-    resource::Resource,
+use super::{
+    attachments::Attachments,
+    cluster_table::ClusterTable,
+    listeners,
+    snapshot::Snapshot,
+    world::{Touched, World},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use crate::model::{host::HostPattern, object::ObjectId, problem::Problem, resource::Resource};
+use std::{collections::BTreeSet, sync::Arc};
 
-/// What the compilation depends on besides the objects.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompileSettings {
-    /// The labels of this gateway's pods: which Gateways are ours, and what `sourceLabels` is compared with.
-    pub gateway_labels: Labels,
-    pub gateway_namespace: Arc<str>,
-    pub root_namespace: Arc<str>,
-    pub cluster_domain: Arc<str>,
-    /// `--port-map`: Gateway port → bound port, before any Service is asked.
-    pub port_map: BTreeMap<u16, u16>,
-}
+pub use super::world::CompileSettings;
 
 /// One change of the inputs.
 #[derive(Clone, Debug)]
@@ -32,12 +29,33 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Compiler {
     settings: CompileSettings,
+    world: World,
+    attachments: Attachments,
+    clusters: ClusterTable,
+    due: Due,
+    problems: Vec<Problem>,
     generation: u64,
+}
+
+/// What has changed since the last snapshot.
+#[derive(Debug, Default)]
+struct Due {
+    listeners: bool,
+    virtual_services: BTreeSet<ObjectId>,
+    hosts: BTreeSet<HostPattern>,
 }
 
 impl Compiler {
     pub fn new(settings: CompileSettings) -> Self {
-        Self { settings, generation: 0 }
+        Self {
+            settings,
+            world: World::default(),
+            attachments: Attachments::default(),
+            clusters: ClusterTable::default(),
+            due: Due::default(),
+            problems: Vec::new(),
+            generation: 0,
+        }
     }
 
     pub fn settings(&self) -> &CompileSettings {
@@ -45,17 +63,65 @@ impl Compiler {
     }
 
     /// Takes a change in. Cheap: the work is done by [`snapshot`](Self::snapshot), once for a burst.
-    pub fn apply(&mut self, _change: Change) {}
+    pub fn apply(&mut self, change: Change) {
+        let touched = match change {
+            Change::Put(resource) => self.world.put(resource, &self.settings),
+            Change::Remove(id) => self.world.remove(&id, &self.settings),
+        };
+        match touched {
+            Touched::Nothing => {}
+            Touched::Listeners => self.due.listeners = true,
+            Touched::VirtualService(id) => _ = self.due.virtual_services.insert(id),
+            Touched::Hosts(hosts) => self.due.hosts.extend(hosts),
+            Touched::ListenersAndHosts(hosts) => {
+                self.due.listeners = true;
+                self.due.hosts.extend(hosts);
+            }
+        }
+    }
+
+    /// Whether anything has changed since the last snapshot.
+    pub fn is_due(&self) -> bool {
+        self.due.listeners || !self.due.virtual_services.is_empty() || !self.due.hosts.is_empty()
+    }
 
     /// The table for all changes so far, with a generation one higher than the last.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        let due = std::mem::take(&mut self.due);
+        self.clusters.touch(&due.hosts);
+        if due.listeners {
+            let (plans, problems) = listeners::plan(&self.world, &self.settings);
+            self.problems = problems;
+            if !self.attachments.is_for(&plans) {
+                self.attachments.rebuild(plans, &self.world, &self.settings, &mut self.clusters);
+            }
+        }
+        self.attachments.update(&due.virtual_services, &self.world, &self.settings, &mut self.clusters);
+        let clusters = self.clusters.resolve(&self.world, &self.settings);
         self.generation += 1;
-        Arc::new(Snapshot { generation: self.generation, ..Snapshot::default() })
+        Arc::new(Snapshot { generation: self.generation, listeners: self.attachments.listeners(), clusters })
     }
 
     /// What the compilation of the last snapshot found: conflicts and references that lead nowhere. What is wrong inside
     /// one object has been said by `ingest`.
     pub fn problems(&self) -> Vec<Problem> {
-        Vec::new()
+        let mut problems = self.problems.clone();
+        self.attachments.problems(&self.world, &self.settings, &self.clusters, &mut problems);
+        problems.sort();
+        problems
     }
+}
+
+/// Compiles a world from nothing.
+pub fn compile(
+    resources: impl IntoIterator<Item = Resource>,
+    settings: CompileSettings,
+) -> (Arc<Snapshot>, Vec<Problem>) {
+    let mut compiler = Compiler::new(settings);
+    for resource in resources {
+        compiler.apply(Change::Put(resource));
+    }
+    let snapshot = compiler.snapshot();
+    let problems = compiler.problems();
+    (snapshot, problems)
 }

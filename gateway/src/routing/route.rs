@@ -1,15 +1,16 @@
 //! A compiled route: one match entry of one rule, ready to be tested against a request.
 
-use super::cluster::ClusterId;
+use super::cluster::{ClusterId, ClusterName};
 use crate::{
     balance::weighted::WeightedDraw,
     model::{
-        headers::HeaderOperations,
+        headers::{HeaderOperations, HeaderTemplate},
         object::ObjectId,
         string_match::{FullMatch, StringMatch},
         virtual_service::{DirectResponse, HeaderMatch, QueryMatch, Redirect, Rewrite},
     },
 };
+use http::HeaderName;
 use std::sync::Arc;
 
 /// Where a route was written.
@@ -33,9 +34,29 @@ pub struct Route {
     pub condition: Condition,
     pub action: RouteAction,
     /// The rule's own response header operations, for every answer of this route, local ones included.
-    pub response_headers: HeaderOperations,
+    pub response_headers: HeaderEdits,
+    pub operation: Operation,
     /// `port.number` of the Gateway server through which the route was compiled.
     pub server_port: u16,
+}
+
+/// What `x-envoy-decorator-operation` says (`GetRouteOperation` in istio's route.go).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// One destination: `reviews.default.svc.cluster.local:9080` of its cluster, then this: `/reviews*`.
+    Cluster(Arc<str>),
+    /// Several, or none: `reviews:80/reviews*`.
+    Rule(Arc<str>),
+}
+
+impl Operation {
+    /// The text for a request that goes to `cluster`.
+    pub fn text(&self, cluster: &ClusterName) -> String {
+        match self {
+            Self::Cluster(path) => format!("{}:{}{path}", cluster.host, cluster.port),
+            Self::Rule(text) => text.to_string(),
+        }
+    }
 }
 
 /// What a request must be for a route to apply: the path, and everything else.
@@ -81,24 +102,73 @@ pub struct ForwardAction {
     /// Draws an index into `destinations`.
     pub draw: WeightedDraw,
     pub rewrite: Option<Rewrite>,
-    /// The rule's request header operations, already in the order in which they act with the destination's: see
-    /// [`RouteDestination::request_headers`].
-    pub request_headers: HeaderOperations,
-    /// The authority to send upstream, from `rewrite.authority` or a Host header operation of the rule.
+    /// The rule's request header edits, which act *after* those of the drawn destination. A rule's only destination has
+    /// its edits here, behind the rule's own, and none of its own (`applyHTTPRouteDestination` in istio's route.go).
+    pub request_headers: HeaderEdits,
+    /// The authority to send upstream: `rewrite.authority`, else a Host header operation of the rule, else one of its
+    /// only destination. It wins over [`RouteDestination::authority`].
     pub authority: Option<Arc<str>>,
-    /// Whether the rule has one destination. Then its header operations act *after* the rule's; with several they act
-    /// before (Istio puts the single destination's on the route, several on the weighted clusters, which Envoy applies
-    /// first).
-    pub single: bool,
 }
 
 /// One weighted destination.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteDestination {
     pub cluster: ClusterId,
+    /// 100 for a rule's only destination.
     pub weight: u32,
-    pub request_headers: HeaderOperations,
-    pub response_headers: HeaderOperations,
-    /// A Host header operation of the destination; the rule's own wins.
+    pub request_headers: HeaderEdits,
+    /// Act before [`Route::response_headers`].
+    pub response_headers: HeaderEdits,
+    /// A Host header operation of one of several destinations.
     pub authority: Option<Arc<str>>,
+}
+
+/// Header operations in the order in which they act: every removal, then sets and adds one by one
+/// (`HeaderParser::evaluateHeaders` in envoy's source/common/router/header_parser.cc).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    pub remove: Vec<HeaderName>,
+    pub put: Vec<HeaderPut>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderPut {
+    pub name: HeaderName,
+    pub value: HeaderTemplate,
+    pub mode: PutMode,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PutMode {
+    /// Overwrites every value.
+    Set,
+    /// Adds one value.
+    Add,
+}
+
+impl HeaderEdits {
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.put.is_empty()
+    }
+
+    /// Lets `operations` act behind what is there already.
+    pub fn then(mut self, operations: &HeaderOperations) -> Self {
+        self.remove.extend(operations.remove.iter().cloned());
+        let put = |mode| {
+            move |(name, value): &(HeaderName, HeaderTemplate)| HeaderPut {
+                name: name.clone(),
+                value: value.clone(),
+                mode,
+            }
+        };
+        self.put.extend(operations.set.iter().map(put(PutMode::Set)));
+        self.put.extend(operations.add.iter().map(put(PutMode::Add)));
+        self
+    }
+}
+
+impl From<&HeaderOperations> for HeaderEdits {
+    fn from(operations: &HeaderOperations) -> Self {
+        Self::default().then(operations)
+    }
 }

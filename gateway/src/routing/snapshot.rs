@@ -2,8 +2,10 @@
 
 use super::{
     cluster::{Cluster, ClusterId},
+    hosts::HostTable,
+    index::RouteIndex,
     lookup::{Found, NoTrace, RequestHead, Trace},
-    route::Route,
+    route::{PathCondition, Route},
 };
 use crate::model::{gateway::Protocol, host::HostPattern, object::ObjectId};
 use std::{net::IpAddr, sync::Arc};
@@ -31,9 +33,12 @@ pub struct Listener {
     pub key: ListenerKey,
     /// `port.number` of the first Gateway server on it: the port in virtual host names.
     pub server_port: u16,
+    /// `port.number` of every server on it.
+    pub server_ports: std::collections::BTreeSet<u16>,
     pub protocol: Protocol,
     /// The Gateways whose servers it serves, in Istio's order.
     pub gateways: Vec<ObjectId>,
+    pub(super) hosts: HostTable,
 }
 
 /// A virtual host: the routes for one host pattern on one listener, in matching order.
@@ -45,6 +50,7 @@ pub struct VirtualHost {
     /// Every request is answered with a redirect to https, before any route (`httpsRedirect`).
     pub require_tls: bool,
     pub routes: Vec<Arc<Route>>,
+    pub(super) index: Arc<RouteIndex>,
 }
 
 impl Snapshot {
@@ -68,18 +74,69 @@ impl Snapshot {
     }
 
     /// What happens to `request` on `listener`: the virtual host for its authority, and in it the first route, in
-    /// Istio's order, whose conditions all hold. No allocation, no lock.
+    /// Istio's order, whose conditions all hold. No lock; no allocation for a lower-case authority.
     pub fn lookup<'s>(&'s self, listener: &'s Listener, request: &RequestHead<'_>) -> Found<'s> {
         self.lookup_traced(listener, request, &mut NoTrace)
     }
 
     /// The same lookup, telling `trace` what it looked at. This is what `explain` calls.
-    pub fn lookup_traced<'s>(
+    pub fn lookup_traced<'s, T: Trace>(
         &'s self,
-        _listener: &'s Listener,
-        _request: &RequestHead<'_>,
-        _trace: &mut impl Trace,
+        listener: &'s Listener,
+        request: &RequestHead<'_>,
+        trace: &mut T,
     ) -> Found<'s> {
-        Found::NoVirtualHost
+        let Some(host) = listener.hosts.find(request.authority) else { return Found::NoVirtualHost };
+        trace.virtual_host(host);
+        if host.require_tls {
+            return Found::RequireTls { host };
+        }
+        let winner = host.index.first(request.path, |ordinal| {
+            let condition = &host.routes[ordinal as usize].condition;
+            match condition.path {
+                PathCondition::Regex(_) => condition.failed(request).is_none(),
+                // The index has compared the path.
+                _ => condition.failed_beside_path(request).is_none(),
+            }
+        });
+        if T::EXHAUSTIVE {
+            let looked_at = winner.map_or(host.routes.len(), |ordinal| ordinal as usize + 1);
+            for route in &host.routes[..looked_at] {
+                trace.route(route, route.condition.failed(request));
+            }
+        }
+        match winner {
+            Some(ordinal) => Found::Route { host, route: &host.routes[ordinal as usize] },
+            None => Found::NoRoute { host },
+        }
+    }
+}
+
+impl Listener {
+    /// Its virtual hosts, in no particular order.
+    pub fn virtual_hosts(&self) -> &[Arc<VirtualHost>] {
+        self.hosts.hosts()
+    }
+}
+
+impl VirtualHost {
+    /// A virtual host with `routes` in matching order, indexed. The index of `before` is used again when no condition has
+    /// changed: an edit of weights or headers does not pay for it.
+    pub(super) fn new(
+        name: Arc<str>,
+        domain: HostPattern,
+        require_tls: bool,
+        routes: Vec<Arc<Route>>,
+        before: Option<&Self>,
+    ) -> Self {
+        let same = |before: &&Self| {
+            before.routes.len() == routes.len()
+                && before.routes.iter().zip(&routes).all(|(a, b)| Arc::ptr_eq(a, b) || a.condition == b.condition)
+        };
+        let index = match before.filter(same) {
+            Some(before) => Arc::clone(&before.index),
+            None => Arc::new(RouteIndex::build(&routes)),
+        };
+        Self { name, domain, require_tls, routes, index }
     }
 }

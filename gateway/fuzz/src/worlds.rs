@@ -1,0 +1,441 @@
+//! Random worlds and requests, drawn from a string of bytes: property tests and the fuzzer share them.
+//!
+//! Names, paths and values come from small sets, so that what is drawn collides, overlaps and shadows.
+
+use gateway::model::{
+    destination_rule::{DestinationRule, Subset},
+    export::Visibility,
+    gateway::{Gateway, Protocol, Server, ServerHost, ServerTls, TlsMode},
+    headers::{HeaderOperations, HeaderTemplate},
+    host::HostPattern,
+    object::{Kind, Labels, Meta, ObjectId},
+    resource::Resource,
+    service::{
+        EndpointCondition, EndpointSlice, Pod, Service, ServiceKind, ServicePort, SliceEndpoint, SlicePort, TargetPort,
+    },
+    service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
+    string_match::{FullMatch, StringMatch},
+    virtual_service::{
+        Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
+        HttpRule, QueryMatch, Redirect, RedirectPort, VirtualService,
+    },
+};
+use gateway::routing::compiler::{Change, CompileSettings};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+const NAMESPACES: &[&str] = &["default", "istio-system", "team"];
+const DOMAINS: &[&str] = &["*", "*.com", "*.x.com", "a.x.com", "b.x.com", "c.com", "reviews.default.svc.cluster.local"];
+const AUTHORITIES: &[&str] = &[
+    "a.x.com",
+    "A.X.com:8080",
+    "b.x.com",
+    "q.x.com",
+    "y.q.x.com",
+    "x.com",
+    "c.com:80",
+    "d.org",
+    "10.0.0.1",
+    "[::1]:80",
+    "",
+    ".x.com",
+];
+const PATHS: &[&str] = &[
+    "/",
+    "/a",
+    "/a/",
+    "/a/b",
+    "/ab",
+    "/A/B",
+    "/a/b/c/d",
+    "/reviews",
+    "/reviews/0",
+    "/reviewsx",
+    "/long/enough/to/span/words",
+];
+const REGEXES: &[&str] = &[".*", "/a.*", "/[ab]/?", "/reviews/\\d+", "(?i)/A/b", "/a|/ab"];
+const VALUES: &[&str] = &["v", "w", "vw", "", "V"];
+const HEADERS: &[&str] = &["h", "i"];
+const METHODS: &[Method] = &[Method::GET, Method::POST, Method::PUT];
+
+/// A source of choices; when the bytes run out every choice is the first.
+#[derive(Debug)]
+pub struct Choices<'b>(pub &'b [u8]);
+
+impl Choices<'_> {
+    fn byte(&mut self) -> u8 {
+        let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
+        self.0 = rest;
+        *first
+    }
+
+    fn below(&mut self, count: usize) -> usize {
+        usize::from(self.byte()) % count
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())].clone()
+    }
+
+    /// True once in `times`.
+    fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == times - 1
+    }
+
+    fn some<T>(&mut self, times: usize, draw: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.once_in(times).then(|| draw(self))
+    }
+
+    fn list<T>(&mut self, most: usize, mut draw: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        let count = self.below(most + 1);
+        (0..count).map(|_| draw(self)).collect()
+    }
+}
+
+/// The settings all worlds are compiled with.
+pub fn settings() -> CompileSettings {
+    CompileSettings {
+        gateway_labels: labels("istio", "ingressgateway"),
+        gateway_namespace: "istio-system".into(),
+        root_namespace: "istio-system".into(),
+        cluster_domain: "cluster.local".into(),
+        port_map: [(81, 8080)].into(),
+    }
+}
+
+/// Up to `most` changes, removals among them; later ones replace earlier ones of the same name.
+pub fn changes(choices: &mut Choices<'_>, most: usize) -> Vec<Change> {
+    // One Gateway and one VirtualService are always there, or most worlds would answer nothing.
+    let mut changes = vec![Change::Put(gateway(choices)), Change::Put(virtual_service(choices))];
+    changes.extend(choices.list(most, |choices| {
+        let resource = match choices.below(16) {
+            0 | 1 => gateway(choices),
+            2..=7 => virtual_service(choices),
+            8 => destination_rule(choices),
+            9 | 10 => service(choices),
+            11 | 12 => slice(choices),
+            13 | 14 => pod(choices),
+            _ => service_entry(choices),
+        };
+        if choices.once_in(6) { Change::Remove(resource.meta().id.clone()) } else { Change::Put(resource) }
+    }));
+    changes
+}
+
+/// A request, owned.
+#[derive(Debug)]
+pub struct Request {
+    pub method: Method,
+    pub authority: String,
+    pub path: String,
+    pub query: Option<String>,
+    pub headers: HeaderMap,
+}
+
+/// One request.
+pub fn request(choices: &mut Choices<'_>) -> Request {
+    let mut headers = HeaderMap::new();
+    for _ in 0..choices.below(4) {
+        let (name, value) = (choices.pick(HEADERS), choices.pick(VALUES));
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    let mut path = choices.pick(PATHS).to_owned();
+    if choices.once_in(3) {
+        path.push_str(choices.pick(PATHS));
+    }
+    Request {
+        method: choices.pick(METHODS),
+        authority: choices.pick(AUTHORITIES).into(),
+        path,
+        query: choices.some(2, |c| c.pick(&["q=v", "q", "p=w&q=w", "", "q=v&q=w"]).to_owned()),
+        headers,
+    }
+}
+
+fn meta(choices: &mut Choices<'_>, kind: Kind, names: &[&str]) -> Meta {
+    let id = ObjectId::new(kind, choices.pick(NAMESPACES), choices.pick(names));
+    // A name has one creation time, or an update would look like another object.
+    let created = id.name.bytes().chain(id.namespace.bytes()).map(i64::from).sum::<i64>() % 5;
+    Meta { id, created, source: None }
+}
+
+fn labels(key: &str, value: &str) -> Labels {
+    [(key.into(), value.into())].into()
+}
+
+fn visibility(choices: &mut Choices<'_>) -> Visibility {
+    match choices.below(6) {
+        0 => Visibility::Namespaces(BTreeSet::from([choices.pick(NAMESPACES).into()])),
+        1 => Visibility::Namespaces(NAMESPACES.iter().map(|&n| n.into()).collect()),
+        _ => Visibility::Public,
+    }
+}
+
+fn gateway(choices: &mut Choices<'_>) -> Resource {
+    let meta = meta(choices, Kind::Gateway, &["g1", "g2"]);
+    let mut index = 0;
+    let mut servers = vec![server(choices, 0)];
+    servers.extend(choices.list(2, |choices| {
+        index += 1;
+        server(choices, index)
+    }));
+    let selector = choices.pick(&["ingressgateway", "ingressgateway", "ingressgateway", "other"]);
+    Resource::Gateway(Gateway { meta, selector: Some(labels("istio", selector)), servers })
+}
+
+fn server(choices: &mut Choices<'_>, index: usize) -> Server {
+    let protocol = choices.pick(&[
+        Protocol::Http,
+        Protocol::Http,
+        Protocol::Http,
+        Protocol::Http2,
+        Protocol::Tcp,
+        Protocol::Https,
+    ]);
+    let redirect = choices.once_in(8);
+    let tls = (redirect || protocol == Protocol::Https)
+        .then_some(ServerTls { mode: TlsMode::Passthrough, https_redirect: redirect });
+    let mut hosts = vec![server_host(choices)];
+    hosts.extend(choices.list(2, server_host));
+    Server {
+        index,
+        port: choices.pick(&[80, 80, 80, 81, 8080]),
+        port_name: "http".into(),
+        protocol,
+        bind: None,
+        hosts,
+        tls,
+    }
+}
+
+fn server_host(choices: &mut Choices<'_>) -> ServerHost {
+    let host = if choices.once_in(3) { choices.pick(DOMAINS) } else { "*" };
+    ServerHost { namespace: choices.some(5, |c| c.pick(NAMESPACES).into()), host: HostPattern::new(host) }
+}
+
+fn gateway_name(choices: &mut Choices<'_>) -> GatewayName {
+    GatewayName { namespace: choices.pick(NAMESPACES).into(), name: choices.pick(&["g1", "g2"]).into() }
+}
+
+fn virtual_service(choices: &mut Choices<'_>) -> Resource {
+    let meta = meta(choices, Kind::VirtualService, &["v1", "v2", "v3"]);
+    let hosts = BTreeSet::from([choices.pick(DOMAINS), choices.pick(DOMAINS)]);
+    let mut gateways: Vec<GatewayName> = NAMESPACES
+        .iter()
+        .flat_map(|&n| ["g1", "g2"].map(|g| GatewayName { namespace: n.into(), name: g.into() }))
+        .collect();
+    if choices.once_in(4) {
+        gateways = vec![gateway_name(choices)];
+    }
+    let mut index = 0;
+    let mut http = vec![rule(choices, 0)];
+    http.extend(choices.list(4, |choices| {
+        index += 1;
+        rule(choices, index)
+    }));
+    Resource::VirtualService(VirtualService {
+        meta,
+        hosts: hosts.into_iter().map(HostPattern::new).collect(),
+        gateways,
+        visibility: visibility(choices),
+        http,
+    })
+}
+
+fn rule(choices: &mut Choices<'_>, index: usize) -> HttpRule {
+    let mut entry = 0;
+    let matches = choices.list(3, |choices| {
+        entry += 1;
+        http_match(choices, entry - 1)
+    });
+    let action = match choices.below(8) {
+        0 => Action::Redirect(Redirect {
+            status: StatusCode::FOUND,
+            path: None,
+            authority: None,
+            scheme: None,
+            port: RedirectPort::GatewayPort,
+        }),
+        1 => Action::DirectResponse(DirectResponse { status: StatusCode::OK, body: Default::default() }),
+        _ => Action::Forward(Forward {
+            destinations: [destination(choices)].into_iter().chain(choices.list(2, destination)).collect(),
+            rewrite: None,
+        }),
+    };
+    HttpRule { index, name: "".into(), matches, action, headers: HeaderRules::default() }
+}
+
+fn destination(choices: &mut Choices<'_>) -> Destination {
+    let host = choices.pick(&[
+        "reviews.default.svc.cluster.local",
+        "ratings.team.svc.cluster.local",
+        "alias.default.svc.cluster.local",
+        "api.example.com",
+    ]);
+    let mut headers = HeaderRules::default();
+    if choices.once_in(4) {
+        let template = HeaderTemplate::Literal(HeaderValue::from_static("1"));
+        headers.request =
+            HeaderOperations { set: vec![(HeaderName::from_static("x-d"), template)], ..Default::default() };
+    }
+    Destination {
+        host: HostPattern::new(host),
+        subset: choices.some(2, |c| c.pick(&["s1", "s2"]).into()),
+        port: choices.some(3, |c| c.pick(&[9080, 9090])),
+        weight: choices.pick(&[50, 0, 1, 100]),
+        headers,
+    }
+}
+
+fn http_match(choices: &mut Choices<'_>, index: usize) -> HttpMatch {
+    HttpMatch {
+        index,
+        name: "".into(),
+        uri: (!choices.once_in(5)).then(|| uri(choices)),
+        ignore_uri_case: choices.once_in(5),
+        scheme: choices.some(12, |c| StringMatch::Exact(c.pick(&["http", "https"]).into())),
+        method: choices.some(6, |c| StringMatch::Exact(c.pick(METHODS).to_string())),
+        authority: choices.some(10, |c| StringMatch::Prefix(c.pick(&["a.", "b.", "A."]).into())),
+        headers: choices.list(1, header_match),
+        query: choices.some(6, |c| QueryMatch { name: "q".into(), value: c.some(2, value) }).into_iter().collect(),
+        port: choices.some(8, |c| c.pick(&[80, 81])),
+        gateways: choices.some(10, gateway_name).into_iter().collect(),
+        source_labels: choices.some(12, |c| labels("istio", c.pick(&["ingressgateway", "x"]))).unwrap_or_default(),
+        source_namespace: choices.some(12, |c| c.pick(NAMESPACES).into()),
+    }
+}
+
+fn header_match(choices: &mut Choices<'_>) -> HeaderMatch {
+    let field = match choices.below(6) {
+        0 => HeaderField::Path,
+        1 => HeaderField::Method,
+        _ => HeaderField::Name(HeaderName::from_static(choices.pick(HEADERS))),
+    };
+    HeaderMatch { field, value: (!choices.once_in(3)).then(|| value(choices)), invert: choices.once_in(3) }
+}
+
+fn uri(choices: &mut Choices<'_>) -> StringMatch {
+    match choices.below(5) {
+        0 => regex(choices.pick(REGEXES)),
+        1 | 2 => StringMatch::Exact(choices.pick(PATHS).into()),
+        _ => StringMatch::Prefix(choices.pick(PATHS).into()),
+    }
+}
+
+fn value(choices: &mut Choices<'_>) -> StringMatch {
+    match choices.below(3) {
+        0 => regex(choices.pick(&["v|w", ".*", "v+"])),
+        1 => StringMatch::Exact(choices.pick(VALUES).into()),
+        _ => StringMatch::Prefix("v".into()),
+    }
+}
+
+fn regex(pattern: &str) -> StringMatch {
+    let anchored = format!("^(?:{pattern})$");
+    match regex::bytes::Regex::new(&anchored) {
+        Ok(compiled) => StringMatch::Regex(FullMatch { pattern: pattern.into(), compiled }),
+        Err(_) => StringMatch::Exact(pattern.into()),
+    }
+}
+
+fn destination_rule(choices: &mut Choices<'_>) -> Resource {
+    let meta = meta(choices, Kind::DestinationRule, &["d1", "d2"]);
+    let host =
+        choices.pick(&["reviews.default.svc.cluster.local", "ratings.team.svc.cluster.local", "*.cluster.local", "*"]);
+    let subset = |name: &str, version: &str| Subset { name: name.into(), labels: labels("version", version) };
+    Resource::DestinationRule(DestinationRule {
+        meta,
+        host: HostPattern::new(host),
+        visibility: visibility(choices),
+        subsets: choices.list(2, |c| subset(c.pick(&["s1", "s2"]), c.pick(&["1", "2"]))),
+        workload_selector: choices.some(8, |c| labels("istio", c.pick(&["ingressgateway", "x"]))),
+    })
+}
+
+fn service(choices: &mut Choices<'_>) -> Resource {
+    let meta = meta(choices, Kind::Service, &["reviews", "ratings", "alias", "gw"]);
+    let fronts = &*meta.id.name == "gw";
+    let target = |number| ServicePort {
+        number,
+        name: format!("p{number}").into(),
+        target: TargetPort::Number(8080),
+        protocol_hint: "".into(),
+    };
+    let mut ports = vec![target(if fronts { 80 } else { 9080 })];
+    if choices.once_in(3) {
+        ports.push(target(9090));
+    }
+    let kind = if &*meta.id.name == "alias" {
+        ServiceKind::ExternalName("reviews.default.svc.cluster.local".into())
+    } else {
+        ServiceKind::Endpoints
+    };
+    let selector = if fronts { labels("istio", "ingressgateway") } else { labels("app", &meta.id.name) };
+    Resource::Service(Service {
+        meta,
+        kind,
+        ports,
+        selector,
+        visibility: visibility(choices),
+        port_translation_disabled: false,
+    })
+}
+
+fn slice(choices: &mut Choices<'_>) -> Resource {
+    let mut meta = meta(choices, Kind::EndpointSlice, &["reviews", "ratings"]);
+    let service = meta.id.name.clone();
+    meta.id.name = format!("{service}-{}", choices.below(2)).into();
+    let namespace = meta.id.namespace.clone();
+    let endpoints = choices.list(3, |choices| {
+        let host = u8::try_from(choices.below(4)).unwrap_or(0);
+        SliceEndpoint {
+            addresses: vec![Ipv4Addr::new(10, 0, 0, host).into()],
+            condition: choices.pick(&[
+                EndpointCondition::Ready,
+                EndpointCondition::Ready,
+                EndpointCondition::ServingTerminating,
+                EndpointCondition::NotReady,
+            ]),
+            node: None,
+            zone: None,
+            pod: Some(ObjectId::new(Kind::Pod, &namespace, &format!("p{host}"))),
+        }
+    });
+    Resource::EndpointSlice(EndpointSlice {
+        meta,
+        service,
+        ports: vec![SlicePort { name: "p9080".into(), number: 8080 }],
+        endpoints,
+    })
+}
+
+fn pod(choices: &mut Choices<'_>) -> Resource {
+    let meta = meta(choices, Kind::Pod, &["p0", "p1", "p2", "p3"]);
+    Resource::Pod(Pod { meta, labels: labels("version", choices.pick(&["1", "2"])), address: None })
+}
+
+fn service_entry(choices: &mut Choices<'_>) -> Resource {
+    let meta = meta(choices, Kind::ServiceEntry, &["e1", "e2"]);
+    let hosts = vec![HostPattern::new(choices.pick(&["api.example.com", "reviews.default.svc.cluster.local"]))];
+    let endpoint = |choices: &mut Choices<'_>| EntryEndpoint {
+        address: Some(Ipv4Addr::new(10, 1, 0, u8::try_from(choices.below(4)).unwrap_or(0)).into()),
+        name: None,
+        ports: Vec::new(),
+        labels: labels("version", choices.pick(&["1", "2"])),
+        weight: 0,
+    };
+    Resource::ServiceEntry(ServiceEntry {
+        meta,
+        hosts,
+        visibility: visibility(choices),
+        ports: vec![EntryPort {
+            number: 9080,
+            name: "http".into(),
+            target: TargetPort::Number(9080),
+            protocol_hint: "http".into(),
+        }],
+        resolution: choices.pick(&[Resolution::Static, Resolution::Static, Resolution::None, Resolution::Dns]),
+        endpoints: choices.list(2, endpoint),
+        workload_selector: None,
+    })
+}

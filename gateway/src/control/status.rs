@@ -1,0 +1,101 @@
+//! What is loaded and how the sources fare, for whoever shows it: `/config`, readiness, metrics.
+
+use super::delta::SourceState;
+use crate::model::{
+    object::Kind,
+    problem::{Problem, ProblemKind, Severity},
+};
+use std::{sync::Arc, time::SystemTime};
+use tokio::sync::watch;
+
+/// One moment of the configuration. Follows the published snapshot within a fifth of a second.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Whether every kind has been listed, and a table published.
+    pub synced: bool,
+    /// Of the last published table; 0 before the first.
+    pub generation: u64,
+    /// When that was published.
+    pub published: Option<SystemTime>,
+    /// One for every kind, in the order of [`Kind::ALL`].
+    pub kinds: Vec<KindStatus>,
+    /// Everything wrong with the inputs: first what a source could not read, then object by object, then what the
+    /// compilation found.
+    pub problems: Arc<[Problem]>,
+}
+
+/// How one kind of object fares.
+#[derive(Clone, Debug)]
+pub struct KindStatus {
+    pub kind: Kind,
+    pub state: SourceState,
+    /// Whether there has been a complete list.
+    pub listed: bool,
+    /// Objects the source has, whether they can be read or not.
+    pub objects: usize,
+    /// Objects of which nothing can be served.
+    pub rejected: usize,
+    /// Objects served in an earlier version, since the current one cannot be read.
+    pub held_back: usize,
+}
+
+impl Status {
+    /// What keeps the first table from being published, in words; `None` once it has been.
+    pub fn waiting_for(&self) -> Option<String> {
+        if self.synced {
+            return None;
+        }
+        let waiting: Vec<String> =
+            self.kinds.iter().filter(|k| !k.listed).map(|k| format!("{} ({})", k.kind, k.state)).collect();
+        Some(format!("waiting for the first list of {}", waiting.join(", ")))
+    }
+
+    /// The kinds that cannot be followed now, as problems of this node.
+    pub fn source_problems(&self) -> impl Iterator<Item = Problem> + '_ {
+        self.kinds.iter().filter(|k| matches!(k.state, SourceState::Failing(_) | SourceState::WaitingForKind)).map(
+            |k| {
+                let stays =
+                    if k.listed { "; what is known stays in force" } else { "; nothing is served before it is listed" };
+                Problem {
+                    object: None,
+                    source: None,
+                    path: String::new(),
+                    severity: Severity::Error,
+                    kind: ProblemKind::Node,
+                    message: format!("cannot watch {}: {}{stays}", k.kind, k.state),
+                }
+            },
+        )
+    }
+}
+
+/// The shared view of the last [`Status`]. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct StatusView(watch::Receiver<Arc<Status>>);
+
+/// The writing side; `control` has the only one.
+#[derive(Debug)]
+pub struct StatusWriter(watch::Sender<Arc<Status>>);
+
+/// Both sides, holding an empty status.
+pub fn channel() -> (StatusWriter, StatusView) {
+    let (sender, receiver) = watch::channel(Arc::default());
+    (StatusWriter(sender), StatusView(receiver))
+}
+
+impl StatusWriter {
+    pub(super) fn store(&self, status: Status) {
+        self.0.send_replace(Arc::new(status));
+    }
+}
+
+impl StatusView {
+    pub fn load(&self) -> Arc<Status> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Waits for a status this handle has not seen. `false` when the writer is gone.
+    pub async fn changed(&mut self) -> bool {
+        self.0.changed().await.is_ok()
+    }
+}

@@ -1,0 +1,221 @@
+//! The files as they were read last, and what to tell `control` when they change.
+//!
+//! Keeps no object, only which file holds which and a fingerprint, so that memory does not hold everything twice.
+
+use super::{
+    changes::Seen,
+    locate::{Located, locate, text, unreadable},
+};
+use crate::{
+    control::delta::Delta,
+    ingest::manifest::{self, Manifest},
+    model::{
+        object::ObjectId,
+        problem::{Problem, ProblemKind, Severity},
+    },
+};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::RandomState},
+    fs,
+    hash::BuildHasher,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What the `-f` paths hold.
+#[derive(Debug)]
+pub(super) struct FileSet {
+    paths: Vec<PathBuf>,
+    default_namespace: Arc<str>,
+    files: BTreeMap<PathBuf, File>,
+    /// What `control` has been told: the object, the file it is from and its fingerprint.
+    told: HashMap<ObjectId, (PathBuf, Fingerprint)>,
+    problems: Vec<Problem>,
+    hasher: RandomState,
+}
+
+/// Tells two versions of one object apart; keyed at random, so nobody can aim for a collision.
+type Fingerprint = u64;
+
+/// Changes whenever the file does, as far as the file system says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+    length: u64,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    stamp: Option<Stamp>,
+    objects: Vec<(ObjectId, Fingerprint)>,
+    problems: Vec<Problem>,
+}
+
+/// What a scan found.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) deltas: Vec<Delta>,
+    /// All problems, when they are not the same as after the last scan.
+    pub(super) problems: Option<Vec<Problem>>,
+}
+
+impl FileSet {
+    pub(super) fn new(paths: Vec<PathBuf>, default_namespace: Arc<str>) -> Self {
+        Self {
+            paths,
+            default_namespace,
+            files: BTreeMap::new(),
+            told: HashMap::new(),
+            problems: Vec::new(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Looks at every file and reads those that have changed.
+    pub(super) fn scan(&mut self, seen: &Seen) -> Outcome {
+        let mut problems = Vec::new();
+        let mut fresh: HashMap<PathBuf, Vec<Manifest>> = HashMap::new();
+        let mut before = std::mem::take(&mut self.files);
+        for path in self.locate_all(&before, seen, &mut problems) {
+            let file = before.remove(&path).unwrap_or_default();
+            let stamp = stamp(&path);
+            let unchanged = file.stamp.is_some() && file.stamp == stamp && !seen.must_read(&path);
+            let file = if unchanged || seen.is_settling(&path) {
+                file
+            } else {
+                let (file, manifests) = self.read(&path, file, stamp);
+                fresh.insert(path.clone(), manifests);
+                file
+            };
+            self.files.insert(path, file);
+        }
+        let deltas = self.tell(&mut fresh, &mut problems);
+        problems.extend(self.files.values().flat_map(|file| file.problems.iter().cloned()));
+        let changed = problems != self.problems;
+        self.problems.clone_from(&problems);
+        Outcome { deltas, problems: changed.then_some(problems) }
+    }
+
+    /// Every file there is, in order. Below a path of which nothing is known, the files known before.
+    fn locate_all(&self, before: &BTreeMap<PathBuf, File>, seen: &Seen, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+        let mut all: Vec<PathBuf> = before.keys().filter(|path| seen.is_settling(path)).cloned().collect();
+        for path in &self.paths {
+            match locate(path) {
+                Located::Files(files) => all.extend(files),
+                Located::Unknown(reason) => {
+                    all.extend(before.keys().filter(|file| file.starts_with(path)).cloned());
+                    problems.push(unreadable(path, Severity::Error, reason));
+                }
+            }
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Reads a file. What was known of it stays where nothing new can be read.
+    fn read(&self, path: &Path, last: File, stamp: Option<Stamp>) -> (File, Vec<Manifest>) {
+        let keep = |message: String| {
+            let problems = vec![unreadable(path, Severity::Error, message)];
+            // Without a stamp the file is tried again at the next look.
+            (File { stamp: None, objects: last.objects.clone(), problems }, Vec::new())
+        };
+        let text = match text(path) {
+            Ok(text) => text,
+            Err(reason) => return keep(format!("cannot be read: {reason}; what was last read of it stays in force")),
+        };
+        let parsed = manifest::parse(&text, &path.to_string_lossy(), &self.default_namespace);
+        let nothing = parsed.manifests.is_empty() && parsed.problems.is_empty() && parsed.ignored == 0;
+        if nothing && !last.objects.is_empty() {
+            return keep("is empty; what was last read of it stays in force until the file is deleted".to_owned());
+        }
+        let mut objects: Vec<(ObjectId, Fingerprint)> =
+            parsed.manifests.iter().map(|manifest| (manifest.id().clone(), self.fingerprint(manifest))).collect();
+        if parsed.problems.iter().any(|problem| problem.kind == ProblemKind::Unreadable) {
+            // One of the objects known before may be in the document that cannot be read.
+            let kept: Vec<_> =
+                last.objects.into_iter().filter(|(id, _)| objects.iter().all(|(new, _)| new != id)).collect();
+            objects.extend(kept);
+        }
+        (File { stamp, objects, problems: parsed.problems }, parsed.manifests)
+    }
+
+    /// The difference between what the files hold and what has been told. The last file that names an object wins, as
+    /// when the files are applied one after the other.
+    fn tell(&mut self, fresh: &mut HashMap<PathBuf, Vec<Manifest>>, problems: &mut Vec<Problem>) -> Vec<Delta> {
+        let mut now: HashMap<ObjectId, (PathBuf, Fingerprint)> = HashMap::with_capacity(self.told.len());
+        for (path, file) in &self.files {
+            for (id, fingerprint) in &file.objects {
+                if let Some((other, _)) = now.insert(id.clone(), (path.clone(), *fingerprint)) {
+                    problems.push(defined_twice(id, &other, path));
+                }
+            }
+        }
+        let mut deltas: Vec<Delta> =
+            self.told.keys().filter(|id| !now.contains_key(*id)).map(|id| Delta::Delete(id.clone())).collect();
+        let mut changed: Vec<&ObjectId> =
+            now.iter().filter(|(id, what)| self.told.get(*id) != Some(what)).map(|(id, _)| id).collect();
+        changed.sort_unstable();
+        let mut untold = Vec::new();
+        for id in changed {
+            let (path, _) = &now[id];
+            // Not read in this scan: another file held the object, and has lost it.
+            let manifests = fresh.entry(path.clone()).or_insert_with(|| self.reread(path));
+            match manifests.iter().rposition(|manifest| manifest.id() == id) {
+                Some(index) => deltas.push(Delta::Apply(manifests[index].clone())),
+                None => untold.push(id.clone()),
+            }
+        }
+        for id in untold {
+            // The file has changed again meanwhile: the next look finds out.
+            let last = self.told.get(&id).cloned();
+            match last {
+                Some(last) => now.insert(id, last),
+                None => now.remove(&id),
+            };
+        }
+        self.told = now;
+        deltas
+    }
+
+    fn reread(&self, path: &Path) -> Vec<Manifest> {
+        match text(path) {
+            Ok(text) => manifest::parse(&text, &path.to_string_lossy(), &self.default_namespace).manifests,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn fingerprint(&self, manifest: &Manifest) -> Fingerprint {
+        self.hasher.hash_one((&manifest.meta.source, manifest.object.to_string()))
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    let meta = fs::metadata(path).ok()?;
+    Some(Stamp {
+        device: meta.dev(),
+        inode: meta.ino(),
+        modified: (meta.mtime(), meta.mtime_nsec()),
+        changed: (meta.ctime(), meta.ctime_nsec()),
+        length: meta.len(),
+    })
+}
+
+fn defined_twice(id: &ObjectId, loser: &Path, winner: &Path) -> Problem {
+    Problem {
+        object: Some(id.clone()),
+        source: Some(loser.to_string_lossy().into()),
+        path: String::new(),
+        severity: Severity::Warning,
+        kind: ProblemKind::Conflict,
+        message: format!("is defined again in {}, which wins; remove one of them", winner.display()),
+    }
+}

@@ -1,0 +1,384 @@
+//! From a destination to its cluster: service lookup, port, subset, endpoints.
+
+use super::{
+    cluster::{Cluster, ClusterName, ClusterState, Endpoint, UnknownCluster},
+    world::{CompileSettings, Key, World, key_of},
+};
+use crate::model::{
+    destination_rule::{DestinationRule, Subset},
+    export::Visibility,
+    host::HostPattern,
+    object::{Labels, selects},
+    service::{EndpointCondition, Service, ServiceKind, ServicePort, TargetPort},
+    service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Weak},
+};
+
+/// What a route asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct ClusterRequest {
+    pub(super) host: HostPattern,
+    /// `destination.port.number`.
+    pub(super) port: Option<u16>,
+    /// `port.number` of the Gateway server: the port for a service with several, or an unknown one.
+    pub(super) server_port: u16,
+    pub(super) subset: Option<Arc<str>>,
+    /// The namespace of the VirtualService; decides between ServiceEntries of one host.
+    pub(super) from: Arc<str>,
+}
+
+/// A resolved request and the hosts whose change makes it stale.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) cluster: Cluster,
+    pub(super) depends_on: BTreeSet<HostPattern>,
+}
+
+/// Endpoints by what they are, so that all clusters and snapshots share one.
+#[derive(Debug, Default)]
+pub(super) struct Endpoints(HashMap<SocketAddr, Weak<Endpoint>, foldhash::fast::FixedState>);
+
+impl Endpoints {
+    fn share(&mut self, address: SocketAddr, facts: &Facts) -> Arc<Endpoint> {
+        let known = self.0.get(&address).and_then(Weak::upgrade);
+        let same = |e: &Arc<Endpoint>| e.pod == facts.pod && e.node == facts.node && e.zone == facts.zone;
+        known.filter(same).unwrap_or_else(|| {
+            let endpoint = Arc::new(Endpoint {
+                address,
+                pod: facts.pod.clone(),
+                node: facts.node.clone(),
+                zone: facts.zone.clone(),
+                load: crate::balance::load::Load::default(),
+            });
+            self.0.insert(address, Arc::downgrade(&endpoint));
+            endpoint
+        })
+    }
+
+    /// Forgets the addresses nobody uses any more.
+    pub(super) fn shed(&mut self) {
+        self.0.retain(|_, endpoint| endpoint.strong_count() > 0);
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Facts {
+    pod: Option<Arc<str>>,
+    node: Option<Arc<str>>,
+    zone: Option<Arc<str>>,
+}
+
+/// An endpoint before it is shared: where, what, and whether it counts.
+#[derive(Debug)]
+struct Candidate {
+    address: SocketAddr,
+    facts: Facts,
+    condition: EndpointCondition,
+}
+
+/// Everything of one name: the Kubernetes Service and the ServiceEntries that pool with it.
+#[derive(Debug)]
+struct Target<'w> {
+    host: HostPattern,
+    namespace: Arc<str>,
+    service: Option<(Key, &'w Service)>,
+    entries: Vec<&'w ServiceEntry>,
+}
+
+/// Resolves one request against the current world.
+pub(super) fn resolve(
+    request: &ClusterRequest,
+    world: &World,
+    settings: &CompileSettings,
+    endpoints: &mut Endpoints,
+) -> Resolved {
+    let mut depends_on = BTreeSet::from([request.host.clone()]);
+    let subset = request.subset.clone().unwrap_or_else(|| "".into());
+    let named =
+        |host: &HostPattern, port: u16| ClusterName { host: host.as_str().into(), port, subset: Arc::clone(&subset) };
+    let finish = |name: ClusterName, namespace: &Arc<str>, state: ClusterState, depends_on| {
+        let label = name.to_string().into();
+        Resolved { cluster: Cluster { name, label, namespace: Arc::clone(namespace), state }, depends_on }
+    };
+    let unknown = |host: &HostPattern, port, namespace: &Arc<str>, why, depends_on| {
+        finish(named(host, port), namespace, ClusterState::Unknown(why), depends_on)
+    };
+
+    let Some(target) = find(&request.host, &request.from, world, settings) else {
+        let port = request.port.unwrap_or(request.server_port);
+        return unknown(&request.host, port, &"".into(), UnknownCluster::Host, depends_on);
+    };
+    let ports = target.ports();
+    let port = request.port.unwrap_or(if let [only] = *ports { only } else { request.server_port });
+
+    // An ExternalName service is an alias: the cluster is its target's (`GetDestinationCluster` in istio's route.go).
+    let target = match target.alias() {
+        None => target,
+        Some(alias) => {
+            depends_on.insert(alias.clone());
+            match find(&alias, &request.from, world, settings) {
+                Some(aliased) if aliased.alias().is_none() => aliased,
+                _ => return unknown(&alias, port, &target.namespace, UnknownCluster::Host, depends_on),
+            }
+        }
+    };
+    if !target.ports().contains(&port) {
+        return unknown(&target.host, port, &target.namespace, UnknownCluster::Port, depends_on);
+    }
+    let labels = match &request.subset {
+        None => None,
+        Some(name) => match subset_of(&target, name, world, settings) {
+            Some(subset) => Some(&subset.labels),
+            None => return unknown(&target.host, port, &target.namespace, UnknownCluster::Subset, depends_on),
+        },
+    };
+    let state = match target.candidates(port, labels, world) {
+        Some(candidates) => ClusterState::Known(usable(candidates, endpoints)),
+        None => ClusterState::Unknown(UnknownCluster::Resolution),
+    };
+    finish(named(&target.host, port), &target.namespace, state, depends_on)
+}
+
+/// Ready endpoints; those that terminate but still serve when none is ready. In order of address, each once.
+fn usable(candidates: Vec<Candidate>, endpoints: &mut Endpoints) -> Vec<Arc<Endpoint>> {
+    let best = candidates.iter().map(|candidate| candidate.condition).min();
+    let by_address: BTreeMap<SocketAddr, Facts> = candidates
+        .into_iter()
+        .filter(|candidate| candidate.condition != EndpointCondition::NotReady && Some(candidate.condition) == best)
+        .map(|candidate| (candidate.address, candidate.facts))
+        .collect();
+    by_address.iter().map(|(address, facts)| endpoints.share(*address, facts)).collect()
+}
+
+/// The service of a host. A Service and the ServiceEntries of its own namespace pool their endpoints; entries elsewhere
+/// do not count then. Of entries in several namespaces the VirtualService's own come first, else the oldest.
+fn find<'w>(host: &HostPattern, from: &Arc<str>, world: &'w World, settings: &CompileSettings) -> Option<Target<'w>> {
+    let visible = |visibility: &Visibility| visibility.includes(&settings.gateway_namespace);
+    let key = settings.service_key(host.as_str());
+    let service =
+        key.and_then(|key| world.services.get_key_value(&key)).filter(|(_, service)| visible(&service.visibility));
+    let entries: Vec<&ServiceEntry> = world
+        .entries_by_host
+        .get(host)
+        .into_iter()
+        .flat_map(BTreeMap::values)
+        .map(|entry| &**entry)
+        .filter(|entry| visible(&entry.visibility))
+        .collect();
+    let namespace = match service {
+        Some((key, _)) => Arc::clone(&key.0),
+        None => {
+            let own = entries.iter().find(|entry| entry.meta.id.namespace == *from);
+            Arc::clone(&own.or_else(|| entries.first())?.meta.id.namespace)
+        }
+    };
+    let entries = entries.into_iter().filter(|entry| entry.meta.id.namespace == namespace).collect();
+    Some(Target { host: host.clone(), namespace, service: service.map(|(key, s)| (key.clone(), &**s)), entries })
+}
+
+/// The subset of that name in the DestinationRule in force for a service (`PushContext.destinationRule` in istio's
+/// push_context.go): rules of the gateway's own namespace (of the root namespace only private ones), else those the
+/// service's namespace exports, else those the root namespace exports. The first step that has a rule for the host ends
+/// the search.
+fn subset_of<'w>(target: &Target<'_>, name: &str, world: &'w World, settings: &CompileSettings) -> Option<&'w Subset> {
+    let own = &settings.gateway_namespace;
+    let exported = |rule: &DestinationRule| !is_private(rule) && rule.visibility.includes(own);
+    let steps: [(&Arc<str>, &dyn Fn(&DestinationRule) -> bool); 3] = [
+        (own, &|rule: &DestinationRule| *own != settings.root_namespace || is_private(rule)),
+        (&target.namespace, &exported),
+        (&settings.root_namespace, &exported),
+    ];
+    for (namespace, counts) in steps {
+        let rules = rules_for(&target.host, namespace, world, |rule| counts(rule) && for_this_gateway(rule, settings));
+        if !rules.is_empty() {
+            // Rules of one host in one namespace are merged; the first to name a subset defines it.
+            return rules.into_iter().flat_map(|rule| &rule.subsets).find(|subset| &*subset.name == name);
+        }
+    }
+    None
+}
+
+/// The rules of `namespace` for the most specific host that has any: those with a selector first, then Istio's order.
+fn rules_for<'w>(
+    host: &HostPattern,
+    namespace: &Arc<str>,
+    world: &'w World,
+    counts: impl Fn(&DestinationRule) -> bool,
+) -> Vec<&'w DestinationRule> {
+    let at = |pattern: HostPattern| -> Vec<&'w DestinationRule> {
+        let rules = world.rules_by_host.get(&(Arc::clone(namespace), pattern));
+        let mut rules: Vec<_> =
+            rules.into_iter().flat_map(BTreeMap::values).map(|rule| &**rule).filter(|r| counts(r)).collect();
+        rules.sort_by_key(|rule| rule.workload_selector.is_none());
+        rules
+    };
+    let exact = at(host.clone());
+    if !exact.is_empty() {
+        return exact;
+    }
+    let text = host.as_str();
+    let dots = text.bytes().enumerate().filter(|&(_, byte)| byte == b'.').map(|(dot, _)| format!("*{}", &text[dot..]));
+    dots.chain(["*".to_owned()])
+        .map(|pattern| at(HostPattern::new(&pattern)))
+        .find(|rules| !rules.is_empty())
+        .unwrap_or_default()
+}
+
+/// Private: exported to nobody but its own namespace. A rule with a workload selector is for its own namespace only.
+fn is_private(rule: &DestinationRule) -> bool {
+    rule.workload_selector.is_some()
+        || matches!(&rule.visibility, Visibility::Namespaces(namespaces)
+            if namespaces.len() == 1 && namespaces.contains(&rule.meta.id.namespace))
+}
+
+fn for_this_gateway(rule: &DestinationRule, settings: &CompileSettings) -> bool {
+    rule.workload_selector.as_ref().is_none_or(|selector| {
+        rule.meta.id.namespace == settings.gateway_namespace && selects(selector, &settings.gateway_labels)
+    })
+}
+
+impl Target<'_> {
+    fn alias(&self) -> Option<HostPattern> {
+        match &self.service.as_ref()?.1.kind {
+            ServiceKind::ExternalName(host) => Some(HostPattern::new(host)),
+            ServiceKind::Endpoints => None,
+        }
+    }
+
+    /// Service port numbers, each once.
+    fn ports(&self) -> Vec<u16> {
+        let service = self.service.iter().flat_map(|(_, service)| service.ports.iter().map(|port| port.number));
+        let entries = self.entries.iter().flat_map(|entry| entry.ports.iter().map(|port| port.number));
+        let numbers: BTreeSet<u16> = service.chain(entries).collect();
+        numbers.into_iter().collect()
+    }
+
+    /// Every endpoint of the port whose pod carries `labels`. `None` when the addresses must come from DNS, which has
+    /// not answered (or is not served).
+    fn candidates(&self, port: u16, labels: Option<&Labels>, world: &World) -> Option<Vec<Candidate>> {
+        let mut candidates = Vec::new();
+        if let Some((key, service)) = &self.service
+            && let Some(port) = service.ports.iter().find(|p| p.number == port)
+        {
+            from_slices(key, port, labels, world, &mut candidates);
+            if !world.slices.contains_key(key) && !service.selector.is_empty() {
+                from_pods(&key.0, &service.selector, labels, &port.target, port.number, world, &mut candidates);
+            }
+        }
+        for entry in &self.entries {
+            let Some(port) = entry.ports.iter().find(|p| p.number == port) else { continue };
+            match entry.resolution {
+                // There is no original destination at a gateway.
+                Resolution::None => {}
+                Resolution::Static => from_entry(entry, port, labels, world, &mut candidates),
+                Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns => return None,
+            }
+        }
+        Some(candidates)
+    }
+}
+
+fn from_slices(
+    service: &Key,
+    port: &ServicePort,
+    labels: Option<&Labels>,
+    world: &World,
+    candidates: &mut Vec<Candidate>,
+) {
+    for slice in world.slices.get(service).into_iter().flat_map(BTreeMap::values) {
+        // The port's name joins Service and slice (KEP-752).
+        let Some(number) = slice.ports.iter().find(|p| p.name == port.name).map(|p| p.number) else { continue };
+        for endpoint in &slice.endpoints {
+            if let Some(labels) = labels.filter(|labels| !labels.is_empty()) {
+                let pod = endpoint.pod.as_ref().and_then(|id| world.pods.get(&key_of(id)));
+                if !pod.is_some_and(|pod| selects(labels, &pod.labels)) {
+                    continue;
+                }
+            }
+            let facts = Facts {
+                pod: endpoint.pod.as_ref().map(|id| Arc::clone(&id.name)),
+                node: endpoint.node.clone(),
+                zone: endpoint.zone.clone(),
+            };
+            // Every address of an endpoint is the same backend; consumers take the first (EndpointSlice API).
+            if let Some(&ip) = endpoint.addresses.first() {
+                candidates.push(Candidate {
+                    address: SocketAddr::new(ip, number),
+                    facts,
+                    condition: endpoint.condition,
+                });
+            }
+        }
+    }
+}
+
+/// What an EndpointSlice controller would make of the pods; only pods read from files carry addresses.
+fn from_pods(
+    namespace: &Arc<str>,
+    selector: &Labels,
+    labels: Option<&Labels>,
+    target: &TargetPort,
+    fallback: u16,
+    world: &World,
+    candidates: &mut Vec<Candidate>,
+) {
+    let pods = world.pods.range((Arc::clone(namespace), Arc::from(""))..).take_while(|(key, _)| key.0 == *namespace);
+    for (_, pod) in pods {
+        let Some(address) = &pod.address else { continue };
+        if !selects(selector, &pod.labels) || labels.is_some_and(|labels| !selects(labels, &pod.labels)) {
+            continue;
+        }
+        let number = match target {
+            TargetPort::Number(0) => fallback,
+            TargetPort::Number(number) => *number,
+            TargetPort::Name(name) => match address.ports.iter().find(|port| port.name == *name) {
+                Some(port) => port.number,
+                None => continue,
+            },
+        };
+        let condition = if address.ready { EndpointCondition::Ready } else { EndpointCondition::NotReady };
+        let facts = Facts { pod: Some(Arc::clone(&pod.meta.id.name)), node: address.node.clone(), zone: None };
+        candidates.extend(address.addresses.first().map(|&ip| Candidate {
+            address: SocketAddr::new(ip, number),
+            facts,
+            condition,
+        }));
+    }
+}
+
+fn from_entry(
+    entry: &ServiceEntry,
+    port: &EntryPort,
+    labels: Option<&Labels>,
+    world: &World,
+    candidates: &mut Vec<Candidate>,
+) {
+    for endpoint in &entry.endpoints {
+        let Some(ip) = endpoint.address else { continue };
+        if labels.is_some_and(|labels| !selects(labels, &endpoint.labels)) {
+            continue;
+        }
+        candidates.push(ready(ip, entry_port(endpoint, port)));
+    }
+    if let Some(selector) = &entry.workload_selector {
+        let namespace = &entry.meta.id.namespace;
+        from_pods(namespace, selector, labels, &port.target, port.number, world, candidates);
+    }
+}
+
+/// `endpoint.ports[name]`, else `targetPort`, else the number.
+fn entry_port(endpoint: &EntryEndpoint, port: &EntryPort) -> u16 {
+    let own = endpoint.ports.iter().find(|(name, _)| *name == port.name).map(|(_, number)| *number);
+    own.unwrap_or(match port.target {
+        TargetPort::Number(number) if number > 0 => number,
+        TargetPort::Number(_) | TargetPort::Name(_) => port.number,
+    })
+}
+
+fn ready(ip: IpAddr, port: u16) -> Candidate {
+    Candidate { address: SocketAddr::new(ip, port), facts: Facts::default(), condition: EndpointCondition::Ready }
+}

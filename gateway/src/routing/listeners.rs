@@ -1,0 +1,178 @@
+//! Which sockets the gateway opens and which Gateway servers stand behind each: selection by label, port translation,
+//! merging and conflicts (`mergeGateways` in istio/pilot/pkg/model/gateway.go).
+
+use super::{
+    snapshot::ListenerKey,
+    world::{CompileSettings, World},
+};
+use crate::model::{
+    gateway::{Gateway, Protocol, Server, ServerHost},
+    object::{ObjectId, selects},
+    problem::{Problem, ProblemKind, Severity},
+    service::TargetPort,
+    virtual_service::GatewayName,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+/// A plaintext HTTP listener, before any VirtualService.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ListenerPlan {
+    pub(super) key: ListenerKey,
+    pub(super) protocol: Protocol,
+    /// In Istio's order.
+    pub(super) servers: Vec<ServerPlan>,
+}
+
+/// One Gateway server on a listener.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ServerPlan {
+    pub(super) gateway: ObjectId,
+    pub(super) name: GatewayName,
+    pub(super) port: u16,
+    pub(super) hosts: Vec<ServerHost>,
+    pub(super) https_redirect: bool,
+}
+
+/// The listeners of all Gateways that select this gateway, and what was in conflict.
+pub(super) fn plan(world: &World, settings: &CompileSettings) -> (Vec<ListenerPlan>, Vec<Problem>) {
+    let mut gateways: Vec<&Arc<Gateway>> = world
+        .gateways
+        .values()
+        .filter(|gateway| gateway.selector.as_ref().is_none_or(|selector| selects(selector, &settings.gateway_labels)))
+        .collect();
+    gateways.sort_by_cached_key(|gateway| gateway.meta.order());
+
+    let mut merge = Merge::default();
+    for gateway in gateways {
+        for server in &gateway.servers {
+            merge.take(gateway, server, bound_port(server.port, world, settings));
+        }
+    }
+    (merge.http, merge.problems)
+}
+
+/// The port a Gateway's `number` is bound to: what `--port-map` says, else the target port of a Service in front of this
+/// gateway that has the number as a port, else the number itself (`resolvePorts` in istio's gateway.go).
+fn bound_port(number: u16, world: &World, settings: &CompileSettings) -> u16 {
+    if let Some(&port) = settings.port_map.get(&number) {
+        return port;
+    }
+    let fronts = world.services.iter().filter(|(_, s)| settings.fronts_gateway(s) && !s.port_translation_disabled);
+    for (key, service) in fronts {
+        let Some(port) = service.ports.iter().find(|port| port.number == number) else { continue };
+        match &port.target {
+            TargetPort::Number(target) => return *target,
+            // The number behind a name is in the Service's slices, or on the gateway's pods.
+            TargetPort::Name(name) => {
+                let slices =
+                    world.slices.get(key).into_iter().flat_map(BTreeMap::values).flat_map(|slice| &slice.ports);
+                let slice_port = slices.filter(|p| p.name == port.name).map(|p| p.number).next();
+                let pods = world.pods.values().filter(|pod| selects(&service.selector, &pod.labels));
+                let pod_ports = pods.filter_map(|pod| pod.address.as_ref()).flat_map(|address| &address.ports);
+                let pod_port = || pod_ports.into_iter().find(|p| p.name == *name).map(|p| p.number);
+                if let Some(target) = slice_port.or_else(pod_port) {
+                    return target;
+                }
+            }
+        }
+    }
+    number
+}
+
+/// What has the ports so far.
+#[derive(Debug, Default)]
+struct Merge {
+    http: Vec<ListenerPlan>,
+    /// Bound ports that some server has.
+    taken: BTreeSet<u16>,
+    /// The first plaintext server of each port: its bind and protocol.
+    plaintext: BTreeMap<u16, (Option<IpAddr>, Protocol)>,
+    /// Host strings of TLS servers by port and bind.
+    tls_hosts: BTreeMap<(u16, Option<IpAddr>), BTreeSet<(Option<Arc<str>>, String)>>,
+    problems: Vec<Problem>,
+}
+
+impl Merge {
+    fn take(&mut self, gateway: &Gateway, server: &Server, port: u16) {
+        // Istio asks this of plaintext servers with httpsRedirect too.
+        if server.tls.is_some() && !self.claim_tls_hosts(server, port) {
+            self.conflict(
+                gateway,
+                server,
+                "hosts",
+                "another server on this port has one of the hosts already; remove it here or there",
+            );
+            return;
+        }
+        let is_tls = server.tls.is_some() && !server.protocol.is_http();
+        let first_here = self.taken.insert(port);
+        match self.plaintext.get(&port).copied() {
+            Some((bind, protocol)) if !first_here => {
+                if bind == server.bind {
+                    if !(server.protocol.is_http() && protocol.is_http()) {
+                        let other = protocol.name();
+                        let message = format!(
+                            "port {port} already speaks {other}, which cannot share it with {}; use another port",
+                            server.protocol.name()
+                        );
+                        self.conflict(gateway, server, "port", &message);
+                        return;
+                    }
+                    self.add_http(gateway, server, port);
+                } else if server.protocol.is_http() {
+                    self.add_http(gateway, server, port);
+                }
+            }
+            _ => {
+                if !is_tls {
+                    self.plaintext.insert(port, (server.bind, server.protocol));
+                    if server.protocol.is_http() {
+                        self.add_http(gateway, server, port);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `CheckDuplicates` in istio's gateway.go: `false` when a host string is taken already on the same bind.
+    fn claim_tls_hosts(&mut self, server: &Server, port: u16) -> bool {
+        let known = self.tls_hosts.entry((port, server.bind)).or_default();
+        let hosts: Vec<_> = server.hosts.iter().map(|h| (h.namespace.clone(), h.host.as_str().to_owned())).collect();
+        if hosts.iter().any(|host| known.contains(host)) {
+            return false;
+        }
+        known.extend(hosts);
+        true
+    }
+
+    fn add_http(&mut self, gateway: &Gateway, server: &Server, port: u16) {
+        let id = &gateway.meta.id;
+        let plan = ServerPlan {
+            gateway: id.clone(),
+            name: GatewayName { namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) },
+            port: server.port,
+            hosts: server.hosts.clone(),
+            https_redirect: server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
+        };
+        let key = ListenerKey { address: server.bind, port };
+        match self.http.iter_mut().find(|listener| listener.key == key) {
+            Some(listener) => listener.servers.push(plan),
+            None => self.http.push(ListenerPlan { key, protocol: server.protocol, servers: vec![plan] }),
+        }
+    }
+
+    fn conflict(&mut self, gateway: &Gateway, server: &Server, field: &str, message: &str) {
+        self.problems.push(Problem {
+            object: Some(gateway.meta.id.clone()),
+            source: gateway.meta.source.clone(),
+            path: format!("spec.servers[{}].{field}", server.index),
+            severity: Severity::Warning,
+            kind: ProblemKind::Conflict,
+            message: format!("the server is not used: {message}"),
+        });
+    }
+}
