@@ -1,0 +1,76 @@
+//! A cgroup of the test's own, and processes inside it.
+
+use harness::wait;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+/// An empty cgroup; removed on drop.
+pub(crate) struct TestCgroup {
+    path: PathBuf,
+}
+
+impl TestCgroup {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("gwtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = cgroup2_root().join(name);
+        fs::create_dir(&path).expect("create a cgroup");
+        Self { path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A command whose process is in this cgroup before it does anything.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(r#"echo $$ > "$0/cgroup.procs" && exec "$@""#).arg(&self.path).arg(program);
+        command
+    }
+}
+
+impl Drop for TestCgroup {
+    fn drop(&mut self) {
+        // The kernel keeps a cgroup busy for a moment after its last process was reaped.
+        wait::until("remove the cgroup", Duration::from_secs(5), || fs::remove_dir(&self.path).ok());
+    }
+}
+
+fn cgroup2_root() -> PathBuf {
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("read the mounts");
+    let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let mount = mounts.lines().map(fields).find(|fields| fields[2] == "cgroup2").expect("a cgroup2 hierarchy");
+    PathBuf::from(&mount[1])
+}
+
+/// The reviews backend as a process; killed on drop.
+pub(crate) struct Backend {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Backend {
+    /// Started by `command`, which runs the program it is given.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.args(["--version", "v1"]).stdout(Stdio::piped()).spawn().expect("start the backend");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("read the backend's port");
+        let address = line.trim().strip_prefix("listening on ").expect("the backend's first line").parse();
+        Self { child, address: address.expect("an address") }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,71 @@
+//! Exactly the sockets of the cgroup are counted.
+
+use crate::cgroup::{Backend, TestCgroup};
+use gateway::fastpath::{self, Established, Fastpath, FastpathMode};
+use harness::{privilege, wait};
+use std::{
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    time::Duration,
+};
+
+const REVIEWS: &str = env!("CARGO_BIN_EXE_reviews");
+
+/// Opens `connections` one after the other, each closed before the next.
+fn connect(mut shell: Command, to: SocketAddr, connections: u32) {
+    let script = r#"for ((i = 0; i < $2; i++)); do exec 3<>"/dev/tcp/127.0.0.1/$1" && exec 3>&- || exit 1; done"#;
+    let status = shell.args(["-c", script, "bash", &to.port().to_string(), &connections.to_string()]).status();
+    assert!(status.expect("run bash").success(), "the client could not connect");
+}
+
+/// Polls because the accepting side is established a moment after the connecting one.
+fn counted(fastpath: &Fastpath, expected: Established) {
+    let mut last = None;
+    wait::until(&format!("{expected:?}"), Duration::from_secs(5), || {
+        last = fastpath.status().established;
+        (last == Some(expected)).then_some(())
+    });
+}
+
+#[test]
+fn connections_opened_inside_count_as_active() {
+    if !privilege::granted("ebpf::connections_opened_inside_count_as_active") {
+        return;
+    }
+    let group = TestCgroup::new();
+    let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
+    let outside = Backend::start(Command::new(REVIEWS));
+    connect(group.command("bash"), outside.address, 7);
+    counted(&fastpath, Established { active: 7, passive: 0 });
+}
+
+#[test]
+fn connections_accepted_inside_count_as_passive() {
+    if !privilege::granted("ebpf::connections_accepted_inside_count_as_passive") {
+        return;
+    }
+    let group = TestCgroup::new();
+    let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
+    let inside = Backend::start(group.command(REVIEWS));
+    let clients: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(inside.address).expect("connect")).collect();
+    counted(&fastpath, Established { active: 0, passive: 5 });
+    drop(clients);
+    // Closing is no event of interest.
+    connect(group.command("bash"), inside.address, 2);
+    counted(&fastpath, Established { active: 2, passive: 7 });
+}
+
+#[test]
+fn connections_elsewhere_do_not_count() {
+    if !privilege::granted("ebpf::connections_elsewhere_do_not_count") {
+        return;
+    }
+    let (group, other) = (TestCgroup::new(), TestCgroup::new());
+    let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
+    let outside = Backend::start(other.command(REVIEWS));
+    connect(other.command("bash"), outside.address, 3);
+    connect(Command::new("bash"), outside.address, 3);
+    // One connection inside, after the others: when it has been counted, theirs would have been.
+    connect(group.command("bash"), outside.address, 1);
+    counted(&fastpath, Established { active: 1, passive: 0 });
+}

@@ -1,0 +1,163 @@
+//! `test`: every test there is, group by group.
+
+mod group;
+mod tally;
+
+use crate::{
+    build_ebpf,
+    command::{self, cargo},
+    fuzz, install,
+    interrupt::Interrupt,
+    output::styled,
+    workspace,
+};
+use anyhow::{Context, bail};
+use group::{Group, Need, Runner};
+use std::{fs, path::PathBuf, time::Instant};
+use tally::Tally;
+
+/// Runs the tests: the unit tests and every folder of tests/, each a group.
+///
+/// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, nginx-light, wrk, curl, jq,
+/// bpftool, iproute2, util-linux, g++), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed,
+/// N skipped".
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Only what needs neither root nor a cluster.
+    #[arg(long)]
+    fast: bool,
+    /// Leave out, and count as skipped, the tests that need root; without this they fail for a plain user.
+    #[arg(long)]
+    unprivileged: bool,
+    /// Only this group; may be given several times.
+    #[arg(long, value_name = "GROUP")]
+    only: Vec<String>,
+    /// Print the groups and what they need, run nothing.
+    #[arg(long)]
+    list: bool,
+    /// Seconds each fuzz target runs.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    fuzz_seconds: u64,
+    /// Passed on to the test runner: a filter, and its own options after another `--`.
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+/// Read by tests that need root; see tests/harness/privilege.rs.
+const UNPRIVILEGED: &str = "GATEWAY_TESTS_UNPRIVILEGED";
+const SKIPPED: &str = "GATEWAY_TESTS_SKIPPED";
+
+pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let groups = chosen(arguments)?;
+    if arguments.list {
+        for group in &groups {
+            println!("{:<12} {}", group.name, group.about());
+        }
+        return Ok(());
+    }
+    prepare(&groups, arguments, interrupt)?;
+    let skipped = SkippedFile::new()?;
+    let mut tally = Tally::default();
+    let mut failed = Vec::new();
+    for group in &groups {
+        let started = Instant::now();
+        eprintln!("{}", styled("1", &format!("━━ {}", group.name)));
+        if !run_group(group, arguments, &skipped, &mut tally, interrupt)? {
+            failed.push(group.name.as_str());
+        }
+        eprintln!("{}", styled("2", &format!("   {} took {:.0} s", group.name, started.elapsed().as_secs_f64())));
+    }
+    let skipped = skipped.names()?;
+    for name in &skipped {
+        println!("skipped: {name}");
+    }
+    println!("{}", tally.summary(skipped.len()));
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+fn chosen(arguments: &Arguments) -> anyhow::Result<Vec<Group>> {
+    let all = group::all()?;
+    if let Some(unknown) = arguments.only.iter().find(|name| !all.iter().any(|group| group.name == **name)) {
+        let names: Vec<&str> = all.iter().map(|group| group.name.as_str()).collect();
+        bail!("there is no group {unknown:?}; there are {}", names.join(", "));
+    }
+    let wanted = |group: &Group| arguments.only.is_empty() || arguments.only.contains(&group.name);
+    let quick = |group: &Group| !arguments.fast || group.is_fast();
+    Ok(all.into_iter().filter(|group| wanted(group) && quick(group)).collect())
+}
+
+/// Everything that could be missing is looked for before the first test runs.
+fn prepare(groups: &[Group], arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let needs = |need: Need| groups.iter().any(|group| group.needs.contains(&need));
+    if needs(Need::Root) && !arguments.unprivileged && !nix::unistd::geteuid().is_root() {
+        bail!("some of these tests need root: run as root, or add --unprivileged to leave those out, or --fast");
+    }
+    let tools: Vec<_> = groups.iter().flat_map(|group| group.tools()).collect();
+    install::tools(&tools, interrupt)?;
+    if needs(Need::Go) && install::find("go").is_none() {
+        bail!(
+            "the control group runs a real kube-apiserver, which is built from its Go module: install Go 1.24 or newer \
+             (https://go.dev/dl) and put it on the PATH, or choose --fast"
+        );
+    }
+    if needs(Need::BpfObject) && !arguments.unprivileged {
+        build_ebpf::build(interrupt)?;
+    }
+    if needs(Need::CargoFuzz) {
+        fuzz::install(interrupt)?;
+    }
+    Ok(())
+}
+
+fn run_group(
+    group: &Group,
+    arguments: &Arguments,
+    skipped: &SkippedFile,
+    tally: &mut Tally,
+    interrupt: &Interrupt,
+) -> anyhow::Result<bool> {
+    let targets = match &group.runner {
+        Runner::Cargo(targets) => targets,
+        Runner::Fuzz => return fuzz::run_all(arguments.fuzz_seconds, interrupt, |passed| tally.add_one(passed)),
+    };
+    let mut good = true;
+    for target in targets {
+        let mut test = cargo(["test", "--no-fail-fast"]);
+        test.args(target).arg("--").args(&arguments.rest);
+        test.env(SKIPPED, &skipped.path);
+        if arguments.unprivileged {
+            test.env(UNPRIVILEGED, "1");
+        }
+        let status = command::stream(&mut test, interrupt, |line| {
+            println!("{line}");
+            tally.add_line(line);
+        })?;
+        good &= status.success();
+    }
+    Ok(good)
+}
+
+/// One line for each test that looked at its privileges and left.
+struct SkippedFile {
+    path: PathBuf,
+}
+
+impl SkippedFile {
+    fn new() -> anyhow::Result<Self> {
+        let path = workspace::target().join(format!("xtask-skipped-{}", std::process::id()));
+        fs::create_dir_all(workspace::target()).context("create target")?;
+        fs::write(&path, "").with_context(|| format!("write {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    fn names(&self) -> anyhow::Result<Vec<String>> {
+        let text = fs::read_to_string(&self.path).with_context(|| format!("read {}", self.path.display()))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+}
+
+impl Drop for SkippedFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}

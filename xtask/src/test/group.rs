@@ -1,0 +1,115 @@
+//! The groups of tests: the unit tests, the folders of tests/, the fuzz targets.
+
+use crate::{install::Tool, workspace};
+use anyhow::Context;
+use std::fs;
+
+/// One group.
+pub(crate) struct Group {
+    pub(crate) name: String,
+    pub(crate) runner: Runner,
+    pub(crate) needs: Vec<Need>,
+}
+
+/// What runs it.
+pub(crate) enum Runner {
+    /// `cargo test` with each of these argument lists.
+    Cargo(Vec<Vec<String>>),
+    /// Every fuzz target for a while.
+    Fuzz,
+}
+
+/// What the machine must have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Root,
+    BpfObject,
+    /// The tools the tests call: clients, servers, what looks into the kernel.
+    Tools,
+    /// etcd and kube-apiserver.
+    Etcd,
+    Go,
+    CargoFuzz,
+}
+
+impl Group {
+    /// Needs neither root nor a cluster, and ends by itself.
+    pub(crate) fn is_fast(&self) -> bool {
+        self.needs.iter().all(|need| *need == Need::Tools)
+    }
+
+    pub(crate) fn tools(&self) -> Vec<Tool> {
+        let tool = |program, package| Tool { program, package };
+        let of = |need: &Need| match need {
+            Need::Tools => {
+                vec![tool("curl", "curl"), tool("jq", "jq"), tool("nginx", "nginx-light"), tool("wrk", "wrk")]
+            }
+            Need::Etcd => vec![tool("etcd", "etcd-server")],
+            Need::Root => vec![tool("ip", "iproute2"), tool("nsenter", "util-linux")],
+            Need::BpfObject => vec![tool("bpftool", "bpftool")],
+            Need::CargoFuzz => vec![tool("g++", "g++")],
+            Need::Go => Vec::new(),
+        };
+        self.needs.iter().flat_map(of).collect()
+    }
+
+    pub(crate) fn about(&self) -> String {
+        let what = match self.runner {
+            Runner::Cargo(_) if self.name == "unit" => "the tests beside the code".to_owned(),
+            Runner::Cargo(_) => format!("tests/{}", self.name),
+            Runner::Fuzz => "gateway/fuzz, a while each".to_owned(),
+        };
+        let word = |need: &Need| match need {
+            Need::Root => "root",
+            Need::BpfObject => "the BPF object",
+            Need::Tools => "curl, jq, nginx, wrk",
+            Need::Etcd => "etcd",
+            Need::Go => "Go",
+            Need::CargoFuzz => "cargo-fuzz",
+        };
+        let needs: Vec<&str> = self.needs.iter().map(word).collect();
+        if needs.is_empty() { what } else { format!("{what}; needs {}", needs.join(", ")) }
+    }
+}
+
+/// Every group, the quick ones first.
+pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let unit = [
+        "--package gateway --lib --bins",
+        "--package gateway --doc",
+        "--package gateway-tests --lib --bins",
+        "--package xtask",
+    ];
+    let mut groups =
+        vec![Group { name: "unit".to_owned(), runner: Runner::Cargo(unit.map(words).to_vec()), needs: Vec::new() }];
+    for name in folders()? {
+        let runner = Runner::Cargo(vec![words(&format!("--package gateway-tests --test {name}"))]);
+        let needs = match name.as_str() {
+            "ebpf" => vec![Need::Root, Need::BpfObject],
+            "control" => vec![Need::Go, Need::Etcd, Need::Tools],
+            "routing" => Vec::new(),
+            _ => vec![Need::Tools],
+        };
+        groups.push(Group { name, runner, needs });
+    }
+    if workspace::root().join("gateway/fuzz/Cargo.toml").exists() {
+        groups.push(Group { name: "fuzz".to_owned(), runner: Runner::Fuzz, needs: vec![Need::CargoFuzz] });
+    }
+    groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit"));
+    Ok(groups)
+}
+
+/// The folders of tests/ that are a test target.
+fn folders() -> anyhow::Result<Vec<String>> {
+    let tests = workspace::root().join("tests");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&tests).with_context(|| format!("read {}", tests.display()))? {
+        let entry = entry?;
+        if entry.path().join("main.rs").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
