@@ -1,8 +1,8 @@
 //! Metrics under Istio's names, and the access log.
 
 pub mod access_log;
-pub mod requests;
 mod histogram;
+pub mod requests;
 mod series;
 
 use access_log::{AccessLog, RequestFacts};

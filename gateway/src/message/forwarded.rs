@@ -1,9 +1,5 @@
 //! `x-forwarded-*`, `x-envoy-*` and `x-request-id` as Istio's gateway sends them.
 
-use crate::routing::{
-    cluster::ClusterName,
-    route::{PathCondition, Route},
-};
 use http::{HeaderMap, HeaderName, HeaderValue, header::EXPECT};
 use smallvec::SmallVec;
 
@@ -106,21 +102,6 @@ fn milliseconds(value: u64) -> HeaderValue {
     match usize::try_from(value).ok().and_then(|index| SMALL.get(index)) {
         Some(text) => HeaderValue::from_static(text),
         None => HeaderValue::from(value),
-    }
-}
-
-/// What `x-envoy-decorator-operation` says for `route`: host and port of the destination and the path condition, or with
-/// several destinations the VirtualService and the Gateway's port (`GetRouteOperation` in
-/// istio/pilot/pkg/networking/core/route/route.go).
-pub fn operation(route: &Route, only_destination: Option<&ClusterName>) -> String {
-    let path = match &route.condition.path {
-        PathCondition::Exact(path) => path.to_string(),
-        PathCondition::Prefix(prefix) => format!("{prefix}*"),
-        PathCondition::Regex(regex) => regex.pattern.clone(),
-    };
-    match only_destination {
-        Some(cluster) => format!("{}:{}{path}", cluster.host, cluster.port),
-        None => format!("{}:{}{path}", route.origin.object.name, route.server_port),
     }
 }
 

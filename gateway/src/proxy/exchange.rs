@@ -7,11 +7,11 @@ use super::{
     arrival::{self, Arrived},
     body::ResponseBody,
     client::Client,
+    fields::ResponseFields,
     forward::{self, Plan},
     local_reply::LocalReply,
     outcome::Outcome,
     record::Record,
-    response_fields::ResponseFields,
 };
 use crate::{
     message::redirect,
@@ -45,8 +45,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
     let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
     let protocol = if grpc { RequestProtocol::Grpc } else { RequestProtocol::Http };
     let facts = client.worker.telemetry().wants_facts().then(|| Box::new(arrival::facts(&client, &request)));
-    let mut record =
-        Record::new(Rc::clone(&client.worker), Rc::clone(&client.activity), started, protocol, facts);
+    let mut record = Record::new(Rc::clone(&client.worker), Rc::clone(&client.activity), started, protocol, facts);
 
     let method = request.method().clone();
     let decision = match arrival::receive(&client, request) {
@@ -75,15 +74,17 @@ fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decision {
             .with_header(CONNECTION, HeaderValue::from_static("close"));
         return Decision::Reply(reply, None);
     };
+    if let Some(facts) = record.facts() {
+        facts.forwarded(&arrived.headers);
+    }
     let head = arrived.head();
     match snapshot.lookup(listener, &head) {
         Found::NoVirtualHost | Found::NoRoute { .. } => {
             Decision::Reply(LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE), None)
         }
-        Found::RequireTls { .. } => Decision::Reply(
-            moved(StatusCode::MOVED_PERMANENTLY, redirect::https_location(&head)),
-            None,
-        ),
+        Found::RequireTls { .. } => {
+            Decision::Reply(moved(StatusCode::MOVED_PERMANENTLY, redirect::https_location(&head)), None)
+        }
         Found::Route { route, .. } => {
             if let Some(facts) = record.facts() {
                 facts.route_name = Arc::clone(&route.origin.name);

@@ -4,10 +4,10 @@ use super::{
     arrival::{Arrived, with_path},
     body::{RequestBody, ResponseBody},
     client::Client,
+    fields::{self, ResponseFields},
     local_reply::LocalReply,
     outcome::Outcome,
     record::{LoadShare, Record},
-    response_fields::{self, ResponseFields},
     returned,
     worker::Worker,
 };
@@ -74,13 +74,12 @@ impl Plan {
         let index = if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) };
         let destination = &action.destinations[index];
         let cluster = Arc::clone(snapshot.cluster(destination.cluster));
-        let fields = ResponseFields::of_destination(client, route, index, &arrived);
+        let fields = ResponseFields::of_destination(client, route, index, &cluster, &arrived);
 
-        let only = action.single.then_some(&cluster.name);
-        if let Some(operation) = client.worker.operation(snapshot.generation, route, only) {
+        if let Some(operation) = client.worker.operation(snapshot.generation, route, &cluster.name) {
             arrived.headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
         }
-        response_fields::apply_to_request(client, route, action, destination, &mut arrived);
+        fields::apply_to_request(client, route, action, destination, &cluster, &mut arrived);
         if let Some(authority) = action.authority.as_ref().or(destination.authority.as_ref())
             && let Ok(authority) = HeaderValue::try_from(&**authority)
             && let Some(original) = arrived.headers.insert(HOST, authority)
@@ -180,12 +179,7 @@ pub(super) async fn forward(client: &Client, plan: Plan, mut record: Record) -> 
     }
 }
 
-fn new_request(
-    method: &Method,
-    target: PathAndQuery,
-    headers: HeaderMap,
-    body: RequestBody,
-) -> Request<RequestBody> {
+fn new_request(method: &Method, target: PathAndQuery, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.method_mut() = method.clone();
     *request.uri_mut() = Uri::from(target);
@@ -211,9 +205,7 @@ async fn acquire(
     endpoint: SocketAddr,
     fresh: bool,
 ) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    if !fresh
-        && let Some(kept) = poll_fn(|cx| Poll::Ready(worker.pool().take(endpoint, cx))).await
-    {
+    if !fresh && let Some(kept) = poll_fn(|cx| Poll::Ready(worker.pool().take(endpoint, cx))).await {
         return Ok(kept);
     }
     let settings = worker.settings();

@@ -26,7 +26,6 @@ pub(super) struct Listeners {
 
 #[derive(Debug)]
 struct OpenListener {
-    address: SocketAddr,
     /// Dropping it ends the accept loop.
     stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
@@ -65,7 +64,7 @@ impl Listeners {
 
     /// Closes every listening socket, after the connections that the kernel had already established were accepted.
     pub(super) async fn close(self) {
-        for (_, OpenListener { stop, accepting, .. }) in self.open {
+        for (_, OpenListener { stop, accepting }) in self.open {
             drop(stop);
             if let Err(error) = accepting.await {
                 tracing::error!(%error, "an accept loop ended in a panic");
@@ -83,7 +82,7 @@ impl Listeners {
             Ok(socket) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { address, stop, accepting });
+                self.open.insert(listener.key, OpenListener { stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {

@@ -1,10 +1,7 @@
 //! Answers the gateway gives itself, as Envoy under Istio gives them.
 
 use super::{body::ResponseBody, outcome::Outcome, record::Record};
-use crate::{
-    message::forwarded::SERVER_NAME,
-    telemetry::requests::RequestProtocol,
-};
+use crate::{message::forwarded::SERVER_NAME, telemetry::requests::RequestProtocol};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,

@@ -3,9 +3,9 @@
 use super::{
     body::{RequestBody, ResponseBody, StreamingBody},
     client::Client,
+    fields::ResponseFields,
     outcome::Outcome,
     record::{LoadShare, Record},
-    response_fields::ResponseFields,
     tunnel::Tunnel,
 };
 use crate::{

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     control::publish::Published,
-    message::forwarded,
     routing::{cluster::ClusterName, route::Route},
     telemetry::{Telemetry, requests::Recorder},
     upstream::{
@@ -28,8 +27,9 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    runtime, task,
+    runtime,
     sync::{oneshot, watch},
+    task,
     time::{MissedTickBehavior, interval},
 };
 
@@ -99,12 +99,7 @@ pub(super) fn run(start: WorkerStart) -> std::io::Result<()> {
 }
 
 impl Worker {
-    fn new(
-        settings: ProxySettings,
-        published: Published,
-        telemetry: Telemetry,
-        stage: watch::Receiver<Stage>,
-    ) -> Self {
+    fn new(settings: ProxySettings, published: Published, telemetry: Telemetry, stage: watch::Receiver<Stage>) -> Self {
         let pool = Pool::new(PoolLimits {
             idle_timeout: settings.limits.upstream_idle_timeout,
             idle_per_endpoint: settings.limits.upstream_idle_connections,
@@ -168,13 +163,8 @@ impl Worker {
         Registration { worker: Rc::clone(self), id }
     }
 
-    /// What `x-envoy-decorator-operation` says for `route` of `generation`.
-    pub(super) fn operation(
-        &self,
-        generation: u64,
-        route: &Arc<Route>,
-        only_destination: Option<&ClusterName>,
-    ) -> Option<HeaderValue> {
+    /// What `x-envoy-decorator-operation` says for `route` of `generation`, when it goes to `cluster`.
+    pub(super) fn operation(&self, generation: u64, route: &Arc<Route>, cluster: &ClusterName) -> Option<HeaderValue> {
         let mut operations = self.operations.borrow_mut();
         if operations.generation != generation {
             *operations = Operations { generation, ..Operations::default() };
@@ -184,7 +174,7 @@ impl Worker {
         if let Some((_, value)) = operations.values.get(&key) {
             return Some(value.clone());
         }
-        let value = HeaderValue::try_from(forwarded::operation(route, only_destination)).ok()?;
+        let value = HeaderValue::try_from(route.operation.text(cluster)).ok()?;
         operations.values.insert(key, (Arc::clone(route), value.clone()));
         Some(value)
     }

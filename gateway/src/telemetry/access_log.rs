@@ -2,7 +2,8 @@
 //! istio/pilot/pkg/model/telemetry_logging.go), written by a thread of its own.
 
 use super::{AccessLogTarget, requests::Measured};
-use http::{Method, Version};
+use crate::message::forwarded::{X_FORWARDED_FOR, X_REQUEST_ID};
+use http::{HeaderMap, Method, Version};
 use prometheus_client::metrics::counter::Counter;
 use std::{
     fmt::{self, Write as _},
@@ -35,8 +36,8 @@ pub struct RequestFacts {
     local: SocketAddr,
     remote: SocketAddr,
     /// As sent upstream.
-    pub(crate) forwarded_for: Option<String>,
-    pub(crate) request_id: Option<String>,
+    forwarded_for: Option<String>,
+    request_id: Option<String>,
     pub(crate) upstream_host: Option<SocketAddr>,
     pub(crate) upstream_service_time: Option<u64>,
     pub(crate) route_name: Arc<str>,
@@ -54,7 +55,7 @@ pub(super) struct AccessLog {
 struct OrDash<T>(Option<T>);
 
 /// A time as Envoy's `%START_TIME%`: UTC, milliseconds.
-struct Utc(SystemTime);
+pub(crate) struct Utc(pub(crate) SystemTime);
 
 impl RequestFacts {
     pub(crate) fn new(
@@ -81,6 +82,13 @@ impl RequestFacts {
             upstream_service_time: None,
             route_name: Arc::from(""),
         }
+    }
+
+    /// Takes from `headers` what the gateway has set itself.
+    pub(crate) fn forwarded(&mut self, headers: &HeaderMap) {
+        let text = |name| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
+        self.forwarded_for = text(X_FORWARDED_FOR);
+        self.request_id = text(X_REQUEST_ID);
     }
 
     /// One line, with its line feed.

@@ -50,7 +50,11 @@ pub(super) struct SeriesKey {
 enum Destination {
     /// Answered without one.
     None,
-    Service { host: Arc<str>, namespace: Arc<str>, subset: Arc<str> },
+    Service {
+        host: Arc<str>,
+        namespace: Arc<str>,
+        subset: Arc<str>,
+    },
     /// More than there is room for.
     Other,
 }
@@ -92,12 +96,7 @@ impl SeriesKey {
             namespace: Arc::clone(&cluster.namespace),
             subset: Arc::clone(&cluster.name.subset),
         });
-        Self {
-            destination,
-            protocol: measured.protocol.name(),
-            status: measured.status,
-            flags: measured.flags,
-        }
+        Self { destination, protocol: measured.protocol.name(), status: measured.status, flags: measured.flags }
     }
 
     /// Every label Istio's dashboards filter on; what a gateway without sidecars cannot know is `unknown`.

@@ -31,8 +31,7 @@ pub(crate) async fn connect<B: RequestBody>(
     };
     let socket = Socket::new(stream, read_until_blocked).map_err(failed)?;
     // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
-    let (sender, connection) = http1::handshake(TokioIo::new(socket))
-        .await
-        .map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
     Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint)))
 }
