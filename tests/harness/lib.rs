@@ -1,4 +1,5 @@
 //! What the tests share.
 
+pub mod http;
 pub mod privilege;
 pub mod wait;
