@@ -92,7 +92,8 @@ const CONTROL_STACK_BYTES: usize = 1 << 20;
 /// [`AppError::Start`] before anything has been served; the others after.
 pub fn run(settings: Settings) -> Result<(), AppError> {
     let control_runtime = runtime()?;
-    let source = control_runtime.block_on(open(settings.source, settings.default_namespace)).map_err(StartError::from)?;
+    let source =
+        control_runtime.block_on(open(settings.source, settings.default_namespace)).map_err(StartError::from)?;
     let telemetry = Telemetry::start(&settings.telemetry).map_err(StartError::AccessLog)?;
     let readiness = admin::readiness::Readiness::new();
     let configuration = readiness.check("configuration");
@@ -212,7 +213,10 @@ async fn follow_status(mut status: StatusView, check: Check) {
     }
 }
 
-fn all_problems(status: StatusView, node: NodeProblems) -> Arc<dyn Fn() -> Vec<crate::model::problem::Problem> + Send + Sync> {
+fn all_problems(
+    status: StatusView,
+    node: NodeProblems,
+) -> Arc<dyn Fn() -> Vec<crate::model::problem::Problem> + Send + Sync> {
     Arc::new(move || {
         let status = status.load();
         let mut all: Vec<_> = status.source_problems().collect();

@@ -1,9 +1,14 @@
 //! The command line: `gateway run` and the commands that explain, check and list without a cluster.
 
+pub mod config;
 pub mod context;
+mod daemon;
 pub mod environment;
+pub mod explain;
 pub mod input;
+mod output;
 pub mod run;
+pub mod validate;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use std::{fmt::Display, process::ExitCode};
@@ -32,6 +37,12 @@ pub struct Cli {
 pub enum Command {
     /// Serve traffic as Kubernetes or files say, until SIGTERM
     Run(Box<run::RunArgs>),
+    /// Say which route takes a request, and why
+    Explain(Box<explain::ExplainArgs>),
+    /// Say what Istio's admission webhook would say of objects
+    Validate(Box<validate::ValidateArgs>),
+    /// List listeners, routes, clusters or endpoints
+    Config(Box<config::ConfigArgs>),
 }
 
 /// Parses the command line and runs the command.
@@ -39,6 +50,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.command {
         Command::Run(args) => run::run(*args, &Cli::command()),
+        Command::Explain(args) => explain::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Config(args) => config::run(&args),
     };
     ExitCode::from(code)
 }

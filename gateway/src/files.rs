@@ -94,7 +94,8 @@ fn watcher(changes: &Arc<Mutex<Changes>>, woken: &Arc<Notify>) -> Option<Recomme
             woken.notify_one();
         }
     });
-    made.inspect_err(|error| tracing::warn!(%error, "cannot watch files: looking every {} s", LOOK_ANYWAY.as_secs())).ok()
+    made.inspect_err(|error| tracing::warn!(%error, "cannot watch files: looking every {} s", LOOK_ANYWAY.as_secs()))
+        .ok()
 }
 
 /// Watches every directory that holds one of `paths`. A directory that was replaced needs a new watch: asking twice for

@@ -1,8 +1,47 @@
 //! From manifests to the model: Istio's defaulting, and every finding about an object, live here and nowhere else.
+//!
+//! One file a kind, plus the pieces they share. The rules are those of Istio's admission webhook
+//! (istio/pkg/config/validation/validation.go) and CRD schema; what they refuse is dropped piece by piece: a bad match
+//! costs its match, a bad rule its rule, and only an object that breaks its schema's types is lost as a whole.
 
 pub mod manifest;
 
-use crate::model::{problem::Problem, resource::Resource};
+mod base64;
+mod destination;
+mod destination_rule;
+mod documents;
+mod duration;
+mod endpoint_slice;
+mod export_to;
+mod findings;
+mod gateway;
+mod gateway_names;
+mod header_template;
+mod headers;
+mod hosts;
+mod http_action;
+mod http_match;
+mod http_rule;
+mod http_unserved;
+mod l4_routes;
+mod labels;
+mod nulls;
+mod pod;
+mod protocol;
+mod regex_syntax;
+mod server_tls;
+mod service;
+mod service_entry;
+mod string_match;
+#[cfg(test)]
+mod tests;
+mod timestamp;
+mod traffic_policy;
+mod unreachable;
+mod virtual_service;
+
+use crate::model::{object::Kind, problem::Problem, resource::Resource};
+use findings::Findings;
 use manifest::Manifest;
 use std::sync::Arc;
 
@@ -14,6 +53,18 @@ pub struct IngestContext {
 }
 
 /// Reads one object. `None` when nothing in it can be served; the problems say why. Never panics, whatever the input.
-pub fn ingest(_manifest: &Manifest, _context: &IngestContext) -> (Option<Resource>, Vec<Problem>) {
-    (None, Vec::new())
+pub fn ingest(manifest: &Manifest, context: &IngestContext) -> (Option<Resource>, Vec<Problem>) {
+    let mut findings = Findings::new(manifest);
+    let resource = match manifest.kind() {
+        Kind::Gateway => gateway::ingest(manifest, &mut findings).map(Resource::Gateway),
+        Kind::VirtualService => virtual_service::ingest(manifest, context, &mut findings).map(Resource::VirtualService),
+        Kind::DestinationRule => {
+            destination_rule::ingest(manifest, context, &mut findings).map(Resource::DestinationRule)
+        }
+        Kind::ServiceEntry => service_entry::ingest(manifest, &mut findings).map(Resource::ServiceEntry),
+        Kind::Service => service::ingest(manifest, &mut findings).map(Resource::Service),
+        Kind::EndpointSlice => endpoint_slice::ingest(manifest, &mut findings).map(Resource::EndpointSlice),
+        Kind::Pod => pod::ingest(manifest, &mut findings).map(Resource::Pod),
+    };
+    (resource, findings.into_problems())
 }

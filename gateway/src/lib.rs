@@ -8,6 +8,7 @@
 extern crate self as gateway; // for the sources tests share with the fuzzer
 
 pub mod balance;
+pub mod explain;
 pub mod ingest;
 pub mod istio;
 pub mod message;

@@ -10,8 +10,7 @@ const NOT_OURS: [&str; 2] = ["GATEWAY_EBPF_OBJECT", "GATEWAY_TESTS_"];
 /// # Errors
 /// Names the first variable that begins with `GATEWAY_` and mirrors no flag of `command`.
 pub fn check(command: &Command, variables: impl Iterator<Item = (String, String)>) -> Result<(), String> {
-    let known: Vec<&str> =
-        command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
+    let known: Vec<&str> = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str()).collect();
     let mut unknown: Vec<String> = variables
         .filter(|(name, value)| name.starts_with("GATEWAY_") && !is_service_link(name, value))
         .map(|(name, _)| name)
@@ -35,7 +34,8 @@ fn is_service_link(name: &str, value: &str) -> bool {
     }
     let address = ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
     let per_port = name.split_once("_PORT_").is_some_and(|(_, rest)| {
-        rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['_']) && rest.starts_with(|c: char| c.is_ascii_digit())
+        rest.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['_'])
+            && rest.starts_with(|c: char| c.is_ascii_digit())
     });
     (name.ends_with("_PORT") && address) || per_port
 }
@@ -71,7 +71,9 @@ mod tests {
     fn every_flag_of_run_has_its_variable() {
         let cli = Cli::command();
         let run = cli.find_subcommand("run").unwrap();
-        for argument in run.get_arguments().filter(|argument| argument.get_id() != "help" && argument.get_id() != "version") {
+        for argument in
+            run.get_arguments().filter(|argument| argument.get_id() != "help" && argument.get_id() != "version")
+        {
             let flag = argument.get_long().unwrap();
             let expected = format!("GATEWAY_{}", flag.to_uppercase().replace('-', "_"));
             assert_eq!(argument.get_env().and_then(|name| name.to_str()), Some(&*expected), "--{flag}");

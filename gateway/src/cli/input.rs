@@ -19,7 +19,7 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 #[derive(Clone, Debug, Args)]
 pub struct InputArgs {
     /// File or directory of YAML or JSON objects, or - for standard input (repeatable)
-    #[arg(short, long, value_name = "PATH", required_unless_present = "kube", conflicts_with = "kube")]
+    #[arg(short, long, value_name = "PATH", conflicts_with = "kube")]
     pub filename: Vec<PathBuf>,
     /// Read the objects of the cluster of the current context, or of the one this pod runs in
     #[arg(long)]
@@ -50,6 +50,11 @@ impl InputArgs {
     pub fn load(&self) -> Result<Parsed, String> {
         if self.kube {
             return load_cluster();
+        }
+        if self.filename.is_empty() {
+            return Err(
+                "say what to read: -f PATH (a file, a directory, or - for standard input), or --kube".to_owned()
+            );
         }
         let mut all = Parsed::default();
         for path in &self.filename {

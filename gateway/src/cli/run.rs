@@ -143,9 +143,12 @@ impl RunArgs {
         let all: Vec<_> = all.into_iter().filter_map(|(flag, address)| Some((flag, address?))).collect();
         for (index, (flag, address)) in all.iter().enumerate() {
             for (other_flag, other) in &all[..index] {
-                let same_ip = address.ip() == other.ip() || address.ip().is_unspecified() || other.ip().is_unspecified();
+                let same_ip =
+                    address.ip() == other.ip() || address.ip().is_unspecified() || other.ip().is_unspecified();
                 if address.port() != 0 && address.port() == other.port() && same_ip {
-                    return Err(format!("{flag} {address} and {other_flag} {other} are the same port; change one of them"));
+                    return Err(format!(
+                        "{flag} {address} and {other_flag} {other} are the same port; change one of them"
+                    ));
                 }
             }
         }
@@ -156,7 +159,8 @@ impl RunArgs {
 /// Runs the daemon. Returns the exit code.
 pub fn run(args: RunArgs, cli: &Command) -> u8 {
     if let Some(command) = cli.find_subcommand("run") {
-        let variables = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
         if let Err(error) = environment::check(command, variables) {
             complain(&error);
             return USAGE;

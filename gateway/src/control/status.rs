@@ -52,17 +52,20 @@ impl Status {
 
     /// The kinds that cannot be followed now, as problems of this node.
     pub fn source_problems(&self) -> impl Iterator<Item = Problem> + '_ {
-        self.kinds.iter().filter(|k| matches!(k.state, SourceState::Failing(_) | SourceState::WaitingForKind)).map(|k| {
-            let stays = if k.listed { "; what is known stays in force" } else { "; nothing is served before it is listed" };
-            Problem {
-                object: None,
-                source: None,
-                path: String::new(),
-                severity: Severity::Error,
-                kind: ProblemKind::Node,
-                message: format!("cannot watch {}: {}{stays}", k.kind, k.state),
-            }
-        })
+        self.kinds.iter().filter(|k| matches!(k.state, SourceState::Failing(_) | SourceState::WaitingForKind)).map(
+            |k| {
+                let stays =
+                    if k.listed { "; what is known stays in force" } else { "; nothing is served before it is listed" };
+                Problem {
+                    object: None,
+                    source: None,
+                    path: String::new(),
+                    severity: Severity::Error,
+                    kind: ProblemKind::Node,
+                    message: format!("cannot watch {}: {}{stays}", k.kind, k.state),
+                }
+            },
+        )
     }
 }
 

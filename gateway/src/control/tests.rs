@@ -84,7 +84,13 @@ async fn nothing_is_published_before_every_kind_has_been_listed() {
     let mut running = start();
     for kind in Kind::ALL {
         assert_eq!(running.published.load().generation, 0, "before the list of {kind}");
-        assert!(running.status.load().waiting_for().is_none_or(|waiting| !running.status.load().synced && !waiting.is_empty()));
+        assert!(
+            running
+                .status
+                .load()
+                .waiting_for()
+                .is_none_or(|waiting| !running.status.load().synced && !waiting.is_empty())
+        );
         let manifests = if kind == Kind::Gateway { vec![gateway("g", 80)] } else { Vec::new() };
         running.send(Delta::Replace { kind, manifests }).await;
         // The status says that control has taken the list in.
@@ -127,5 +133,7 @@ async fn a_burst_of_edits_becomes_few_tables() {
 async fn control_ends_with_its_sources() {
     let Running { deltas, mut published, .. } = start();
     drop(deltas);
-    tokio::time::timeout(PATIENCE, async { while published.changed().await {} }).await.expect("control goes on for nobody");
+    tokio::time::timeout(PATIENCE, async { while published.changed().await {} })
+        .await
+        .expect("control goes on for nobody");
 }

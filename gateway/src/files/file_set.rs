@@ -161,7 +161,8 @@ impl FileSet {
         }
         let mut deltas: Vec<Delta> =
             self.told.keys().filter(|id| !now.contains_key(*id)).map(|id| Delta::Delete(id.clone())).collect();
-        let mut changed: Vec<&ObjectId> = now.iter().filter(|(id, what)| self.told.get(*id) != Some(what)).map(|(id, _)| id).collect();
+        let mut changed: Vec<&ObjectId> =
+            now.iter().filter(|(id, what)| self.told.get(*id) != Some(what)).map(|(id, _)| id).collect();
         changed.sort_unstable();
         let mut untold = Vec::new();
         for id in changed {

@@ -1,11 +1,6 @@
 use super::*;
 use crate::control::delta;
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::symlink,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::Path};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -22,7 +17,9 @@ struct Watched {
 }
 
 fn service(name: &str, port: u16) -> String {
-    format!("apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{name: http, port: {port}}}]}}\n")
+    format!(
+        "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{name: http, port: {port}}}]}}\n"
+    )
 }
 
 impl Watched {
@@ -47,7 +44,9 @@ impl Watched {
     }
 
     fn take(&mut self, delta: Delta) {
-        let port = |manifest: &crate::ingest::manifest::Manifest| manifest.object["spec"]["ports"][0]["port"].as_u64().unwrap();
+        let port = |manifest: &crate::ingest::manifest::Manifest| {
+            manifest.object["spec"]["ports"][0]["port"].as_u64().unwrap()
+        };
         match delta {
             Delta::Apply(manifest) => {
                 self.services.insert(manifest.id().name.to_string(), port(&manifest));
@@ -175,8 +174,9 @@ async fn a_file_that_cannot_be_read_keeps_what_it_held() {
 
 #[tokio::test]
 async fn a_broken_document_costs_only_itself() {
-    let mut watched =
-        Watched::start(|d| fs::write(d.join("a.yaml"), format!("{}---\n{}", service("a", 1), service("b", 1))).unwrap());
+    let mut watched = Watched::start(|d| {
+        fs::write(d.join("a.yaml"), format!("{}---\n{}", service("a", 1), service("b", 1))).unwrap()
+    });
     watched.until_services(&[("a", 1), ("b", 1)]).await;
     watched.write("a.yaml", &format!("{}---\nkind: [\n", service("a", 2)));
     watched.until("the edit beside it", |w| w.services.get("a") == Some(&2)).await;

@@ -136,7 +136,11 @@ impl Watch {
     }
 
     /// Reads one object. One that cannot be read costs only itself: it is reported, and what was served of it stays.
-    async fn read(&mut self, object: &(impl Resource + Serialize), resource: &ApiResource) -> ControlFlow<Gone, Option<Manifest>> {
+    async fn read(
+        &mut self,
+        object: &(impl Resource + Serialize),
+        resource: &ApiResource,
+    ) -> ControlFlow<Gone, Option<Manifest>> {
         let name = convert::id(object, self.kind).to_string();
         let (manifest, changed) = match convert::manifest(object, resource) {
             Ok(manifest) => (Some(manifest), self.unreadable.remove(&name).is_some()),

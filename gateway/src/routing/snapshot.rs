@@ -33,6 +33,8 @@ pub struct Listener {
     pub key: ListenerKey,
     /// `port.number` of the first Gateway server on it: the port in virtual host names.
     pub server_port: u16,
+    /// `port.number` of every server on it.
+    pub server_ports: std::collections::BTreeSet<u16>,
     pub protocol: Protocol,
     /// The Gateways whose servers it serves, in Istio's order.
     pub gateways: Vec<ObjectId>,

@@ -20,9 +20,11 @@ fn files_and_directories_are_read_together() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
     fs::create_dir(path("d")).unwrap();
-    fs::write(path("d/b.yaml"), format!("{SERVICE}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\n")).unwrap();
+    fs::write(path("d/b.yaml"), format!("{SERVICE}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\n"))
+        .unwrap();
     fs::write(path("d/readme.md"), "# not a manifest").unwrap();
-    fs::write(path("a.json"), r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}}"#).unwrap();
+    fs::write(path("a.json"), r#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "n"}}"#)
+        .unwrap();
     let parsed = load(&["-f", &path("a.json"), "--filename", &path("d")]).unwrap();
     let ids: Vec<String> = parsed.manifests.iter().map(|m| m.id().to_string()).collect();
     assert_eq!(ids, ["Pod n/p", "Service default/s"]);
@@ -38,7 +40,7 @@ fn a_path_that_is_not_there_is_named() {
 
 #[test]
 fn one_source_is_needed_and_only_one() {
-    assert!(Offline::try_parse_from(["offline"]).is_err());
+    assert!(load(&[]).unwrap_err().contains("-f PATH"));
     assert!(Offline::try_parse_from(["offline", "-f", "x", "--kube"]).is_err());
     assert!(Cli::try_parse_from(["gateway", "run"]).is_err());
 }

@@ -1,0 +1,241 @@
+//! What the gateway does with a request, as data: the data plane's own lookup with a trace, and the edits it would make.
+//!
+//! The fields are the JSON contract of `gateway explain`: add to them freely, rename none.
+
+mod facts;
+pub mod listing;
+mod trace;
+
+use crate::{
+    message::{path, redirect},
+    routing::{
+        lookup::{Found, RequestHead},
+        route::{Route, RouteAction},
+        snapshot::{Listener, Snapshot},
+    },
+};
+use facts::{ClusterPolicy, DestinationFacts, RouteFacts, UpstreamFacts};
+use http::{HeaderMap, Method};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use trace::{Step, Steps};
+
+/// The question.
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub method: Method,
+    /// Host header, port included if there is one.
+    pub authority: String,
+    /// As sent, before normalisation, without the query.
+    pub path: String,
+    pub query: Option<String>,
+    pub headers: HeaderMap,
+    /// The Gateway server's port.
+    pub port: u16,
+    /// How many times to draw a destination, and from which seed.
+    pub samples: u64,
+    pub seed: u64,
+}
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Forward,
+    Redirect,
+    DirectResponse,
+    None,
+}
+
+/// Why a request does not reach a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    NoListener,
+    NoVirtualHost,
+    NoRoute,
+    NoCluster,
+    NoEndpoints,
+    TlsRedirect,
+    ProtocolError,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explanation {
+    pub request: RequestFacts,
+    pub listener: Option<ListenerFacts>,
+    pub virtual_host: Option<String>,
+    pub route: Option<RouteFacts>,
+    pub outcome: Outcome,
+    pub error: Option<Failure>,
+    /// As Envoy's access log would show them; empty when all is well.
+    pub response_flags: String,
+    pub clusters: Vec<DestinationFacts>,
+    pub status: Option<u16>,
+    pub location: Option<String>,
+    pub body: Option<String>,
+    pub upstream: Option<UpstreamFacts>,
+    pub response_headers: facts::Edits,
+    /// 0: no limit.
+    pub timeout_ms: u64,
+    pub retries: Option<facts::Retries>,
+    pub fault: Option<()>,
+    pub mirrors: Vec<()>,
+    pub cors: Option<()>,
+    pub hash_policy: Option<()>,
+    pub cluster_policy: BTreeMap<String, ClusterPolicy>,
+    /// How often each cluster was drawn.
+    pub samples: BTreeMap<String, u64>,
+    pub trace: Vec<Step>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestFacts {
+    pub method: String,
+    pub authority: String,
+    /// After normalisation.
+    pub path: String,
+    pub query: Option<String>,
+    pub port: u16,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ListenerFacts {
+    pub port: u16,
+    pub target_port: u16,
+    pub protocol: &'static str,
+    pub gateways: Vec<String>,
+}
+
+/// Answers `question` from `snapshot`.
+pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
+    let mut answer = Explanation::of(question);
+    let Some(listener) = find_listener(snapshot, question.port) else {
+        return answer.failed(Failure::NoListener, None, "");
+    };
+    answer.listener = Some(ListenerFacts {
+        port: question.port,
+        target_port: listener.key.port,
+        protocol: listener.protocol.name(),
+        gateways: listener.gateways.iter().map(|id| format!("{}/{}", id.namespace, id.name)).collect(),
+    });
+    let normalised = match path::normalise(&question.path) {
+        Ok(path) => path,
+        Err(_) => return answer.failed(Failure::ProtocolError, Some(400), "DPE"),
+    };
+    answer.request.path = normalised.to_string();
+    let request = RequestHead {
+        method: &question.method,
+        scheme: "http",
+        authority: &question.authority,
+        path: &normalised,
+        query: question.query.as_deref(),
+        headers: &question.headers,
+    };
+    let mut steps = Steps::default();
+    let found = snapshot.lookup_traced(listener, &request, &mut steps);
+    answer.trace = steps.0;
+    match found {
+        Found::NoVirtualHost => answer.failed(Failure::NoVirtualHost, Some(404), "NR"),
+        Found::RequireTls { host } => {
+            answer.virtual_host = Some(host.name.to_string());
+            answer.location = Some(redirect::https_location(&request));
+            answer.outcome = Outcome::Redirect;
+            answer.error = Some(Failure::TlsRedirect);
+            answer.status = Some(301);
+            answer
+        }
+        Found::NoRoute { host } => {
+            answer.virtual_host = Some(host.name.to_string());
+            answer.failed(Failure::NoRoute, Some(404), "NR")
+        }
+        Found::Route { host, route } => {
+            answer.virtual_host = Some(host.name.to_string());
+            answer.act(snapshot, route, &request, question)
+        }
+    }
+}
+
+/// The listener of a Gateway server's port; failing that, the one bound to that port.
+fn find_listener(snapshot: &Snapshot, port: u16) -> Option<&Listener> {
+    let listeners = || snapshot.listeners().iter().map(|listener| &**listener);
+    listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))
+}
+
+impl Explanation {
+    fn of(question: &Question) -> Self {
+        Self {
+            request: RequestFacts {
+                method: question.method.to_string(),
+                authority: question.authority.clone(),
+                path: question.path.clone(),
+                query: question.query.clone(),
+                port: question.port,
+            },
+            listener: None,
+            virtual_host: None,
+            route: None,
+            outcome: Outcome::None,
+            error: None,
+            response_flags: String::new(),
+            clusters: Vec::new(),
+            status: None,
+            location: None,
+            body: None,
+            upstream: None,
+            response_headers: facts::Edits::default(),
+            timeout_ms: 0,
+            retries: None,
+            fault: None,
+            mirrors: Vec::new(),
+            cors: None,
+            hash_policy: None,
+            cluster_policy: BTreeMap::new(),
+            samples: BTreeMap::new(),
+            trace: Vec::new(),
+        }
+    }
+
+    fn failed(mut self, failure: Failure, status: Option<u16>, flags: &str) -> Self {
+        self.error = Some(failure);
+        self.status = status;
+        flags.clone_into(&mut self.response_flags);
+        self
+    }
+
+    fn act(mut self, snapshot: &Snapshot, route: &Route, request: &RequestHead<'_>, question: &Question) -> Self {
+        self.route = Some(RouteFacts::of(route));
+        self.response_headers = facts::Edits::of(&route.response_headers);
+        match &route.action {
+            RouteAction::Redirect(redirect) => {
+                self.outcome = Outcome::Redirect;
+                self.status = Some(redirect.status.as_u16());
+                self.location = Some(crate::message::redirect::location(redirect, route, request));
+            }
+            RouteAction::DirectResponse(response) => {
+                self.outcome = Outcome::DirectResponse;
+                self.status = Some(response.status.as_u16());
+                self.body = Some(String::from_utf8_lossy(&response.body).into_owned());
+            }
+            RouteAction::Forward(forward) => {
+                self.outcome = Outcome::Forward;
+                self.clusters = forward.destinations.iter().map(|d| DestinationFacts::of(d, snapshot)).collect();
+                self.cluster_policy =
+                    self.clusters.iter().map(|cluster| (cluster.name.clone(), ClusterPolicy::default())).collect();
+                self.retries = Some(facts::Retries::default());
+                self.upstream = Some(UpstreamFacts::of(forward, route, request));
+                self.samples = facts::samples(forward, snapshot, question.samples, question.seed);
+                // Some of several destinations may be broken; the request fails for sure only if all are.
+                if self.clusters.iter().all(|cluster| cluster.unknown.is_some()) {
+                    return self.failed(Failure::NoCluster, Some(503), "NC");
+                }
+                if self.clusters.iter().all(|cluster| cluster.endpoints.is_empty()) {
+                    self.body = Some("no healthy upstream".to_owned());
+                    return self.failed(Failure::NoEndpoints, Some(503), "UH");
+                }
+            }
+        }
+        self
+    }
+}

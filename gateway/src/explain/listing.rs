@@ -1,0 +1,146 @@
+//! A snapshot as lists: listeners, routes in matching order, clusters, endpoints. The JSON of `gateway config` and of the
+//! admin server's `/config`.
+
+use super::trace::conditions;
+use crate::routing::{
+    cluster::ClusterState,
+    route::RouteAction,
+    snapshot::{Listener, Snapshot, VirtualHost},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// All four lists of one generation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lists {
+    pub generation: u64,
+    pub listeners: Vec<ListenerRow>,
+    pub routes: Vec<RouteRow>,
+    pub clusters: Vec<ClusterRow>,
+    pub endpoints: Vec<EndpointRow>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListenerRow {
+    /// `*` for every address.
+    pub address: String,
+    pub port: u16,
+    pub target_port: u16,
+    pub protocol: String,
+    pub gateways: Vec<String>,
+    pub virtual_hosts: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RouteRow {
+    pub virtual_host: String,
+    pub port: u16,
+    #[serde(rename = "match")]
+    pub match_text: String,
+    /// `forward`, `redirect`, `direct_response`
+    pub action: String,
+    pub destinations: Vec<DestinationRow>,
+    pub object: String,
+    pub rule: usize,
+    #[serde(rename = "match_index")]
+    pub entry: usize,
+    pub name: String,
+    pub source: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DestinationRow {
+    pub cluster: String,
+    pub weight: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClusterRow {
+    pub name: String,
+    pub namespace: String,
+    /// `known`, or why it does not exist: `unknown host` …
+    pub state: String,
+    pub endpoints: usize,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EndpointRow {
+    pub address: String,
+    pub cluster: String,
+    pub pod: Option<String>,
+    pub node: Option<String>,
+    pub zone: Option<String>,
+    pub active_requests: u32,
+}
+
+impl Lists {
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let mut lists = Self { generation: snapshot.generation, ..Self::default() };
+        for listener in snapshot.listeners() {
+            let mut hosts: Vec<&Arc<VirtualHost>> = listener.virtual_hosts().iter().collect();
+            hosts.sort_by_key(|host| &host.domain);
+            lists.listeners.push(ListenerRow {
+                address: listener.key.address.map_or_else(|| "*".to_owned(), |address| address.to_string()),
+                port: listener.server_port,
+                target_port: listener.key.port,
+                protocol: listener.protocol.name().to_owned(),
+                gateways: listener.gateways.iter().map(|id| format!("{}/{}", id.namespace, id.name)).collect(),
+                virtual_hosts: hosts.iter().map(|host| host.name.to_string()).collect(),
+            });
+            lists.routes.extend(hosts.into_iter().flat_map(|host| routes(snapshot, listener, host)));
+        }
+        let mut used: Vec<_> = snapshot.clusters().iter().filter(|cluster| !cluster.label.is_empty()).collect();
+        used.sort_by_key(|cluster| &cluster.name);
+        for cluster in used {
+            let endpoints = cluster.endpoints();
+            lists.clusters.push(ClusterRow {
+                name: cluster.label.to_string(),
+                namespace: cluster.namespace.to_string(),
+                state: match &cluster.state {
+                    ClusterState::Known(_) => "known".to_owned(),
+                    ClusterState::Unknown(why) => format!("unknown {}", super::facts::unknown_name(*why)),
+                },
+                endpoints: endpoints.len(),
+            });
+            lists.endpoints.extend(endpoints.iter().map(|endpoint| EndpointRow {
+                address: endpoint.address.to_string(),
+                cluster: cluster.label.to_string(),
+                pod: endpoint.pod.as_deref().map(str::to_owned),
+                node: endpoint.node.as_deref().map(str::to_owned),
+                zone: endpoint.zone.as_deref().map(str::to_owned),
+                active_requests: endpoint.load.get(),
+            }));
+        }
+        lists
+    }
+}
+
+fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<RouteRow> {
+    let row = |route: &Arc<crate::routing::route::Route>| {
+        let (action, destinations) = match &route.action {
+            RouteAction::Redirect(_) => ("redirect", Vec::new()),
+            RouteAction::DirectResponse(_) => ("direct_response", Vec::new()),
+            RouteAction::Forward(forward) => {
+                let destination = |d: &crate::routing::route::RouteDestination| DestinationRow {
+                    cluster: snapshot.cluster(d.cluster).label.to_string(),
+                    weight: d.weight,
+                };
+                ("forward", forward.destinations.iter().map(destination).collect())
+            }
+        };
+        RouteRow {
+            virtual_host: host.name.to_string(),
+            port: listener.server_port,
+            match_text: conditions(route),
+            action: action.to_owned(),
+            destinations,
+            object: route.origin.object.to_string(),
+            rule: route.origin.rule,
+            entry: route.origin.entry,
+            name: route.origin.name.to_string(),
+            source: route.origin.source.as_deref().map(str::to_owned),
+        }
+    };
+    host.routes.iter().map(row).collect()
+}
