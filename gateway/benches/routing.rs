@@ -76,7 +76,13 @@ fn world(prefixes: usize, hosts: usize) -> Vec<Resource> {
         virtual_service(&mut yaml, &format!("v{index}"), "big.example.com", chunk.iter().cloned(), 50);
     }
     for host in 0..hosts {
-        virtual_service(&mut yaml, &format!("h{host}"), &format!("h{host}.example.com"), ["/".to_owned()].into_iter(), 50);
+        virtual_service(
+            &mut yaml,
+            &format!("h{host}"),
+            &format!("h{host}.example.com"),
+            ["/".to_owned()].into_iter(),
+            50,
+        );
     }
     resources(&yaml)
 }
