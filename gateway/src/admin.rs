@@ -5,11 +5,21 @@
 //! let admin = admin::start(AdminSettings { admin, readiness, metrics }, AdminSources { … })?;   // binds; runs until dropped
 //! ```
 
+pub mod config_view;
+mod pages;
 pub mod readiness;
+mod server;
 
 use crate::{control::publish::Published, model::problem::Problem, telemetry::Telemetry};
+use pages::Audience;
 use readiness::Readiness;
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+use tokio::sync::oneshot;
 
 /// Where the admin server listens. Port 0 picks a free one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +55,23 @@ impl fmt::Debug for AdminSources {
 pub struct Admin {
     /// What is bound, with port 0 resolved.
     pub bound: AdminSettings,
+    /// Dropping it stops the thread.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     #[error("cannot listen on {address} for {purpose}: {error}; choose another address with {flag}")]
-    Bind { address: SocketAddr, purpose: &'static str, flag: &'static str, error: std::io::Error },
+    Bind {
+        address: SocketAddr,
+        purpose: &'static str,
+        flag: &'static str,
+        #[source]
+        error: io::Error,
+    },
     #[error("cannot start the admin thread: {0}")]
-    Thread(std::io::Error),
+    Thread(#[source] io::Error),
 }
 
 /// Binds all addresses and serves them until the returned value is dropped.
@@ -60,6 +79,48 @@ pub enum AdminError {
 /// # Errors
 /// An address that cannot be bound, named with the flag that changes it.
 pub fn start(settings: &AdminSettings, sources: AdminSources) -> Result<Admin, AdminError> {
-    let _ = sources;
-    Ok(Admin { bound: settings.clone() })
+    let mut listeners = Vec::new();
+    let mut open = |address, audience: Audience| {
+        let (listener, bound) = bind(address).map_err(|error| AdminError::Bind {
+            address,
+            purpose: audience.purpose(),
+            flag: audience.flag(),
+            error,
+        })?;
+        listeners.push((listener, audience));
+        Ok(bound)
+    };
+    let bound = AdminSettings {
+        admin: open(settings.admin, Audience::Operator)?,
+        readiness: settings.readiness.map(|address| open(address, Audience::Kubelet)).transpose()?,
+        metrics: settings.metrics.map(|address| open(address, Audience::Prometheus)).transpose()?,
+    };
+    let (stop, stopped) = oneshot::channel();
+    let thread = thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(move || {
+            if let Err(error) = server::run(listeners, Arc::new(sources), stopped) {
+                tracing::error!(%error, "the admin server cannot run");
+            }
+        })
+        .map_err(AdminError::Thread)?;
+    Ok(Admin { bound, stop: Some(stop), thread: Some(thread) })
+}
+
+fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the admin thread had panicked");
+        }
+    }
 }

@@ -98,14 +98,9 @@ impl Control {
     }
 
     fn take(&mut self, delta: Delta) {
-        let complete = self.inputs.complete();
-        let mut changed = false;
-        self.inputs.apply(delta, &mut |change| {
-            self.compiler.apply(change);
-            changed = true;
-        });
+        self.inputs.apply(delta, &mut |change| self.compiler.apply(change));
         self.reporting.change();
-        if self.inputs.complete() && (changed || !complete || self.generation == 0) {
+        if self.inputs.complete() && (self.published.is_none() || self.compiler.is_due()) {
             self.publishing.change();
         }
     }

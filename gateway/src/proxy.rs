@@ -10,27 +10,52 @@
 //! passes once every listener of the first published snapshot has been tried, and calls `readiness.begin_drain()` when
 //! the drain begins.
 
+mod activity;
+mod arrival;
+mod body;
+mod client;
 pub mod drain;
+mod exchange;
+mod fields;
+mod forward;
+mod listeners;
+mod local_reply;
+mod outcome;
 pub mod problems;
+mod record;
+mod returned;
 pub mod settings;
+mod tunnel;
+mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};
 
 use crate::{admin::readiness::Readiness, control::publish::Published, telemetry::Telemetry};
 use drain::Drain;
 use problems::NodeProblems;
+use std::{io, thread, time::Duration};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{sleep, timeout},
+};
+use worker::{Stage, WorkerStart};
+
+/// How long the workers get to end after everything that still lived has been cut.
+const CUT_GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     #[error("cannot start a worker thread: {0}")]
-    Thread(std::io::Error),
+    Thread(#[source] io::Error),
+    #[error("a worker thread ended before the gateway did")]
+    WorkerEnded,
 }
 
 /// Serves traffic as `published` says until `drain` is over.
 ///
 /// # Errors
-/// When the worker threads cannot be started. Ports that cannot be bound are no error: they are in `problems`, and
-/// tried again.
+/// When the worker threads cannot be started, or one of them ends early. Ports that cannot be bound are no error: they
+/// are in `problems`, and tried again.
 pub async fn run(
     settings: ProxySettings,
     published: Published,
@@ -39,8 +64,67 @@ pub async fn run(
     problems: NodeProblems,
     mut drain: Drain,
 ) -> Result<(), ProxyError> {
-    let _ = (settings, published, telemetry, problems);
-    drain.begun().await;
+    let check = readiness.check("listeners");
+    let (stage, stages) = watch::channel(Stage::Serving);
+    let mut listening = Vec::new();
+    let mut ended = Vec::new();
+    for number in 0..settings.workers.max(1) {
+        let (told, first_tried) = oneshot::channel();
+        let (end, over) = oneshot::channel();
+        let start = WorkerStart {
+            settings: settings.clone(),
+            published: published.clone(),
+            telemetry: telemetry.clone(),
+            problems: problems.clone(),
+            stage: stages.clone(),
+            listening: told,
+        };
+        thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || {
+                if let Err(error) = worker::run(start) {
+                    tracing::error!(%error, "cannot start a worker's runtime");
+                }
+                // Also dropped, and so told, when the thread panics.
+                drop(end);
+            })
+            .map_err(ProxyError::Thread)?;
+        listening.push(first_tried);
+        ended.push(over);
+    }
+    let all_listening = async {
+        for worker in listening {
+            // An error means that the worker has ended; the wait for its end says so.
+            let _tried: Result<(), oneshot::error::RecvError> = worker.await;
+        }
+        check.pass();
+        std::future::pending::<()>().await;
+    };
+    let mut all_ended = Box::pin(end_of_all(ended));
+    tokio::select! {
+        () = drain.begun() => {}
+        () = &mut all_ended => return Err(ProxyError::WorkerEnded),
+        () = all_listening => {}
+    }
+
     readiness.begin_drain();
+    tracing::info!(announce = ?settings.drain.announce, deadline = ?settings.drain.deadline, "draining");
+    sleep(settings.drain.announce).await;
+    stage.send_replace(Stage::Closing);
+    if timeout(settings.drain.deadline, &mut all_ended).await.is_err() {
+        tracing::warn!("connections were still open at the end of the drain, and are cut");
+        stage.send_replace(Stage::Cut);
+        if timeout(CUT_GRACE, all_ended).await.is_err() {
+            tracing::error!("a worker thread does not end");
+        }
+    }
     Ok(())
+}
+
+/// Returns when every worker has ended.
+async fn end_of_all(workers: Vec<oneshot::Receiver<()>>) {
+    for worker in workers {
+        // Workers never send; the error is the sign.
+        let _ended: Result<(), oneshot::error::RecvError> = worker.await;
+    }
 }

@@ -1,7 +1,19 @@
 //! Metrics under Istio's names, and the access log.
 
-use prometheus_client::registry::Registry;
-use std::{io, path::PathBuf, sync::Arc};
+pub mod access_log;
+mod histogram;
+pub mod requests;
+mod series;
+
+use access_log::{AccessLog, RequestFacts};
+use prometheus_client::{
+    encoding::text::encode,
+    metrics::{gauge::Gauge, info::Info},
+    registry::Registry,
+};
+use requests::{Measured, Recorder};
+use series::SeriesTable;
+use std::{fmt, io, path::PathBuf, sync::Arc};
 
 /// What is recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,16 +37,55 @@ pub enum AccessLogTarget {
 #[derive(Clone, Debug)]
 pub struct Telemetry(Arc<Inner>);
 
+/// Connections there are now.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionGauges {
+    pub(crate) downstream: Gauge,
+    /// Unused connections to endpoints.
+    pub(crate) upstream_idle: Gauge,
+}
+
 #[derive(Debug)]
 struct Inner {
     registry: parking_lot::Mutex<Registry>,
+    series: Arc<SeriesTable>,
+    connections: ConnectionGauges,
+    access_log: Option<AccessLog>,
 }
 
 impl Telemetry {
+    /// Opens the access log, if there is to be one, and registers the metrics.
+    ///
     /// # Errors
-    /// When the access log cannot be opened.
-    pub fn start(_settings: &TelemetrySettings) -> io::Result<Self> {
-        Ok(Self(Arc::new(Inner { registry: parking_lot::Mutex::new(Registry::default()) })))
+    /// When the access log cannot be opened, or its thread not started.
+    pub fn start(settings: &TelemetrySettings) -> io::Result<Self> {
+        let access_log = AccessLog::open(&settings.access_log)?;
+        let series = Arc::new(SeriesTable::new(Arc::clone(&settings.gateway_namespace)));
+        let connections = ConnectionGauges::default();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(series::Collector(Arc::clone(&series))));
+        registry.register(
+            "istio_build",
+            "The gateway's version, under the name by which Istio's dashboards know it",
+            Info::new(vec![("component", "proxy"), ("tag", env!("CARGO_PKG_VERSION"))]),
+        );
+        registry.register(
+            "gateway_downstream_connections",
+            "Connections of clients there are now",
+            connections.downstream.clone(),
+        );
+        registry.register(
+            "gateway_upstream_idle_connections",
+            "Connections to endpoints that wait for a request",
+            connections.upstream_idle.clone(),
+        );
+        if let Some(log) = &access_log {
+            registry.register("gateway_access_log_lost", "Access log lines dropped because the disk was too slow", {
+                log.lost().clone()
+            });
+        }
+        let registry = parking_lot::Mutex::new(registry);
+        Ok(Self(Arc::new(Inner { registry, series, connections, access_log })))
     }
 
     /// Adds metrics of another module; by convention their names begin with `gateway_`.
@@ -43,9 +94,33 @@ impl Telemetry {
     }
 
     /// All metrics in Prometheus' text format (OpenMetrics).
-    pub fn encode(&self) -> Result<String, std::fmt::Error> {
+    ///
+    /// # Errors
+    /// None that can happen with a `String`.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.0.registry.lock())?;
+        encode(&mut text, &self.0.registry.lock())?;
         Ok(text)
+    }
+
+    /// A recorder for one worker thread.
+    pub(crate) fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.0.series), self.0.connections.clone())
+    }
+
+    pub(crate) fn connections(&self) -> &ConnectionGauges {
+        &self.0.connections
+    }
+
+    /// Whether there is an access log that wants to know about requests.
+    pub(crate) fn wants_facts(&self) -> bool {
+        self.0.access_log.is_some()
+    }
+
+    /// Writes one line of the access log.
+    pub(crate) fn log(&self, facts: &RequestFacts, measured: &Measured, details: &str, cluster: Option<&str>) {
+        if let Some(log) = &self.0.access_log {
+            log.write(facts.line(measured, details, cluster));
+        }
     }
 }

@@ -71,8 +71,8 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
     println!("\n{} {}", styled("1", "The weights edited to 90 and 10"), styled("2", &format!("(live {live})")));
     second.print();
 
-    cluster.show_try(arguments.once);
     if !arguments.once {
+        cluster.show_try();
         eprintln!("{}", styled("2", "Ctrl-C ends the demo and removes everything."));
         interrupt.wait();
     }

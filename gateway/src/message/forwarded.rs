@@ -1,1 +1,109 @@
 //! `x-forwarded-*`, `x-envoy-*` and `x-request-id` as Istio's gateway sends them.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::EXPECT};
+use smallvec::SmallVec;
+
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const X_ENVOY_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
+pub const X_ENVOY_DECORATOR_OPERATION: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
+pub const X_ENVOY_EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+pub const X_ENVOY_ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
+pub const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
+pub const X_ENVOY_UPSTREAM_SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
+
+/// What Envoy's HTTP server calls itself under Istio.
+pub const SERVER_NAME: HeaderValue = HeaderValue::from_static("istio-envoy");
+
+/// Fields by which a client could steer the gateway or pretend to be one. Envoy removes them from requests that come from
+/// outside (`cleanInternalHeaders` in source/common/http/conn_manager_utility.cc); since 1.33 every client counts as
+/// outside. Others that begin with `x-envoy-` pass.
+const REMOVED: [&str; 20] = [
+    "x-envoy-decorator-operation",
+    "x-envoy-downstream-service-cluster",
+    "x-envoy-downstream-service-node",
+    "x-envoy-expected-rq-timeout-ms",
+    "x-envoy-external-address",
+    "x-envoy-force-trace",
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-internal",
+    "x-envoy-ip-tags",
+    "x-envoy-max-retries",
+    "x-envoy-original-url",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-forwarded-client-cert",
+];
+
+/// What the gateway knows about a request that the request itself must not claim.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// The address of the client, without the port.
+    pub peer: &'a HeaderValue,
+    /// `http` or `https`: how the client came to us.
+    pub scheme: &'static str,
+    /// Fresh for every request.
+    pub request_id: &'a HeaderValue,
+}
+
+/// Makes the head of a request that arrived say what Istio's gateway would make it say *before* routing looks at it:
+/// control fields of Envoy removed, the client appended to `x-forwarded-for`, `x-forwarded-proto` and `x-request-id`
+/// overwritten, `Expect` answered by us and not passed on.
+pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
+    let unwanted: SmallVec<[HeaderName; 2]> = headers
+        .keys()
+        .filter(|name| {
+            let text = name.as_str();
+            *name == EXPECT || (text.starts_with("x-") && REMOVED.contains(&text))
+        })
+        .cloned()
+        .collect();
+    for name in unwanted {
+        headers.remove(name);
+    }
+    append_forwarded_for(headers, arrival.peer);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
+    headers.insert(X_REQUEST_ID, arrival.request_id.clone());
+    headers.insert(X_ENVOY_EXTERNAL_ADDRESS, arrival.peer.clone());
+}
+
+/// Envoy appends with a comma and no space (`Utility::appendXff`).
+fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
+    let mut joined = Vec::new();
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        joined.extend_from_slice(value.as_bytes());
+        joined.push(b',');
+    }
+    let value = if joined.is_empty() {
+        peer.clone()
+    } else {
+        joined.extend_from_slice(peer.as_bytes());
+        // Legal values joined by a comma are a legal value.
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)).unwrap_or_else(|_| peer.clone())
+    };
+    headers.insert(X_FORWARDED_FOR, value);
+}
+
+/// Says in a response how long the upstream took to begin it.
+pub fn note_upstream_time(headers: &mut HeaderMap, upstream_milliseconds: u64) {
+    headers.insert(X_ENVOY_UPSTREAM_SERVICE_TIME, milliseconds(upstream_milliseconds));
+}
+
+/// A number as a value; the small ones, which are nearly all, cost no allocation.
+fn milliseconds(value: u64) -> HeaderValue {
+    const SMALL: [&str; 16] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
+    match usize::try_from(value).ok().and_then(|index| SMALL.get(index)) {
+        Some(text) => HeaderValue::from_static(text),
+        None => HeaderValue::from(value),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,106 @@
 //! Hop-by-hop header fields (RFC 9110 §7.6.1).
 
-use http::HeaderMap;
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{CONNECTION, TE},
+};
+use smallvec::SmallVec;
 
-/// Removes the fields that are for one connection only: those `Connection` names, and the well-known ones.
-pub fn remove(_headers: &mut HeaderMap) {}
+/// Fields that are for one connection only, besides those that `Connection` names.
+const WELL_KNOWN: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+
+/// Fields that stay whatever `Connection` says: without them the message would be another one, and a client must not be
+/// able to make the gateway take them away.
+const PROTECTED: [&str; 3] = ["host", "content-length", "trailer"];
+
+/// Removes the fields that are for one connection only: those `Connection` names, and the well-known ones. `te: trailers`
+/// stays, as RFC 9110 §10.1.4 lets a proxy forward that one.
+pub fn remove(headers: &mut HeaderMap) {
+    // One walk over the few names there are is cheaper than a lookup for each name there might be.
+    let mut found: SmallVec<[HeaderName; 4]> =
+        headers.keys().filter(|name| WELL_KNOWN.contains(&name.as_str())).cloned().collect();
+    if found.is_empty() {
+        return;
+    }
+    for value in headers.get_all(CONNECTION) {
+        found.extend(tokens(value).filter_map(|token| {
+            let name = HeaderName::from_bytes(token.as_bytes()).ok()?;
+            (!PROTECTED.contains(&name.as_str())).then_some(name)
+        }));
+    }
+    let trailers_wanted = headers.get_all(TE).iter().flat_map(tokens).any(|t| t.eq_ignore_ascii_case("trailers"));
+    for name in found {
+        headers.remove(name);
+    }
+    if trailers_wanted {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Whether `Connection` names `option`.
+pub fn connection_has(headers: &HeaderMap, option: &str) -> bool {
+    headers.get_all(CONNECTION).iter().flat_map(tokens).any(|token| token.eq_ignore_ascii_case(option))
+}
+
+/// The elements of a comma-separated field value (RFC 9110 §5.6.1); none for a value that is not ASCII.
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|token| !token.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after_removal(fields: &[(&'static str, &'static str)]) -> Vec<String> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        remove(&mut headers);
+        let mut left: Vec<String> =
+            headers.iter().map(|(n, v)| format!("{n}: {}", v.to_str().unwrap_or("?"))).collect();
+        left.sort();
+        left
+    }
+
+    #[test]
+    fn the_well_known_fields_go() {
+        let fields = [
+            ("host", "a"),
+            ("connection", "keep-alive"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("te", "gzip"),
+            ("x-a", "1"),
+        ];
+        assert_eq!(after_removal(&fields), ["host: a", "x-a: 1"]);
+    }
+
+    #[test]
+    fn fields_that_connection_names_go_in_every_spelling() {
+        let fields = [("connection", "X-Hop, close"), ("connection", " x-other "), ("x-hop", "1"), ("x-other", "2")];
+        assert_eq!(after_removal(&fields), [""; 0]);
+    }
+
+    #[test]
+    fn connection_cannot_take_the_message_apart() {
+        let fields = [("connection", "host, content-length"), ("host", "a"), ("content-length", "3")];
+        assert_eq!(after_removal(&fields), ["content-length: 3", "host: a"]);
+    }
+
+    #[test]
+    fn a_wish_for_trailers_stays() {
+        assert_eq!(after_removal(&[("te", "gzip, Trailers"), ("connection", "te")]), ["te: trailers"]);
+    }
+
+    #[test]
+    fn what_is_not_ascii_names_nothing() {
+        let mut headers = HeaderMap::new();
+        headers.insert("connection", HeaderValue::from_bytes(b"x-a, \xff").expect("opaque bytes are legal"));
+        headers.insert("x-a", HeaderValue::from_static("1"));
+        remove(&mut headers);
+        assert_eq!(headers.len(), 1);
+    }
+}

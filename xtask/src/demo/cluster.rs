@@ -20,6 +20,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Files of the directory the gateway watches.
+const BOOKINFO: &str = "bookinfo.yaml";
+const ARTICLE: &str = "reviews.yaml";
+
 const APPLY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Everything that runs. The order of the fields is the order of the end: first who sends, last who answers.
@@ -58,8 +62,8 @@ impl<'a> Cluster<'a> {
         })?;
 
         let article = objects::article()?;
-        objects::replace(&objects.join("bookinfo.yaml"), &objects::bookinfo(&backends))?;
-        objects::replace(&objects.join("reviews.yaml"), &article)?;
+        objects::replace(&objects.join(BOOKINFO), &objects::bookinfo(&backends))?;
+        objects::replace(&objects.join(ARTICLE), &article)?;
         let mut started = None;
         step("gateway", |_| {
             let since = Instant::now();
@@ -83,7 +87,7 @@ impl<'a> Cluster<'a> {
         let before = self.generation(interrupt)?;
         let edited = objects::with_weights(&self.article, weights)?;
         let since = Instant::now();
-        objects::replace(&self.objects().join("reviews.yaml"), &edited)?;
+        objects::replace(&self.objects().join(ARTICLE), &edited)?;
         while self.generation(interrupt)? == before {
             ensure!(since.elapsed() < APPLY_LIMIT, "the gateway did not notice the edit");
             interrupt.pause(Duration::from_millis(1))?;
@@ -99,8 +103,10 @@ impl<'a> Cluster<'a> {
     /// Why a request goes where it goes.
     pub(crate) fn show_explain(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
         let target = url(self.place.traffic(), "/reviews/0");
-        let mut explain = command(workspace::quick_binary("gateway"), ["explain", "-f"]);
-        explain.arg(self.objects()).arg("--port").arg("80").arg(&target);
+        let mut explain = command(workspace::quick_binary("gateway"), ["explain"]);
+        explain.args(["-f", BOOKINFO, "-f", ARTICLE, "--port", "80", &target]);
+        // From within, so that it names the file and not the way to it.
+        explain.current_dir(self.objects());
         let said = output(&mut explain, interrupt)?;
         println!("\n{}", styled("1", &format!("gateway explain {target}")));
         for line in said.lines() {
@@ -128,11 +134,12 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
-    pub(crate) fn show_try(&self, over: bool) {
-        println!("\n{}", styled("1", if over { "Without --once it stays up for you to try" } else { "Try it" }));
+    /// What to type while it stays up.
+    pub(crate) fn show_try(&self) {
         let curl = format!("{}curl -s {}", self.place.caller_prefix(), url(self.place.traffic(), "/reviews/0"));
+        println!("\n{}", styled("1", "Try it"));
         println!("  {}", styled("36", &format!("{curl} | jq '.reviews|.[]|.rating?'")));
-        println!("  {}\n", styled("2", &format!("the objects: {}", self.objects().join("reviews.yaml").display())));
+        println!("  {}\n", styled("2", &format!("edit {} and try again", self.objects().join(ARTICLE).display())));
     }
 
     /// Ends the gateway as Kubernetes would.

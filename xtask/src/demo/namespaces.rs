@@ -3,7 +3,7 @@
 //! Nothing is added to the host's own network. Names carry our process id, so that a later run recognises and removes what
 //! a crashed one left.
 
-use super::place::{DIES_WITH_US, Place, Role, Version};
+use super::place::{DIES_WITH_US, Place, Role, Version, is_running};
 use crate::{
     command::{command, output},
     install,
@@ -149,11 +149,10 @@ fn names(directory: &Path) -> Vec<String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// `gwdemo-123` of `gwdemo-123-caller`, when there is no xtask with process id 123.
+/// `gwdemo-123` of `gwdemo-123-caller`, when process 123 is no demo.
 fn stale_prefix(name: &str) -> Option<String> {
     let pid = name.strip_prefix(PREFIX)?.split('-').next()?;
-    let owner = fs::read_to_string(format!("/proc/{}/comm", pid.parse::<u32>().ok()?));
-    (owner.ok().as_deref().map(str::trim) != Some("xtask")).then(|| format!("{PREFIX}{pid}"))
+    (!is_running(pid)).then(|| format!("{PREFIX}{pid}"))
 }
 
 /// Best effort, and without looking at signals: this is what a signal leads to. The programs have been ended before; what

@@ -70,12 +70,16 @@ pub(crate) trait Place {
 /// `setpriv` lets a program be killed when its parent dies, even by SIGKILL.
 pub(crate) const DIES_WITH_US: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
 
+const RUN_DIRECTORY: &str = "demo-";
+
 /// A directory for the objects and logs of this run; removed on drop.
 pub(crate) struct RunDirectory(PathBuf);
 
 impl RunDirectory {
     pub(crate) fn new() -> anyhow::Result<Self> {
-        let path = crate::workspace::target().join(format!("demo-{}", std::process::id()));
+        let target = crate::workspace::target();
+        remove_stale(&target);
+        let path = target.join(format!("{RUN_DIRECTORY}{}", std::process::id()));
         fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
         Ok(Self(path))
     }
@@ -89,6 +93,22 @@ impl Drop for RunDirectory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// Directories of runs that were killed.
+fn remove_stale(target: &Path) {
+    for entry in fs::read_dir(target).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.strip_prefix(RUN_DIRECTORY).is_some_and(|pid| !is_running(pid)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether `pid` is a process of this program. What is no process id counts as running: it is none of ours.
+pub(crate) fn is_running(pid: &str) -> bool {
+    let Ok(pid) = pid.parse::<u32>() else { return true };
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "xtask")
 }
 
 /// `http://host/path`, without the port where it is 80.

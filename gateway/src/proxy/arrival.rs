@@ -1,0 +1,182 @@
+//! A request as it comes in: refused for what it is, or made ready for routing.
+
+use super::{client::Client, local_reply::LocalReply, outcome::Outcome};
+use crate::{
+    message::{forwarded, hop_by_hop, path},
+    routing::lookup::RequestHead,
+    telemetry::access_log::RequestFacts,
+};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
+    uri::PathAndQuery,
+};
+use hyper::body::Incoming;
+use std::borrow::Cow;
+
+/// The scheme of every listener of this version.
+const SCHEME: &str = "http";
+
+/// A request that routing can look at.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) method: Method,
+    /// Normalised path, and query.
+    pub(super) target: PathAndQuery,
+    pub(super) version: Version,
+    /// Always holds exactly one `host`.
+    pub(super) headers: HeaderMap,
+    pub(super) body: Incoming,
+    /// The client asks to switch to WebSocket.
+    pub(super) websocket: bool,
+    /// The body's length is not known beforehand.
+    pub(super) chunked: bool,
+}
+
+impl Arrived {
+    pub(super) fn authority(&self) -> &str {
+        // `receive` has looked: it is text.
+        self.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
+    }
+
+    /// What routing looks at.
+    pub(super) fn head(&self) -> RequestHead<'_> {
+        RequestHead {
+            method: &self.method,
+            scheme: SCHEME,
+            authority: self.authority(),
+            path: self.target.path(),
+            query: self.target.query(),
+            headers: &self.headers,
+        }
+    }
+}
+
+/// Checks `request` and makes its head what Istio's gateway would make it before routing.
+///
+/// # Errors
+/// The answer to a request that is not to be routed.
+pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arrived, Box<LocalReply>> {
+    let refuse = |status, outcome| Box::new(LocalReply::new(status, outcome));
+    let (parts, body) = request.into_parts();
+    let (method, uri, version, mut headers) = (parts.method, parts.uri, parts.version, parts.headers);
+
+    // Envoy finds no route for either: nothing in a VirtualService can name them.
+    if method == Method::CONNECT || uri.path() == "*" {
+        return Err(refuse(StatusCode::NOT_FOUND, Outcome::NO_ROUTE));
+    }
+    if target_length(&uri) > client.worker.settings().limits.target_bytes {
+        return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
+    }
+    if headers.get(TRANSFER_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(refuse(StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING));
+    }
+    let websocket = wants_websocket(&headers, version)?;
+    settle_host(&uri, version, &mut headers)?;
+    let target = normalise(uri)?;
+
+    hop_by_hop::remove(&mut headers);
+    forwarded::receive(
+        &mut headers,
+        &forwarded::Arrival { peer: &client.peer_text, scheme: SCHEME, request_id: &request_id() },
+    );
+    let chunked = !http_body::Body::is_end_stream(&body) && !headers.contains_key(CONTENT_LENGTH);
+    Ok(Arrived { method, target, version, headers, body, websocket, chunked })
+}
+
+/// What the access log will say about `request`, as it came.
+pub(super) fn facts(client: &Client, request: &Request<Incoming>) -> RequestFacts {
+    let text = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    RequestFacts::new(
+        request.method().clone(),
+        request.uri().path_and_query().map_or_else(|| "-".to_owned(), ToString::to_string),
+        request.version(),
+        text(HOST),
+        text(USER_AGENT),
+        client.local,
+        client.peer,
+    )
+}
+
+/// Bytes of the target as the client wrote it.
+fn target_length(uri: &Uri) -> usize {
+    let path = uri.path_and_query().map_or(0, |target| target.as_str().len());
+    path + uri.authority().map_or(0, |authority| authority.as_str().len() + "http://".len())
+}
+
+/// Istio's gateway switches to WebSocket, does not see a wish for h2c, and refuses everything else.
+fn wants_websocket(headers: &HeaderMap, version: Version) -> Result<bool, Box<LocalReply>> {
+    let Some(protocol) = headers.get(UPGRADE) else { return Ok(false) };
+    if version != Version::HTTP_11 || !hop_by_hop::connection_has(headers, "upgrade") {
+        return Ok(false);
+    }
+    let protocol = protocol.as_bytes();
+    if protocol.eq_ignore_ascii_case(b"websocket") {
+        Ok(true)
+    } else if protocol.eq_ignore_ascii_case(b"h2c") {
+        Ok(false)
+    } else {
+        Err(Box::new(LocalReply::new(StatusCode::FORBIDDEN, Outcome::UPGRADE_REFUSED)))
+    }
+}
+
+/// Leaves exactly one `host`: that of an absolute target (RFC 9112 §3.2.2), else what the client sent, several joined as
+/// Envoy joins them. HTTP/1.0 knows no Host; its requests get an empty one, which only `*` matches.
+fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(), Box<LocalReply>> {
+    let refuse = |outcome| Box::new(LocalReply::new(StatusCode::BAD_REQUEST, outcome));
+    if let Some(authority) = uri.authority() {
+        let host = HeaderValue::try_from(authority.as_str()).map_err(|_| refuse(Outcome::BAD_REQUEST))?;
+        headers.insert(HOST, host);
+        return Ok(());
+    }
+    let mut values = headers.get_all(HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(only), None) => {
+            if only.to_str().is_err() {
+                return Err(refuse(Outcome::BAD_REQUEST));
+            }
+            if only.is_empty() && version == Version::HTTP_11 {
+                return Err(refuse(Outcome::MISSING_HOST));
+            }
+        }
+        (Some(_), Some(_)) => {
+            let all: Vec<&str> = headers.get_all(HOST).iter().filter_map(|value| value.to_str().ok()).collect();
+            let joined = HeaderValue::try_from(all.join(",")).map_err(|_| refuse(Outcome::BAD_REQUEST))?;
+            headers.insert(HOST, joined);
+        }
+        (None, _) if version == Version::HTTP_10 => {
+            headers.insert(HOST, HeaderValue::from_static(""));
+        }
+        (None, _) => return Err(refuse(Outcome::MISSING_HOST)),
+    }
+    Ok(())
+}
+
+/// The target with its path normalised. Most paths are normal already; then nothing is copied.
+fn normalise(uri: Uri) -> Result<PathAndQuery, Box<LocalReply>> {
+    let refuse = || Box::new(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH));
+    let target = uri.into_parts().path_and_query.ok_or_else(refuse)?;
+    let Cow::Owned(normal) = path::normalise(target.path()).map_err(|_| refuse())? else { return Ok(target) };
+    with_path(&normal, target.query()).ok_or_else(refuse)
+}
+
+/// `path` and `query` as a request target; `None` when that is not one.
+pub(super) fn with_path(path: &str, query: Option<&str>) -> Option<PathAndQuery> {
+    match query {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")).ok(),
+        None => PathAndQuery::try_from(path).ok(),
+    }
+}
+
+/// A random UUID (RFC 9562, version 4). Envoy replaces whatever a client from outside sent.
+fn request_id() -> HeaderValue {
+    let mut text = [0u8; uuid::fmt::Hyphenated::LENGTH];
+    uuid::Builder::from_u128(fastrand::u128(..))
+        .with_variant(uuid::Variant::RFC4122)
+        .with_version(uuid::Version::Random)
+        .into_uuid()
+        .hyphenated()
+        .encode_lower(&mut text);
+    // Hexadecimal digits and hyphens are legal in a value.
+    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}

@@ -1,0 +1,200 @@
+//! Message bodies on their way through: streamed, never gathered.
+
+use super::{
+    activity::Activity,
+    outcome::Outcome,
+    record::{LoadShare, Record},
+    worker::Worker,
+};
+use crate::upstream::connection::UpstreamConnection;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+/// A request's body, from the client to the endpoint.
+#[derive(Debug)]
+pub(crate) struct RequestBody {
+    /// `None` for a request without a body.
+    incoming: Option<Incoming>,
+    activity: Rc<Activity>,
+}
+
+/// A response's body, to the client.
+#[derive(Debug)]
+pub(crate) enum ResponseBody {
+    Empty,
+    Full(Bytes),
+    Streaming(Box<StreamingBody>),
+}
+
+/// A response's body that is still arriving. It drives the endpoint's connection, and gives it back to the pool at the end.
+#[derive(Debug)]
+pub(crate) struct StreamingBody {
+    /// What had come with the head.
+    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    incoming: Incoming,
+    /// Taken when the body is over.
+    connection: Option<Box<UpstreamConnection<RequestBody>>>,
+    worker: Rc<Worker>,
+    record: Record,
+    _load: LoadShare,
+}
+
+/// Why a body ends before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error("the client sent nothing for too long")]
+    ClientIdle,
+    #[error("the client's message broke off: {0}")]
+    Client(hyper::Error),
+    #[error("the endpoint's message broke off: {0}")]
+    Upstream(hyper::Error),
+}
+
+impl RequestBody {
+    pub(super) fn new(incoming: Incoming, activity: Rc<Activity>) -> Self {
+        Self { incoming: (!incoming.is_end_stream()).then_some(incoming), activity }
+    }
+
+    pub(super) fn empty(activity: Rc<Activity>) -> Self {
+        Self { incoming: None, activity }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.activity.body_expired() {
+            return Poll::Ready(Some(Err(BodyError::ClientIdle)));
+        }
+        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let frame = match Pin::new(incoming).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                self.activity.wait_for_body();
+                return Poll::Pending;
+            }
+        };
+        let bytes = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref).map_or(0, Bytes::len);
+        self.activity.received_body(bytes);
+        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Client)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl ResponseBody {
+    pub(super) fn full(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Streaming(body) => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(_) => false,
+            Self::Streaming(body) => body.first.is_none() && body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            // Before the first frame is taken hyper asks for the length of the whole.
+            Self::Streaming(body) => match (&body.first, body.incoming.size_hint().exact()) {
+                (Some(Ok(first)), Some(rest)) => {
+                    SizeHint::with_exact(rest + first.data_ref().map_or(0, |data| data.len() as u64))
+                }
+                _ => body.incoming.size_hint(),
+            },
+        }
+    }
+}
+
+impl StreamingBody {
+    pub(super) fn new(
+        first: Option<Result<Frame<Bytes>, hyper::Error>>,
+        incoming: Incoming,
+        connection: Box<UpstreamConnection<RequestBody>>,
+        worker: Rc<Worker>,
+        record: Record,
+        load: LoadShare,
+    ) -> Box<Self> {
+        Box::new(Self { first, incoming, connection: Some(connection), worker, record, _load: load })
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut frame = match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
+        };
+        if frame.is_pending()
+            && let Some(connection) = &mut self.connection
+        {
+            // The bytes come only while somebody drives the connection.
+            let _ended = connection.poll_drive(cx);
+            frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        }
+        let frame = match ready!(frame) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                self.connection = None;
+                self.record.ended(Outcome::CUT_SHORT);
+                return Poll::Ready(Some(Err(BodyError::Upstream(error))));
+            }
+            None => {
+                self.finish();
+                return Poll::Ready(None);
+            }
+        };
+        Poll::Ready(Some(Ok(self.pass(frame))))
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        if let Some(data) = frame.data_ref() {
+            self.record.sent_body(data.len());
+        }
+        if self.incoming.is_end_stream() {
+            self.finish();
+        }
+        frame
+    }
+
+    /// The whole body has come.
+    fn finish(&mut self) {
+        self.record.complete();
+        if let Some(connection) = self.connection.take() {
+            self.worker.give_back(connection);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! One request and its answer.
+//!
+//! The snapshot is loaded once; everything the answer depends on comes from that generation.
+
+use super::{
+    activity::Phase,
+    arrival::{self, Arrived},
+    body::ResponseBody,
+    client::Client,
+    fields::ResponseFields,
+    forward::{self, Plan},
+    local_reply::LocalReply,
+    outcome::Outcome,
+    record::Record,
+};
+use crate::{
+    message::redirect,
+    model::virtual_service::DirectResponse,
+    routing::{
+        lookup::{Found, RequestHead},
+        route::{Route, RouteAction},
+        snapshot::Snapshot,
+    },
+    telemetry::requests::RequestProtocol,
+};
+use http::{
+    HeaderValue, Request, Response, StatusCode,
+    header::{CONNECTION, CONTENT_TYPE, LOCATION},
+};
+use hyper::body::Incoming;
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+/// What the snapshot says about a request.
+enum Decision {
+    Reply(LocalReply, Option<Box<ResponseFields>>),
+    Forward(Box<Plan>),
+}
+
+/// Answers `request`, whatever it is.
+pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Response<ResponseBody> {
+    let started = Instant::now();
+    client.worker.clock().advance_to(started);
+    client.activity.enter(Phase::Exchange);
+
+    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+    let protocol = if grpc { RequestProtocol::Grpc } else { RequestProtocol::Http };
+    let facts = client.worker.telemetry().wants_facts().then(|| Box::new(arrival::facts(&client, &request)));
+    let mut record = Record::new(Rc::clone(&client.worker), Rc::clone(&client.activity), started, protocol, facts);
+
+    let method = request.method().clone();
+    let decision = match arrival::receive(&client, request) {
+        Ok(arrived) => decide(&client, arrived, &mut record),
+        Err(refusal) => Decision::Reply(*refusal, None),
+    };
+    let mut response = match decision {
+        Decision::Forward(plan) => forward::forward(&client, *plan, record).await,
+        Decision::Reply(reply, fields) => reply.into_response(&method, &mut record, |status, headers| {
+            if let Some(fields) = fields {
+                fields.apply(status, headers);
+            }
+        }),
+    };
+    if client.worker.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decision {
+    let snapshot = client.worker.published().load();
+    let Some(listener) = snapshot.listener(client.listener) else {
+        // The listener has gone; so will this connection, after this answer.
+        let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE)
+            .with_header(CONNECTION, HeaderValue::from_static("close"));
+        return Decision::Reply(reply, None);
+    };
+    if let Some(facts) = record.facts() {
+        facts.forwarded(&arrived.headers);
+    }
+    let head = arrived.head();
+    match snapshot.lookup(listener, &head) {
+        Found::NoVirtualHost | Found::NoRoute { .. } => {
+            Decision::Reply(LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE), None)
+        }
+        Found::RequireTls { .. } => {
+            Decision::Reply(moved(StatusCode::MOVED_PERMANENTLY, redirect::https_location(&head)), None)
+        }
+        Found::Route { route, .. } => {
+            if let Some(facts) = record.facts() {
+                facts.route_name = Arc::clone(&route.origin.name);
+            }
+            follow(client, &snapshot, route, arrived)
+        }
+    }
+}
+
+fn follow(client: &Client, snapshot: &Snapshot, route: &Arc<Route>, arrived: Arrived) -> Decision {
+    let head = arrived.head();
+    let reply = match &route.action {
+        RouteAction::Forward(action) => {
+            return Decision::Forward(Box::new(Plan::draw(client, snapshot, route, action, arrived)));
+        }
+        RouteAction::Redirect(redirect) => moved(redirect.status, redirect::location(redirect, route, &head)),
+        RouteAction::DirectResponse(direct) => direct_response(direct, &head),
+    };
+    let fields = ResponseFields::of_route(client, route, &arrived);
+    Decision::Reply(reply, fields.map(Box::new))
+}
+
+fn moved(status: StatusCode, location: String) -> LocalReply {
+    let reply = LocalReply::new(status, Outcome::DIRECT_RESPONSE);
+    match HeaderValue::try_from(location) {
+        Ok(location) => reply.with_header(LOCATION, location),
+        Err(_) => LocalReply::new(StatusCode::INTERNAL_SERVER_ERROR, Outcome::DIRECT_RESPONSE),
+    }
+}
+
+/// Envoy gives a direct response of 201 and 3xx the request's own URL as `location` (`DirectResponseEntry::newUri` with
+/// nothing to rewrite).
+fn direct_response(direct: &DirectResponse, head: &RequestHead<'_>) -> LocalReply {
+    let mut reply = LocalReply::new(direct.status, Outcome::DIRECT_RESPONSE);
+    reply.body = direct.body.clone();
+    if direct.status == StatusCode::CREATED || direct.status.is_redirection() {
+        let query = head.query.map(|query| format!("?{query}")).unwrap_or_default();
+        let location = format!("{}://{}{}{query}", head.scheme, head.authority, head.path);
+        if let Ok(location) = HeaderValue::try_from(location) {
+            reply.headers.insert(LOCATION, location);
+        }
+    }
+    reply
+}

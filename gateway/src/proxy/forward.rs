@@ -1,0 +1,288 @@
+//! Forwarding: a destination, an endpoint, a connection, and the answer back.
+
+use super::{
+    arrival::{Arrived, with_path},
+    body::{RequestBody, ResponseBody},
+    client::Client,
+    fields::{self, ResponseFields},
+    local_reply::LocalReply,
+    outcome::Outcome,
+    record::{LoadShare, Record},
+    returned,
+    worker::Worker,
+};
+use crate::{
+    balance::endpoint::least_request,
+    message::{
+        forwarded::{X_ENVOY_ATTEMPT_COUNT, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH},
+        rewrite,
+    },
+    routing::{
+        cluster::{Cluster, ClusterState, Endpoint},
+        route::{ForwardAction, Route},
+        snapshot::Snapshot,
+    },
+    upstream::{
+        connect::{ConnectError, connect},
+        connection::{SendErrorKind, UpstreamConnection},
+    },
+};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE},
+    uri::PathAndQuery,
+};
+use hyper::body::Incoming;
+use smallvec::SmallVec;
+use std::{borrow::Cow, future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+
+/// Istio's default retry policy tries again twice when no connection comes about; nothing has been sent then.
+const CONNECT_RETRIES: usize = 2;
+
+/// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed yet.
+const OTHER_ENDPOINT_DRAWS: usize = 5;
+
+/// A request with its destination drawn and its head rewritten, ready to go out.
+#[derive(Debug)]
+pub(super) struct Plan {
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+    body: Incoming,
+    websocket: bool,
+    cluster: Arc<Cluster>,
+    fields: Option<ResponseFields>,
+}
+
+/// What can be sent again when a kept connection turns out to be dead: a request that is safe to repeat (RFC 9110
+/// §9.2.2) and has no body.
+struct Repeatable {
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+}
+
+impl Plan {
+    /// Draws a destination of `action` and rewrites the head for it.
+    pub(super) fn draw(
+        client: &Client,
+        snapshot: &Snapshot,
+        route: &Arc<Route>,
+        action: &ForwardAction,
+        mut arrived: Arrived,
+    ) -> Self {
+        let index = if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) };
+        let destination = &action.destinations[index];
+        let cluster = Arc::clone(snapshot.cluster(destination.cluster));
+        let fields = ResponseFields::of_destination(client, route, index, &cluster, &arrived);
+
+        if let Some(operation) = client.worker.operation(snapshot.generation, route, &cluster.name) {
+            arrived.headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
+        }
+        fields::apply_to_request(client, route, action, destination, &cluster, &mut arrived);
+        if let Some(authority) = action.authority.as_ref().or(destination.authority.as_ref())
+            && let Ok(authority) = HeaderValue::try_from(&**authority)
+            && let Some(original) = arrived.headers.insert(HOST, authority)
+        {
+            arrived.headers.insert(X_ENVOY_ORIGINAL_HOST, original);
+        }
+        let rewritten = rewrite::rewritten_path(action.rewrite.as_ref(), &route.condition, arrived.target.path());
+        if let Cow::Owned(path) = rewritten
+            && let Some(target) = with_path(&path, arrived.target.query())
+        {
+            let original = std::mem::replace(&mut arrived.target, target);
+            if let Ok(original) = HeaderValue::try_from(original.as_str()) {
+                arrived.headers.insert(X_ENVOY_ORIGINAL_PATH, original);
+            }
+        }
+        if arrived.chunked {
+            arrived.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if arrived.websocket {
+            arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        let Arrived { method, target, headers, body, websocket, .. } = arrived;
+        Self { method, target, headers, body, websocket, cluster, fields }
+    }
+}
+
+/// Carries out `plan`.
+pub(super) async fn forward(client: &Client, plan: Plan, mut record: Record) -> Response<ResponseBody> {
+    let Plan { method, target, headers, body, websocket, cluster, mut fields } = plan;
+    record.routed_to(&cluster);
+    let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
+        reply.into_response(&method, &mut record, |status, headers| {
+            if let Some(fields) = fields {
+                fields.apply(status, headers);
+            }
+        })
+    };
+    let endpoints = match &cluster.state {
+        ClusterState::Known(endpoints) => endpoints,
+        ClusterState::Unknown(_) => {
+            let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
+            return reply(unknown, record, fields.as_ref());
+        }
+    };
+    let mut tried: SmallVec<[SocketAddr; CONNECT_RETRIES + 1]> = SmallVec::new();
+    let mut request = new_request(&method, target, headers, RequestBody::new(body, client.activity.clone()));
+    let mut repeated = false;
+    loop {
+        let Some(endpoint) = choose(endpoints, &tried) else {
+            return reply(LocalReply::no_endpoint(), record, fields.as_ref());
+        };
+        let mut connection = match acquire(&client.worker, endpoint.address, repeated).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(endpoint = %endpoint.address, ?error, "cannot connect");
+                tried.push(endpoint.address);
+                if tried.len() > CONNECT_RETRIES {
+                    return reply(unreachable(error), record, fields.as_ref());
+                }
+                back_off(tried.len()).await;
+                continue;
+            }
+        };
+        let load = LoadShare::begin(endpoint);
+        if let Some(fields) = &mut fields {
+            fields.upstream = Some(endpoint.address);
+        }
+        if let Some(facts) = record.facts() {
+            facts.upstream_host = Some(endpoint.address);
+        }
+        request.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, attempt(tried.len()));
+        let reused = connection.exchanges > 0;
+        let repeatable = (reused && !repeated).then(|| Repeatable::of(&request)).flatten();
+        match connection.send(request).await {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                if !websocket {
+                    return reply(broken(SendErrorKind::Protocol, client), record, fields.as_ref());
+                }
+                return returned::switch(client, response, *connection, record, load, fields.as_ref()).await;
+            }
+            Ok(response) => match returned::pass(client, response, connection, record, load, fields.as_ref()).await {
+                Ok(response) => return response,
+                Err(record) => return reply(broken(SendErrorKind::Protocol, client), record, fields.as_ref()),
+            },
+            Err(error) => match (error.unsent, repeatable) {
+                // Not a byte of it has been written.
+                (Some(unsent), _) if reused => request = *unsent,
+                // The endpoint closed a kept connection in the moment we used it.
+                (None, Some(again)) if error.kind == SendErrorKind::Terminated => {
+                    repeated = true;
+                    request = again.into_request(client);
+                }
+                _ => return reply(broken(error.kind, client), record, fields.as_ref()),
+            },
+        }
+    }
+}
+
+fn new_request(method: &Method, target: PathAndQuery, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = Uri::from(target);
+    *request.headers_mut() = headers;
+    request
+}
+
+/// An endpoint that has not failed this request yet, if one is found in a few draws; else any.
+fn choose<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> Option<&'e Arc<Endpoint>> {
+    let mut chosen = least_request(endpoints, fastrand::u64(..));
+    for _ in 0..OTHER_ENDPOINT_DRAWS {
+        match chosen {
+            Some(endpoint) if tried.contains(&endpoint.address) => chosen = least_request(endpoints, fastrand::u64(..)),
+            _ => break,
+        }
+    }
+    chosen
+}
+
+/// A kept connection, or a new one. `fresh` asks for a new one in any case.
+async fn acquire(
+    worker: &Worker,
+    endpoint: SocketAddr,
+    fresh: bool,
+) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
+    if !fresh && let Some(kept) = poll_fn(|cx| Poll::Ready(worker.pool().take(endpoint, cx))).await {
+        return Ok(kept);
+    }
+    let settings = worker.settings();
+    // Boxed, so that every exchange does not carry the room for it.
+    Box::pin(connect(endpoint, settings.limits.connect_timeout, settings.read_until_blocked)).await
+}
+
+/// Envoy's jittered back-off between tries: up to 25 ms, then up to 75 ms.
+async fn back_off(failures: usize) {
+    let most = 25 * ((1u64 << failures.min(4)) - 1);
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..most))).await;
+}
+
+fn attempt(failures: usize) -> HeaderValue {
+    HeaderValue::from_static(match failures {
+        0 => "1",
+        1 => "2",
+        _ => "3",
+    })
+}
+
+/// 503 when no connection came about, in Envoy's words.
+fn unreachable(error: ConnectError) -> LocalReply {
+    let (outcome, text) = match error {
+        ConnectError::Failed(_) => (
+            Outcome::CONNECT_FAILED,
+            "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: remote \
+             connection failure",
+        ),
+        ConnectError::TimedOut => (
+            Outcome::CONNECT_TIMED_OUT,
+            "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: \
+             connection timeout",
+        ),
+    };
+    LocalReply::with_text(StatusCode::SERVICE_UNAVAILABLE, outcome, text)
+}
+
+/// The answer when an exchange broke before its response head, in Envoy's words.
+fn broken(kind: SendErrorKind, client: &Client) -> LocalReply {
+    match kind {
+        SendErrorKind::Terminated => LocalReply::with_text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::TERMINATED,
+            "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
+        ),
+        SendErrorKind::Protocol => LocalReply::with_text(
+            StatusCode::BAD_GATEWAY,
+            Outcome::PROTOCOL_ERROR,
+            "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
+        ),
+        SendErrorKind::RequestBody => {
+            let reply = if client.activity.body_expired() {
+                LocalReply::with_text(StatusCode::REQUEST_TIMEOUT, Outcome::REQUEST_BODY_TIMEOUT, "stream timeout")
+            } else {
+                LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST)
+            };
+            // Where the next request begins in what the client sends, nobody knows.
+            reply.with_header(CONNECTION, HeaderValue::from_static("close"))
+        }
+    }
+}
+
+impl Repeatable {
+    fn of(request: &Request<RequestBody>) -> Option<Self> {
+        let no_body = http_body::Body::is_end_stream(request.body());
+        if !no_body || !request.method().is_idempotent() {
+            return None;
+        }
+        Some(Self {
+            method: request.method().clone(),
+            target: request.uri().path_and_query()?.clone(),
+            headers: request.headers().clone(),
+        })
+    }
+
+    fn into_request(self, client: &Client) -> Request<RequestBody> {
+        new_request(&self.method, self.target, self.headers, RequestBody::empty(client.activity.clone()))
+    }
+}

@@ -1,0 +1,151 @@
+//! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
+
+use super::{client, problems::NodeProblems, worker::Worker};
+use crate::routing::snapshot::{Listener, ListenerKey, Snapshot};
+use hashbrown::HashMap;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::{self, JoinHandle},
+};
+
+/// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
+const BACKLOG: i32 = 4096;
+
+/// The sockets of one worker.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    worker: Rc<Worker>,
+    problems: NodeProblems,
+    open: HashMap<ListenerKey, OpenListener>,
+    generation: Option<u64>,
+    failed: Vec<SocketAddr>,
+}
+
+#[derive(Debug)]
+struct OpenListener {
+    /// Dropping it ends the accept loop.
+    stop: oneshot::Sender<()>,
+    accepting: JoinHandle<()>,
+}
+
+impl Listeners {
+    pub(super) fn new(worker: Rc<Worker>, problems: NodeProblems) -> Self {
+        Self { worker, problems, open: HashMap::new(), generation: None, failed: Vec::new() }
+    }
+
+    /// Whether a wanted address is not bound.
+    pub(super) fn any_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// Opens what `snapshot` wants and is not open, closes what it no longer wants. Connections that have been accepted
+    /// stay.
+    pub(super) fn follow(&mut self, snapshot: &Snapshot) {
+        if self.generation == Some(snapshot.generation) && self.failed.is_empty() {
+            return;
+        }
+        self.generation = Some(snapshot.generation);
+        self.open.retain(|key, _| snapshot.listener(*key).is_some());
+        let before = std::mem::take(&mut self.failed);
+        for listener in snapshot.listeners() {
+            if listener.protocol.is_http() && !self.open.contains_key(&listener.key) {
+                self.try_open(listener);
+            }
+        }
+        for address in before {
+            if !self.failed.contains(&address) {
+                self.problems.resolved(address);
+            }
+        }
+    }
+
+    /// Closes every listening socket, after the connections that the kernel had already established were accepted.
+    pub(super) async fn close(self) {
+        for (_, OpenListener { stop, accepting }) in self.open {
+            drop(stop);
+            if let Err(error) = accepting.await {
+                tracing::error!(%error, "an accept loop ended in a panic");
+            }
+        }
+        for address in self.failed {
+            self.problems.resolved(address);
+        }
+    }
+
+    fn try_open(&mut self, listener: &Listener) {
+        let address = listener.key.address.unwrap_or(self.worker.settings().listen_address);
+        let address = SocketAddr::new(address, listener.key.port);
+        match bind(address) {
+            Ok(socket) => {
+                let (stop, stopped) = oneshot::channel();
+                let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
+                self.open.insert(listener.key, OpenListener { stop, accepting });
+                tracing::info!(%address, "listening");
+            }
+            Err(error) => {
+                self.failed.push(address);
+                if self.problems.bind_failed(listener, address, &error) {
+                    tracing::warn!(%address, %error, "cannot listen; trying again every second");
+                }
+            }
+        }
+    }
+}
+
+/// A listening socket that shares its address with the other workers', and with another gateway's during an upgrade.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    if address.is_ipv6() {
+        // `::` serves IPv4 callers too.
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts until told to stop, and then what is still in the queue.
+async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            _ = &mut stopped => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => serve(&worker, key, stream, peer),
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                // Out of file descriptors or memory: the queue keeps the connections until some are free again.
+                tracing::warn!(%error, "cannot accept");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {
+    // Fails when the client has already gone; then there is nobody to serve.
+    if let Ok(local) = stream.local_addr() {
+        task::spawn_local(client::serve(Rc::clone(worker), key, stream, peer, local));
+    }
+}
+
+/// accept(2): "network errors already pending on the new socket" concern that one only.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::HostUnreachable
+    )
+}

@@ -1,0 +1,106 @@
+//! Answers the gateway gives itself, as Envoy under Istio gives them.
+
+use super::{body::ResponseBody, outcome::Outcome, record::Record};
+use crate::{message::forwarded::SERVER_NAME, telemetry::requests::RequestProtocol};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, SERVER},
+};
+use std::fmt::Write as _;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+
+/// An answer of ours, before it is put into HTTP.
+#[derive(Debug)]
+pub(super) struct LocalReply {
+    pub(super) status: StatusCode,
+    pub(super) outcome: Outcome,
+    pub(super) body: Bytes,
+    /// Fields besides those every answer has.
+    pub(super) headers: HeaderMap,
+}
+
+impl LocalReply {
+    pub(super) fn new(status: StatusCode, outcome: Outcome) -> Self {
+        Self { status, outcome, body: Bytes::new(), headers: HeaderMap::new() }
+    }
+
+    pub(super) fn with_text(status: StatusCode, outcome: Outcome, text: &'static str) -> Self {
+        Self { body: Bytes::from_static(text.as_bytes()), ..Self::new(status, outcome) }
+    }
+
+    /// 503, for a cluster without endpoints.
+    pub(super) fn no_endpoint() -> Self {
+        Self::with_text(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_ENDPOINT, "no healthy upstream")
+    }
+
+    pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// The response to a request with `method`; `record` is told. gRPC callers read only a grpc-status, so they get the
+    /// status translated, in a response without a body (source/common/grpc/common.cc and Envoy's local reply code).
+    /// `finish` is the route's last word on the fields.
+    pub(super) fn into_response(
+        self,
+        method: &Method,
+        record: &mut Record,
+        finish: impl FnOnce(StatusCode, &mut HeaderMap),
+    ) -> Response<ResponseBody> {
+        let Self { mut status, outcome, mut body, mut headers } = self;
+        if record.protocol() == RequestProtocol::Grpc {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            headers.insert(GRPC_STATUS, HeaderValue::from_static(grpc_status(status)));
+            if !body.is_empty() {
+                headers.extend(grpc_message(&body).map(|message| (GRPC_MESSAGE, message)));
+            }
+            status = StatusCode::OK;
+            body = Bytes::new();
+        } else {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+            if !body.is_empty() {
+                headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain"));
+            }
+        }
+        finish(status, &mut headers);
+        headers.insert(SERVER, SERVER_NAME);
+        if *method == Method::HEAD {
+            body = Bytes::new();
+        }
+        record.answered(status, outcome);
+        record.sent_body(body.len());
+        record.complete();
+        let mut response = Response::new(ResponseBody::full(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// `Grpc::Utility::httpToGrpcStatus` in Envoy's source/common/grpc/status.cc.
+fn grpc_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "13",
+        401 => "16",
+        403 => "7",
+        404 => "12",
+        429 | 502..=504 => "14",
+        _ => "2",
+    }
+}
+
+/// Printable ASCII but `%` as it is, everything else percent-encoded (gRPC over HTTP/2, "Status-Message").
+fn grpc_message(text: &[u8]) -> Option<HeaderValue> {
+    let mut escaped = String::with_capacity(text.len());
+    for &byte in text {
+        if (b' '..=b'~').contains(&byte) && byte != b'%' {
+            escaped.push(char::from(byte));
+        } else {
+            write!(escaped, "%{byte:02X}").ok()?;
+        }
+    }
+    HeaderValue::try_from(escaped).ok()
+}

@@ -1,0 +1,36 @@
+//! How an exchange ended, in the words of Envoy's access log.
+
+/// Envoy's `%RESPONSE_FLAGS%` and `%RESPONSE_CODE_DETAILS%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// `-` when there is nothing to flag.
+    pub(crate) flags: &'static str,
+    pub(crate) details: &'static str,
+}
+
+impl Outcome {
+    pub(crate) const VIA_UPSTREAM: Self = Self { flags: "-", details: "via_upstream" };
+    pub(crate) const DIRECT_RESPONSE: Self = Self { flags: "-", details: "direct_response" };
+    pub(crate) const NO_ROUTE: Self = Self { flags: "NR", details: "route_not_found" };
+    pub(crate) const NO_CLUSTER: Self = Self { flags: "NC", details: "cluster_not_found" };
+    pub(crate) const NO_ENDPOINT: Self = Self { flags: "UH", details: "no_healthy_upstream" };
+    pub(crate) const BAD_REQUEST: Self = Self { flags: "DPE", details: "http1.codec_error" };
+    pub(crate) const MISSING_HOST: Self = Self { flags: "-", details: "missing_host_header" };
+    pub(crate) const BAD_PATH: Self = Self { flags: "-", details: "path_normalization_failed" };
+    pub(crate) const TARGET_TOO_LONG: Self = Self { flags: "DPE", details: "http1.uri_too_long" };
+    pub(crate) const UNKNOWN_TRANSFER_ENCODING: Self =
+        Self { flags: "DPE", details: "http1.invalid_transfer_encoding" };
+    pub(crate) const UPGRADE_REFUSED: Self = Self { flags: "-", details: "upgrade_failed" };
+    pub(crate) const REQUEST_BODY_TIMEOUT: Self = Self { flags: "SI", details: "stream_idle_timeout" };
+    pub(crate) const CLIENT_GONE: Self = Self { flags: "DC", details: "downstream_remote_disconnect" };
+    pub(crate) const CONNECT_FAILED: Self =
+        Self { flags: "URX,UF", details: "upstream_reset_before_response_started{remote_connection_failure}" };
+    pub(crate) const CONNECT_TIMED_OUT: Self =
+        Self { flags: "URX,UF", details: "upstream_reset_before_response_started{connection_timeout}" };
+    pub(crate) const TERMINATED: Self =
+        Self { flags: "UC", details: "upstream_reset_before_response_started{connection_termination}" };
+    pub(crate) const PROTOCOL_ERROR: Self =
+        Self { flags: "UPE", details: "upstream_reset_before_response_started{protocol_error}" };
+    pub(crate) const CUT_SHORT: Self =
+        Self { flags: "UC", details: "upstream_reset_after_response_started{connection_termination}" };
+}

@@ -1,0 +1,107 @@
+//! An endpoint's response on its way back to the client.
+
+use super::{
+    body::{RequestBody, ResponseBody, StreamingBody},
+    client::Client,
+    fields::ResponseFields,
+    outcome::Outcome,
+    record::{LoadShare, Record},
+    tunnel::Tunnel,
+};
+use crate::{
+    message::{forwarded, hop_by_hop},
+    upstream::connection::UpstreamConnection,
+};
+use http::{
+    HeaderMap, HeaderValue, Response, StatusCode,
+    header::{CONNECTION, TRANSFER_ENCODING, UPGRADE},
+};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll};
+
+/// Makes `response` the answer. Its body streams, unless all of it is there already.
+///
+/// # Errors
+/// `record`, when the response is framed in a way that HTTP/1.1 does not let us pass on.
+pub(super) async fn pass(
+    client: &Client,
+    response: Response<Incoming>,
+    connection: Box<UpstreamConnection<RequestBody>>,
+    mut record: Record,
+    load: LoadShare,
+    fields: Option<&ResponseFields>,
+) -> Result<Response<ResponseBody>, Record> {
+    let (mut parts, mut incoming) = response.into_parts();
+    if parts.headers.get(TRANSFER_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(record);
+    }
+    // A reason phrase of its own is no part of the answer; Envoy writes the standard one.
+    parts.extensions.clear();
+    hop_by_hop::remove(&mut parts.headers);
+    finish_head(parts.status, &mut parts.headers, &mut record, fields);
+    record.answered(parts.status, Outcome::VIA_UPSTREAM);
+
+    // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
+    let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await;
+    let body = match first {
+        Poll::Ready(None) => {
+            record.complete();
+            client.worker.give_back(connection);
+            ResponseBody::Empty
+        }
+        Poll::Ready(Some(Ok(frame))) if incoming.is_end_stream() && frame.is_data() => {
+            let bytes = frame.into_data().unwrap_or_default();
+            record.sent_body(bytes.len());
+            record.complete();
+            client.worker.give_back(connection);
+            ResponseBody::full(bytes)
+        }
+        first => {
+            let first = match first {
+                Poll::Ready(first) => first,
+                Poll::Pending => None,
+            };
+            let worker = Rc::clone(&client.worker);
+            ResponseBody::Streaming(StreamingBody::new(first, incoming, connection, worker, record, load))
+        }
+    };
+    Ok(Response::from_parts(parts, body))
+}
+
+/// The endpoint has switched protocols: hands both connections over to a tunnel, once this answer is written.
+pub(super) async fn switch(
+    client: &Client,
+    response: Response<Incoming>,
+    connection: UpstreamConnection<RequestBody>,
+    mut record: Record,
+    load: LoadShare,
+    fields: Option<&ResponseFields>,
+) -> Response<ResponseBody> {
+    let (mut parts, _) = response.into_parts();
+    parts.extensions.clear();
+    let protocol = parts.headers.get(UPGRADE).cloned().unwrap_or(HeaderValue::from_static("websocket"));
+    hop_by_hop::remove(&mut parts.headers);
+    parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    parts.headers.insert(UPGRADE, protocol);
+    finish_head(parts.status, &mut parts.headers, &mut record, fields);
+    record.answered(parts.status, Outcome::VIA_UPSTREAM);
+
+    let upstream = connection.into_tunnel().await;
+    let tunnel = Tunnel::new(upstream.io.into_inner(), upstream.read_buf, record, load);
+    client.tunnel.replace(Some(tunnel));
+    Response::from_parts(parts, ResponseBody::Empty)
+}
+
+/// The order is Envoy's: the router notes the time, the route has its say, the connection manager names the server.
+fn finish_head(status: StatusCode, headers: &mut HeaderMap, record: &mut Record, fields: Option<&ResponseFields>) {
+    let taken = u64::try_from(record.started().elapsed().as_millis()).unwrap_or(u64::MAX);
+    forwarded::note_upstream_time(headers, taken);
+    if let Some(facts) = record.facts() {
+        facts.upstream_service_time = Some(taken);
+    }
+    if let Some(fields) = fields {
+        fields.apply(status, headers);
+    }
+    headers.insert(http::header::SERVER, forwarded::SERVER_NAME);
+}

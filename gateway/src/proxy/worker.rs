@@ -1,0 +1,270 @@
+//! One worker thread: its runtime, its pool, its clock, and the sweep over its connections.
+
+use super::{
+    activity::{Activity, Clock, Order},
+    body::RequestBody,
+    listeners::Listeners,
+    problems::NodeProblems,
+    settings::ProxySettings,
+};
+use crate::{
+    control::publish::Published,
+    routing::{cluster::ClusterName, route::Route},
+    telemetry::{Telemetry, requests::Recorder},
+    upstream::{
+        connection::UpstreamConnection,
+        pool::{Pool, PoolLimits},
+    },
+};
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashSet};
+use http::HeaderValue;
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    runtime,
+    sync::{oneshot, watch},
+    task,
+    time::{MissedTickBehavior, interval},
+};
+
+/// How far the end of the gateway has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    Serving,
+    /// Nothing new is accepted; answers ask for the connection to be closed.
+    Closing,
+    /// Whatever still lives is cut.
+    Cut,
+}
+
+/// What a worker thread is given.
+#[derive(Debug)]
+pub(super) struct WorkerStart {
+    pub(super) settings: ProxySettings,
+    pub(super) published: Published,
+    pub(super) telemetry: Telemetry,
+    pub(super) problems: NodeProblems,
+    pub(super) stage: watch::Receiver<Stage>,
+    /// Told when every listener of the first snapshot has been tried.
+    pub(super) listening: oneshot::Sender<()>,
+}
+
+/// What everything on one worker thread shares.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    settings: ProxySettings,
+    published: Published,
+    telemetry: Telemetry,
+    stage: watch::Receiver<Stage>,
+    clock: Rc<Clock>,
+    pool: RefCell<Pool<RequestBody>>,
+    recorder: RefCell<Recorder>,
+    connections: RefCell<HashMap<u64, Rc<Activity>, RandomState>>,
+    next_connection: Cell<u64>,
+    operations: RefCell<Operations>,
+}
+
+/// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
+/// than finding it.
+#[derive(Debug, Default)]
+struct Operations {
+    generation: u64,
+    values: HashMap<usize, (Arc<Route>, HeaderValue), RandomState>,
+}
+
+/// Removes a connection from the sweep's list.
+#[derive(Debug)]
+pub(super) struct Registration {
+    worker: Rc<Worker>,
+    id: u64,
+}
+
+/// Runs a worker until its stage says that it is over. Blocks the thread.
+pub(super) fn run(start: WorkerStart) -> std::io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build_local(runtime::LocalOptions::default())?;
+    runtime.block_on(async move {
+        let WorkerStart { settings, published, telemetry, problems, stage, listening } = start;
+        let worker = Rc::new(Worker::new(settings, published.clone(), telemetry, stage.clone()));
+        let listeners = Listeners::new(Rc::clone(&worker), problems);
+        task::spawn_local(Rc::clone(&worker).sweep());
+        worker.follow(published, stage, listeners, listening).await;
+    });
+    Ok(())
+}
+
+impl Worker {
+    fn new(settings: ProxySettings, published: Published, telemetry: Telemetry, stage: watch::Receiver<Stage>) -> Self {
+        let pool = Pool::new(PoolLimits {
+            idle_timeout: settings.limits.upstream_idle_timeout,
+            idle_per_endpoint: settings.limits.upstream_idle_connections,
+        });
+        let recorder = telemetry.recorder();
+        Self {
+            settings,
+            published,
+            telemetry,
+            stage,
+            clock: Rc::new(Clock::new()),
+            pool: RefCell::new(pool),
+            recorder: RefCell::new(recorder),
+            connections: RefCell::default(),
+            next_connection: Cell::new(0),
+            operations: RefCell::default(),
+        }
+    }
+
+    pub(super) fn settings(&self) -> &ProxySettings {
+        &self.settings
+    }
+
+    pub(super) fn published(&self) -> &Published {
+        &self.published
+    }
+
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    pub(super) fn clock(&self) -> &Rc<Clock> {
+        &self.clock
+    }
+
+    pub(super) fn pool(&self) -> RefMut<'_, Pool<RequestBody>> {
+        self.pool.borrow_mut()
+    }
+
+    pub(super) fn recorder(&self) -> RefMut<'_, Recorder> {
+        self.recorder.borrow_mut()
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        *self.stage.borrow() >= Stage::Closing
+    }
+
+    /// Keeps `connection` for the next exchange, if both its sides are through with the last one.
+    pub(super) fn give_back(&self, connection: Box<UpstreamConnection<RequestBody>>) {
+        if connection.is_ready() {
+            self.pool.borrow_mut().put(connection, self.clock.now());
+        }
+    }
+
+    /// Adds a connection to those the sweep looks after, until the returned value is dropped.
+    pub(super) fn register(self: &Rc<Self>, activity: &Rc<Activity>) -> Registration {
+        let id = self.next_connection.get();
+        self.next_connection.set(id + 1);
+        self.connections.borrow_mut().insert(id, Rc::clone(activity));
+        self.telemetry.connections().downstream.inc();
+        Registration { worker: Rc::clone(self), id }
+    }
+
+    /// What `x-envoy-decorator-operation` says for `route` of `generation`, when it goes to `cluster`.
+    pub(super) fn operation(&self, generation: u64, route: &Arc<Route>, cluster: &ClusterName) -> Option<HeaderValue> {
+        let mut operations = self.operations.borrow_mut();
+        if operations.generation != generation {
+            *operations = Operations { generation, ..Operations::default() };
+        }
+        // The entry holds the route, so that its address cannot become another route's.
+        let key = Arc::as_ptr(route) as usize;
+        if let Some((_, value)) = operations.values.get(&key) {
+            return Some(value.clone());
+        }
+        let value = HeaderValue::try_from(route.operation.text(cluster)).ok()?;
+        operations.values.insert(key, (Arc::clone(route), value.clone()));
+        Some(value)
+    }
+
+    /// Keeps the listeners as the current snapshot says until nothing is left to serve.
+    async fn follow(
+        &self,
+        mut published: Published,
+        mut stage: watch::Receiver<Stage>,
+        mut listeners: Listeners,
+        listening: oneshot::Sender<()>,
+    ) {
+        let mut listening = Some(listening);
+        let mut retry = interval(Duration::from_secs(1));
+        retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while *stage.borrow_and_update() == Stage::Serving {
+            let snapshot = published.snapshot();
+            listeners.follow(&snapshot);
+            if snapshot.generation > 0
+                && let Some(listening) = listening.take()
+            {
+                // Nobody waits any more when the gateway is already going down.
+                let _told = listening.send(());
+            }
+            tokio::select! {
+                going_on = published.changed() => if !going_on {
+                    // No more news; what is published stays in force.
+                    let _ended = stage.wait_for(|stage| *stage != Stage::Serving).await.is_ok();
+                },
+                _ = retry.tick(), if listeners.any_failed() => {}
+                _ = stage.changed() => {}
+            }
+        }
+        listeners.close().await;
+        let mut poll = interval(Duration::from_millis(20));
+        while *stage.borrow_and_update() < Stage::Cut && !self.connections.borrow().is_empty() {
+            tokio::select! {
+                _ = poll.tick() => {}
+                _ = stage.changed() => {}
+            }
+        }
+    }
+
+    /// Ends what has stood still for too long, on both sides of the gateway, again and again.
+    async fn sweep(self: Rc<Self>) {
+        let limits = &self.settings.limits;
+        let shortest = limits.head_timeout.min(limits.body_idle_timeout).min(limits.keep_alive_timeout);
+        let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
+        let mut ticks = interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut swept_pool = Instant::now();
+        loop {
+            ticks.tick().await;
+            let now = Instant::now();
+            self.clock.advance_to(now);
+            self.sweep_connections();
+            if now.duration_since(swept_pool) >= Duration::from_secs(1) {
+                swept_pool = now;
+                self.sweep_pool();
+            }
+        }
+    }
+
+    fn sweep_connections(&self) {
+        // While draining, a connection at rest is closed; one that has just been used gets a moment, because its client
+        // may be sending the next request right now, and is told by `connection: close` in the answer.
+        const REST: Duration = Duration::from_millis(1000);
+        let draining = self.is_draining();
+        for activity in self.connections.borrow().values() {
+            if activity.is_overdue(&self.settings.limits) {
+                activity.give_order(Order::Expire);
+            } else if draining && activity.is_resting(REST) {
+                activity.give_order(Order::Close);
+            }
+        }
+    }
+
+    fn sweep_pool(&self) {
+        let snapshot = self.published.load();
+        let wanted: HashSet<SocketAddr, RandomState> =
+            snapshot.clusters().iter().flat_map(|cluster| cluster.endpoints()).map(|e| e.address).collect();
+        let mut pool = self.pool.borrow_mut();
+        pool.sweep(self.clock.now(), |endpoint| wanted.contains(endpoint));
+        self.recorder.borrow_mut().idle_upstream(pool.len());
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(&self.id);
+        self.worker.telemetry.connections().downstream.dec();
+    }
+}

@@ -1,0 +1,99 @@
+//! Counting requests, at a cost of some tens of nanoseconds each.
+
+use super::{
+    ConnectionGauges,
+    series::{Series, SeriesKey, SeriesTable},
+};
+use crate::routing::cluster::Cluster;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use std::{sync::Arc, time::Duration};
+
+/// What is counted about one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    pub status: u16,
+    /// Envoy's response flags; `-` for none.
+    pub flags: &'static str,
+    pub protocol: RequestProtocol,
+    pub duration: Duration,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+}
+
+/// Istio's `request_protocol`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestProtocol {
+    Http,
+    Grpc,
+}
+
+/// One worker's way into the metrics: it remembers where it counted last.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    table: Arc<SeriesTable>,
+    gauges: ConnectionGauges,
+    known: HashMap<Remembered, (Option<Arc<Cluster>>, Arc<Series>), RandomState>,
+    /// What this worker last added to the gauge.
+    idle_upstream: i64,
+}
+
+/// A cluster by its address; the entry keeps the cluster alive, so that the address stays its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Remembered {
+    cluster: usize,
+    status: u16,
+    flags: &'static str,
+    protocol: RequestProtocol,
+}
+
+/// Beyond so many the memory is emptied: clusters that were rebuilt must not be kept for ever.
+const REMEMBERED: usize = 1024;
+
+impl RequestProtocol {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+        }
+    }
+}
+
+impl Recorder {
+    pub(super) fn new(table: Arc<SeriesTable>, gauges: ConnectionGauges) -> Self {
+        Self { table, gauges, known: HashMap::default(), idle_upstream: 0 }
+    }
+
+    /// Counts one request to `cluster`, or to none when it was answered without one.
+    pub(crate) fn record(&mut self, cluster: Option<&Arc<Cluster>>, measured: &Measured) {
+        let key = Remembered {
+            cluster: cluster.map_or(0, |cluster| Arc::as_ptr(cluster) as usize),
+            status: measured.status,
+            flags: measured.flags,
+            protocol: measured.protocol,
+        };
+        if let Some((_, series)) = self.known.get(&key) {
+            series.count(measured);
+            return;
+        }
+        let series = self.table.series(SeriesKey::new(cluster.map(|cluster| &**cluster), measured));
+        series.count(measured);
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        self.known.insert(key, (cluster.cloned(), series));
+    }
+
+    /// How many unused connections to endpoints this worker has now.
+    pub(crate) fn idle_upstream(&mut self, connections: usize) {
+        let connections = i64::try_from(connections).unwrap_or(i64::MAX);
+        self.gauges.upstream_idle.inc_by(connections - self.idle_upstream);
+        self.idle_upstream = connections;
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.gauges.upstream_idle.dec_by(self.idle_upstream);
+    }
+}

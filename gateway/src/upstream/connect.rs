@@ -1,0 +1,37 @@
+//! Making a connection to an endpoint.
+
+use super::{
+    connection::{RequestBody, UpstreamConnection},
+    socket::Socket,
+};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use std::{io, net::SocketAddr, time::Duration};
+use tokio::{net::TcpStream, time::timeout};
+
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConnectError {
+    /// Refused, reset, unreachable.
+    Failed(io::ErrorKind),
+    /// No answer within the connect timeout.
+    TimedOut,
+}
+
+/// Connects to `endpoint` within `limit`.
+pub(crate) async fn connect<B: RequestBody>(
+    endpoint: SocketAddr,
+    limit: Duration,
+    read_until_blocked: bool,
+) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
+    let failed = |error: io::Error| ConnectError::Failed(error.kind());
+    let stream = match timeout(limit, TcpStream::connect(endpoint)).await {
+        Ok(stream) => stream.map_err(failed)?,
+        Err(_elapsed) => return Err(ConnectError::TimedOut),
+    };
+    let socket = Socket::new(stream, read_until_blocked).map_err(failed)?;
+    // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
+    Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint)))
+}

@@ -1,0 +1,123 @@
+//! One HTTP/1.1 connection to an endpoint, with the future that drives it.
+
+use super::socket::Socket;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{Connection, Parts, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    error::Error,
+    future::poll_fn,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+/// What a request body must be to be sent.
+pub(crate) trait RequestBody: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static {}
+
+impl<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static> RequestBody for B {}
+
+/// A connection that carries one exchange at a time.
+#[derive(Debug)]
+pub(crate) struct UpstreamConnection<B: RequestBody> {
+    sender: SendRequest<B>,
+    connection: Connection<TokioIo<Socket>, B>,
+    /// The connection's future has ended and must not be polled again.
+    ended: bool,
+    pub(crate) endpoint: SocketAddr,
+    /// How many exchanges it has carried.
+    pub(crate) exchanges: u32,
+    /// When it was last put aside, in the worker's coarse milliseconds.
+    pub(super) idle_since: u64,
+}
+
+/// A request that got no response head.
+#[derive(Debug)]
+pub(crate) struct SendError<B> {
+    pub(crate) kind: SendErrorKind,
+    /// The request, when not a byte of it has been written.
+    pub(crate) unsent: Option<Box<Request<B>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SendErrorKind {
+    /// The endpoint closed or reset the connection.
+    Terminated,
+    /// What came was not HTTP.
+    Protocol,
+    /// Our own side gave up: the request's body failed.
+    RequestBody,
+}
+
+impl<B: RequestBody> UpstreamConnection<B> {
+    pub(super) fn new(
+        sender: SendRequest<B>,
+        connection: Connection<TokioIo<Socket>, B>,
+        endpoint: SocketAddr,
+    ) -> Self {
+        Self { sender, connection, ended: false, endpoint, exchanges: 0, idle_since: 0 }
+    }
+
+    /// Drives the connection. Ready when it has ended.
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ended {
+            return Poll::Ready(());
+        }
+        // Errors have been handed to the waiting exchange, if there is one; an idle connection's are of no interest.
+        let poll = Pin::new(&mut self.connection).poll(cx).map(|_| ());
+        self.ended = poll.is_ready();
+        poll
+    }
+
+    /// Whether the last exchange is over on both sides and another may begin.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.ended && self.sender.is_ready()
+    }
+
+    /// Sends `request` and waits for the head of the response. The body comes only while the connection is driven.
+    pub(crate) async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
+        self.exchanges += 1;
+        let mut response = pin!(self.sender.try_send_request(request));
+        let (connection, ended) = (&mut self.connection, &mut self.ended);
+        poll_fn(move |cx| {
+            if !*ended {
+                *ended = Pin::new(&mut *connection).poll(cx).is_ready();
+            }
+            match response.as_mut().poll(cx) {
+                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+                Poll::Ready(Err(mut error)) => Poll::Ready(Err(SendError {
+                    unsent: error.take_message().map(Box::new),
+                    kind: SendErrorKind::of(error.error()),
+                })),
+                Poll::Pending if *ended => {
+                    Poll::Ready(Err(SendError { unsent: None, kind: SendErrorKind::Terminated }))
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// The socket and what was read past the head, after a 101.
+    pub(crate) async fn into_tunnel(mut self) -> Parts<TokioIo<Socket>> {
+        poll_fn(|cx| self.poll_drive(cx)).await;
+        self.connection.into_parts()
+    }
+}
+
+impl SendErrorKind {
+    fn of(error: &hyper::Error) -> Self {
+        if error.is_parse() {
+            Self::Protocol
+        } else if error.is_user() {
+            Self::RequestBody
+        } else {
+            Self::Terminated
+        }
+    }
+}
