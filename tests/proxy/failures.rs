@@ -38,8 +38,8 @@ fn a_refused_connection_is_tried_again_and_then_said() {
 #[test]
 fn another_endpoint_takes_over() {
     let backend = Backend::saying("here");
-    let yaml = routes("  - route: [{destination: {host: backend}}]")
-        + &service("backend", &[nobody(), backend.address()]);
+    let yaml =
+        routes("  - route: [{destination: {host: backend}}]") + &service("backend", &[nobody(), backend.address()]);
     let gateway = Gateway::start(&yaml);
     let mut client = gateway.connect();
     for _ in 0..50 {
