@@ -75,8 +75,7 @@ fn requests_in_flight_finish_and_connections_close() {
 #[test]
 fn connections_at_rest_do_not_hold_the_drain_up() {
     let backend = Backend::saying("");
-    let mut gateway =
-        Gateway::with(&everything_to(backend.address()), |settings| settings.drain.deadline = LIMIT * 3);
+    let mut gateway = Gateway::with(&everything_to(backend.address()), |settings| settings.drain.deadline = LIMIT * 3);
     let mut client = gateway.connect();
     assert_eq!(client.exchange(get("a", "/")).status(), 200);
     let began = Instant::now();

@@ -75,9 +75,8 @@ fn rewrites_say_what_was_there_before() {
 
 #[test]
 fn header_operations_act_on_both_ways() {
-    let backend = Backend::start(|exchange| {
-        exchange.respond("200 OK", &[("x-secret", "1"), ("x-version", "backend")], b"")
-    });
+    let backend =
+        Backend::start(|exchange| exchange.respond("200 OK", &[("x-secret", "1"), ("x-version", "backend")], b""));
     let yaml = routes(
         "  - headers:
       request: {set: {x-a: '%REQ(:PATH)%'}, add: {x-b: two}, remove: [x-c]}

@@ -48,11 +48,7 @@ impl Gateway {
         Self::recording(yaml, TelemetrySettings::default(), change)
     }
 
-    pub(crate) fn recording(
-        yaml: &str,
-        telemetry: TelemetrySettings,
-        change: impl FnOnce(&mut ProxySettings),
-    ) -> Self {
+    pub(crate) fn recording(yaml: &str, telemetry: TelemetrySettings, change: impl FnOnce(&mut ProxySettings)) -> Self {
         let address = own_address();
         let mut settings = ProxySettings {
             listen_address: address,

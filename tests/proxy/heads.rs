@@ -48,8 +48,7 @@ fn clients_cannot_steer_the_gateway() {
          x-envoy-internal: true\r\nx-forwarded-client-cert: Hash=0\r\nx-envoy-foo: 1\r\n\
          x-forwarded-proto: https\r\nx-forwarded-for: 1.2.3.4\r\n\r\n",
     );
-    for gone in
-        ["x-envoy-max-retries", "x-envoy-upstream-rq-timeout-ms", "x-envoy-internal", "x-forwarded-client-cert"]
+    for gone in ["x-envoy-max-retries", "x-envoy-upstream-rq-timeout-ms", "x-envoy-internal", "x-forwarded-client-cert"]
     {
         assert_eq!(request.field(gone), None);
     }

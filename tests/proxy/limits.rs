@@ -55,8 +55,7 @@ fn a_body_that_stands_still_gets_408() {
         exchange.read_body()?;
         exchange.respond("200 OK", &[], b"")
     });
-    let gateway =
-        Gateway::with(&everything_to(backend.address()), |settings| settings.limits.body_idle_timeout = SOON);
+    let gateway = Gateway::with(&everything_to(backend.address()), |settings| settings.limits.body_idle_timeout = SOON);
     let mut client = gateway.connect();
     client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf");
     let response = client.response();

@@ -17,8 +17,7 @@ fn nothing_matches() {
 
 #[test]
 fn a_cluster_without_endpoints() {
-    let gateway =
-        Gateway::start(&(routes("  - route: [{destination: {host: backend}}]") + &service("backend", &[])));
+    let gateway = Gateway::start(&(routes("  - route: [{destination: {host: backend}}]") + &service("backend", &[])));
     let response = gateway.connect().exchange(get("a", "/"));
     assert_eq!((response.status(), response.text()), (503, "no healthy upstream"));
     assert_eq!(response.field("content-type"), Some("text/plain"));

@@ -56,7 +56,11 @@ fn a_request_lost_in_a_dying_connection_is_repeated_when_that_is_safe() {
     let counter = AtomicUsize::new(0);
     let backend = Backend::start(move |exchange| {
         exchange.read_body()?;
-        if counter.fetch_add(1, Ordering::SeqCst) % 2 == 1 { Ok(Then::Close) } else { exchange.respond("200 OK", &[], b"") }
+        if counter.fetch_add(1, Ordering::SeqCst) % 2 == 1 {
+            Ok(Then::Close)
+        } else {
+            exchange.respond("200 OK", &[], b"")
+        }
     });
     let gateway = Gateway::start(&everything_to(backend.address()));
     let mut client = gateway.connect();

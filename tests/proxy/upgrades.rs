@@ -94,7 +94,8 @@ fn only_websocket_is_switched_to() {
     let backend = Backend::saying("plain");
     let gateway = Gateway::start(&everything_to(backend.address()));
     let mut client = gateway.connect();
-    let ask = |protocol: &str| format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n");
+    let ask =
+        |protocol: &str| format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n");
     assert_eq!(client.exchange(ask("spdy/3")).status(), 403);
     let response = client.exchange(ask("h2c"));
     assert_eq!(response.text(), "plain", "as if the client had not asked");

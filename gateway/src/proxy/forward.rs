@@ -163,7 +163,7 @@ pub(super) async fn forward(client: &Client, plan: Plan, mut record: Record) -> 
             }
             Ok(response) => match returned::pass(client, response, connection, record, load, fields.as_ref()).await {
                 Ok(response) => return response,
-                Err(record) => return reply(broken(SendErrorKind::Protocol, client), record, fields.as_ref()),
+                Err((record, kind)) => return reply(broken(kind, client), record, fields.as_ref()),
             },
             Err(error) => match (error.unsent, repeatable) {
                 // Not a byte of it has been written.

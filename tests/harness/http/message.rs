@@ -86,7 +86,8 @@ pub fn read_body(stream: &mut impl BufRead, message: &mut Message) -> io::Result
             let mut line = String::new();
             stream.read_line(&mut line)?;
             trim(&mut line);
-            let size = usize::from_str_radix(&line, 16).map_err(|e| io::Error::other(format!("chunk {line:?}: {e}")))?;
+            let size =
+                usize::from_str_radix(&line, 16).map_err(|e| io::Error::other(format!("chunk {line:?}: {e}")))?;
             if size == 0 {
                 message.trailers = read_fields(stream)?;
                 return Ok(());
