@@ -68,7 +68,7 @@ pub async fn run(
     let check = readiness.check("listeners");
     let (stage, stages) = watch::channel(Stage::Serving);
     let mut listening = Vec::new();
-    let mut ended = Vec::new();
+    let mut ended: Vec<oneshot::Receiver<()>> = Vec::new();
     for number in 0..settings.workers.max(1) {
         let (told, first_tried) = oneshot::channel();
         let (end, over) = oneshot::channel();
