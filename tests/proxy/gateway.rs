@@ -5,7 +5,10 @@ use gateway::{
     control::publish::{self, Publisher},
     ingest::{IngestContext, ingest, manifest},
     proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
-    routing::compiler::{Change, CompileSettings, Compiler},
+    routing::{
+        compiler::{Change, CompileSettings, Compiler},
+        snapshot::Snapshot,
+    },
     telemetry::{Telemetry, TelemetrySettings},
 };
 use harness::{http::client::Client, wait};
@@ -104,6 +107,11 @@ impl Gateway {
             self.compiler.apply(change(resource.expect("an object that can be served")));
         }
         self.publisher.publish(self.compiler.snapshot());
+    }
+
+    /// Serves a table that was compiled elsewhere.
+    pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.publisher.publish(snapshot);
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -1,6 +1,7 @@
 //! The HTTP data plane: real sockets on both sides, the whole way from YAML to bytes between them.
 
 mod admin;
+mod agreement;
 mod bodies;
 mod drain;
 mod failures;

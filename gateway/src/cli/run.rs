@@ -59,10 +59,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH", env = "GATEWAY_FASTPATH_CGROUP")]
     pub fastpath_cgroup: Option<PathBuf>,
     /// How long connections may go on after SIGTERM, once they have been asked to close
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400), env = "GATEWAY_DRAIN_SECONDS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400), env = "GATEWAY_DRAIN_SECONDS")]
     pub drain_seconds: u64,
     /// How long the gateway says that it is not ready before it asks connections to close
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=86_400), env = "GATEWAY_DRAIN_ANNOUNCE_SECONDS")]
+    #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=86_400), env = "GATEWAY_DRAIN_ANNOUNCE_SECONDS")]
     pub drain_announce_seconds: u64,
     /// Where to log requests: off, stdout or a file
     #[arg(long, value_name = "off|stdout|PATH", default_value = "off", value_parser = access_log, env = "GATEWAY_ACCESS_LOG")]

@@ -47,7 +47,15 @@ struct Shared {
 impl Backend {
     /// A backend on a free port of 127.0.0.1 that answers with `answer`, one thread for each connection.
     pub fn start(answer: impl Fn(&mut Exchange<'_>) -> io::Result<Then> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        Self::start_at(([127, 0, 0, 1], 0).into(), answer)
+    }
+
+    /// The same on an address of the test's choice; every address of 127/8 is this machine.
+    pub fn start_at(
+        address: SocketAddr,
+        answer: impl Fn(&mut Exchange<'_>) -> io::Result<Then> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).expect("bind");
         let shared = Arc::new(Shared {
             address: listener.local_addr().expect("address"),
             stopping: AtomicBool::new(false),

@@ -8,7 +8,7 @@ fn settings(arguments: &[&str]) -> Result<Settings, String> {
     let source: &[&str] = if given { &[] } else { &["-f", "."] };
     let command_line = ["gateway", "run"].iter().chain(source).chain(arguments);
     let cli = Cli::try_parse_from(command_line).map_err(|error| error.to_string())?;
-    let Subcommand::Run(args) = cli.command;
+    let Subcommand::Run(args) = cli.command else { panic!("another command was parsed") };
     args.settings()
 }
 

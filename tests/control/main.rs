@@ -1,0 +1,12 @@
+//! The gateway against a real API server: objects by `kubectl apply`, real requests, real outages.
+//!
+//! Every test has a network namespace, an etcd, an API server and a gateway of its own; they run one after the other.
+#![expect(clippy::print_stdout, reason = "the figures are part of the result")]
+
+mod article;
+mod lab;
+mod malformed;
+mod outage;
+mod scale;
+mod startup;
+mod weights;
