@@ -65,7 +65,10 @@ fn a_pod_without_the_label_leaves_its_subset() {
         let sent = split("reviews", "/reviews/0", 200);
         assert_eq!(sent.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(["v2", "v3"]), "{sent:?}");
 
-        objects.merge(&istio("DestinationRule", "reviews"), &json!({"spec": {"subsets": [{"name": "v2", "labels": {"version": "v2"}}]}}));
+        objects.merge(
+            &istio("DestinationRule", "reviews"),
+            &json!({"spec": {"subsets": [{"name": "v2", "labels": {"version": "v2"}}]}}),
+        );
         until_answer("reviews", "/reviews/0", |answer| answer.status == 503 && answer.body.is_empty());
     });
 }

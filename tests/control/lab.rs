@@ -166,7 +166,12 @@ pub(crate) fn istio(kind: &str, name: &str) -> Value {
 
 /// The `quantile` of `sorted`.
 pub(crate) fn quantile(sorted: &[Duration], quantile: f64) -> Duration {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a small index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a small index"
+    )]
     let index = ((sorted.len() - 1) as f64 * quantile).round() as usize;
     sorted[index]
 }

@@ -37,7 +37,12 @@ fn weights_shift_without_a_failed_request() {
             let of_stage: Vec<&Sent> =
                 sent.iter().filter(|sent| sent.at >= begun && ended.is_none_or(|ended| sent.at < ended)).collect();
             let share = share(&of_stage, "v1");
-            println!("weights: {} requests, {:.1} % to v1 (wanted {:.0} %)", of_stage.len(), share * 100.0, wanted * 100.0);
+            println!(
+                "weights: {} requests, {:.1} % to v1 (wanted {:.0} %)",
+                of_stage.len(),
+                share * 100.0,
+                wanted * 100.0
+            );
             assert!(of_stage.len() > 1_000, "only {} requests", of_stage.len());
             if wanted > 0.0 {
                 assert!((share - wanted).abs() < 0.05, "v1 got {share:.3}");

@@ -23,7 +23,13 @@ impl Process {
     ///
     /// # Panics
     /// When it cannot be started.
-    pub fn start(name: &str, directory: &Path, program: &Path, arguments: &[String], environment: &[(&str, String)]) -> Self {
+    pub fn start(
+        name: &str,
+        directory: &Path,
+        program: &Path,
+        arguments: &[String],
+        environment: &[(&str, String)],
+    ) -> Self {
         let log = directory.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log).expect("a log file");
         let errors = output.try_clone().expect("a second handle of the log file");

@@ -10,6 +10,7 @@ use crate::{
 };
 use clap::{ArgAction, ArgGroup, Args, Command};
 use std::{
+    io::IsTerminal,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -181,7 +182,12 @@ pub fn run(args: RunArgs, cli: &Command) -> u8 {
         }
     };
     drop(args);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     match app::run(settings) {
         Ok(()) => FINE,
         Err(app::AppError::Start(error)) => {

@@ -92,7 +92,8 @@ impl Cluster {
             // No controller makes service accounts here, and pods are only entries.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
-        self.apiserver = Some(Process::start("kube-apiserver", self.directory.path(), &programs().apiserver, &arguments, &[]));
+        self.apiserver =
+            Some(Process::start("kube-apiserver", self.directory.path(), &programs().apiserver, &arguments, &[]));
         wait::until("the API server to be ready", PATIENCE, || {
             self.apiserver.as_mut()?.assert_running();
             self.try_kubectl(&["get", "--raw", "/readyz"], None).ok().filter(|answer| answer == "ok")

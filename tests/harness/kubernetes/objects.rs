@@ -52,7 +52,8 @@ impl Objects {
     pub fn apply_all(&self, objects: &[Value]) {
         let each = stream::iter(objects).map(|object| async move {
             let name = object["metadata"]["name"].as_str().unwrap_or_default();
-            let applied = self.api(object).patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(object)).await;
+            let applied =
+                self.api(object).patch(name, &PatchParams::apply("tests").force(), &Patch::Apply(object)).await;
             applied.unwrap_or_else(|error| panic!("{name}: {error}"));
         });
         self.runtime.block_on(each.buffer_unordered(AT_ONCE).collect::<()>());

@@ -66,8 +66,10 @@ impl Load {
         for (stop, _) in &threads {
             let _ = stop.send(());
         }
-        let mut all: Vec<Sent> =
-            threads.into_iter().flat_map(|(_, thread)| thread.join().expect("a client that panics is broken")).collect();
+        let mut all: Vec<Sent> = threads
+            .into_iter()
+            .flat_map(|(_, thread)| thread.join().expect("a client that panics is broken"))
+            .collect();
         all.sort_by_key(|sent| sent.at);
         all
     }
