@@ -23,8 +23,9 @@ use tracing_subscriber::EnvFilter;
 /// and the node belongs to its pods.
 const MOST_WORKERS_UNASKED: usize = 4;
 
-/// kube reports every watch that ends, which they all do every five minutes; our own lines say what matters.
-const DEFAULT_LOG: &str = "info,kube_client=error,kube_runtime=error";
+/// kube reports every try that fails and every watch that ends, which they all do every five minutes; our own lines say
+/// what matters, once.
+const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off";
 
 /// Settings of the daemon.
 #[derive(Debug, Args)]
