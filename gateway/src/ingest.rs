@@ -25,6 +25,7 @@ mod http_rule;
 mod http_unserved;
 mod l4_routes;
 mod labels;
+mod load_balancer;
 mod nulls;
 mod pod;
 mod protocol;

@@ -9,7 +9,11 @@ pub mod decode;
 pub mod destination_rule;
 pub mod gateway;
 pub mod http_route;
+mod mapping;
 pub mod service_entry;
 pub mod virtual_service;
 
 pub use decode::{Decoded, WrongType, decode};
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod daemon;
+pub mod http;
 pub mod kubernetes;
 pub mod netns;
 pub mod privilege;

@@ -2,13 +2,14 @@
 
 use crate::{interrupt::Interrupt, workspace};
 use anyhow::{Context, bail};
+use indicatif::ProgressBar;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use std::{
     ffi::OsStr,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc,
     thread,
@@ -69,15 +70,46 @@ pub(crate) fn output(command: &mut Command, interrupt: &Interrupt) -> anyhow::Re
 pub(crate) fn stream(
     command: &mut Command,
     interrupt: &Interrupt,
-    mut on_line: impl FnMut(&str),
+    on_line: impl FnMut(&str),
 ) -> anyhow::Result<ExitStatus> {
     interrupt.check()?;
     let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| format!("run {}", rendered(command)))?;
+    let stdout = child.stdout.take();
+    follow(child, stdout, interrupt, on_line)
+}
+
+/// Like [`run`], but shows the last line of standard error in `bar` and keeps the rest for the error. For cargo.
+pub(crate) fn watch(command: &mut Command, interrupt: &Interrupt, bar: &ProgressBar) -> anyhow::Result<()> {
+    interrupt.check()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("run {}", rendered(command)))?;
+    let stderr = child.stderr.take();
+    let mut said = Vec::new();
+    let status = follow(child, stderr, interrupt, |line| {
+        bar.set_message(line.trim().to_owned());
+        said.push(line.to_owned());
+    })?;
+    if !status.success() {
+        bail!("{} failed ({status}):\n{}", rendered(command), said[said.len().saturating_sub(60)..].join("\n"));
+    }
+    Ok(())
+}
+
+fn follow(
+    mut child: Child,
+    pipe: Option<impl Read + Send + 'static>,
+    interrupt: &Interrupt,
+    mut on_line: impl FnMut(&str),
+) -> anyhow::Result<ExitStatus> {
     let (sender, lines) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
+    if let Some(pipe) = pipe {
         thread::spawn(move || {
-            // Tests print what they like; what is no UTF-8 is replaced, not dropped.
-            for line in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
+            // Programs print what they like; what is no UTF-8 is replaced, not dropped.
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
                 if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                     break;
                 }

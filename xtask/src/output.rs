@@ -3,13 +3,13 @@
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
-    io::{IsTerminal, stderr},
+    io::{IsTerminal, stderr, stdout},
     time::{Duration, Instant},
 };
 
-/// True when standard error is a terminal and colours are welcome.
-pub(crate) fn colored() -> bool {
-    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+/// True when both outputs are a terminal and colours are welcome.
+fn colored() -> bool {
+    stdout().is_terminal() && stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// `text` in an ANSI style such as `32` (green) or `1` (bold), or plain.

@@ -29,7 +29,7 @@ pub(super) fn ingest(
     } else if let Err(reason) = hosts::check_pattern(&spec.host) {
         findings.invalid(&host_path, reason);
     }
-    traffic_policy::check(spec.traffic_policy.as_ref(), &path.field("trafficPolicy"), findings);
+    traffic_policy::check(spec.traffic_policy.as_ref(), namespace, &path.field("trafficPolicy"), findings);
 
     let mut subsets: Vec<Subset> = Vec::with_capacity(spec.subsets.len());
     for (index, subset) in spec.subsets.iter().enumerate() {
@@ -37,7 +37,7 @@ pub(super) fn ingest(
         let path = path.index(index);
         let name_path = path.field("name");
         labels::check(&subset.labels, &path.field("labels"), findings);
-        traffic_policy::check(subset.traffic_policy.as_ref(), &path.field("trafficPolicy"), findings);
+        traffic_policy::check(subset.traffic_policy.as_ref(), namespace, &path.field("trafficPolicy"), findings);
         if subset.name.is_empty() {
             findings.schema(&name_path, "is required");
         } else if !is_dns_label(&subset.name) {

@@ -104,8 +104,9 @@ impl<'m> Findings<'m> {
                 Some(spec)
             }
             Err(wrong) => {
+                let remedy = if wrong.message.ends_with("expected a string") { ", so quote it" } else { "" };
                 let message = format!(
-                    "{}: the whole object is left out until the type is mended",
+                    "{}{remedy}: the whole object is left out until the type is mended",
                     wrong.message.trim_end_matches('.')
                 );
                 self.add(wrong.path, Severity::Error, ProblemKind::Schema, message);

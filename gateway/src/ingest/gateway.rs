@@ -36,13 +36,13 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
     let mut servers = Vec::with_capacity(spec.servers.len());
     for (index, server) in spec.servers.iter().enumerate() {
         let path = servers_path.index(index);
-        if let Some(port) = server.port.as_ref().filter(|port| !port.name.is_empty()) {
-            if !names.insert(port.name.as_str()) {
-                findings.invalid(
-                    &path.field("port").field("name"),
-                    format!("{:?} is the name of another port here", port.name),
-                );
-            }
+        if let Some(port) = server.port.as_ref().filter(|port| !port.name.is_empty())
+            && !names.insert(port.name.as_str())
+        {
+            findings.invalid(
+                &path.field("port").field("name"),
+                format!("{:?} is the name of another port here", port.name),
+            );
         }
         servers.extend(read_server(index, server, &id.namespace, &path, findings));
     }

@@ -104,6 +104,9 @@ fn operator(expression: &str) -> Result<(FormatOperator, bool), InvalidTemplate>
             let (name, alternative) = header_names(expression, headers)?;
             FormatOperator::Response { name, alternative, max_length }
         }
+        ("REQ" | "RESP", None) => {
+            return Err(InvalidTemplate::Refused(format!("%{expression}% names no header: write %{name}(name)%")));
+        }
         (name, None) => simple(name, expression)?,
         (name, Some(_)) if is_known_to_envoy(name) || simple(name, expression).is_ok() => {
             return Err(InvalidTemplate::NotServed(format!("%{expression}%")));
@@ -201,3 +204,6 @@ fn is_known_to_envoy(name: &str) -> bool {
     ];
     OTHERS.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,8 +27,9 @@ pub(super) fn read(headers: Option<&istio::Headers>, path: &Path<'_>, findings: 
     let request = headers.request.as_ref();
     let authority = request.and_then(|request| {
         // `set` beats `add`; of two spellings in one map the last wins.
-        let last =
-            |map: &StringMap| map.iter().filter(|(name, _)| is_authority(name)).map(|(_, value)| value.clone()).last();
+        let last = |map: &StringMap| {
+            map.iter().filter(|(name, _)| is_authority(name)).map(|(_, value)| value.clone()).next_back()
+        };
         last(&request.set).filter(|value| !value.is_empty()).or_else(|| last(&request.add))
     });
     HeaderRules {

@@ -230,9 +230,9 @@ fn check_cors(cors: &istio::CorsPolicy, path: &Path<'_>, findings: &mut Findings
         }
     }
     let max_age = path.field("maxAge");
-    if let Some(nanoseconds) = duration::check(cors.max_age.as_deref(), &max_age, findings) {
-        if nanoseconds % 1_000_000_000 != 0 {
-            findings.invalid(&max_age, "has a fraction of a second: give whole seconds");
-        }
+    if let Some(nanoseconds) = duration::check(cors.max_age.as_deref(), &max_age, findings)
+        && nanoseconds % 1_000_000_000 != 0
+    {
+        findings.invalid(&max_age, "has a fraction of a second: give whole seconds");
     }
 }

@@ -158,8 +158,11 @@ fn yaml_options() -> serde_saphyr::Options {
     }
 }
 
+/// The reason alone: the place in it counts from the document's beginning, not the file's.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
+    let reason = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let reason = reason.rsplit_once(" at line ").map_or(reason.as_str(), |(reason, _place)| reason);
+    reason.trim_end_matches('.').to_owned()
 }
 
 /// Adds `value`, or its items if it is a Kubernetes list, to `parsed`.

@@ -97,7 +97,10 @@ fn read_address(object: &Object) -> Option<PodAddress> {
 /// The Ready condition; a hand-written Pod without conditions is ready when it runs.
 fn is_ready(status: &Status) -> bool {
     let ready = status.conditions.iter().flatten().find(|condition| condition.r#type == "Ready");
-    ready.map_or(status.phase.as_deref() == Some("Running"), |condition| condition.status == "True")
+    match ready {
+        Some(condition) => condition.status == "True",
+        None => status.phase.as_deref() == Some("Running"),
+    }
 }
 
 fn read_port(port: &ContainerPort) -> Option<SlicePort> {

@@ -1,9 +1,9 @@
 //! RE2's regular expressions in the syntax of the regex crate.
 //!
-//! Both promise linear time and most of the syntax is common. The rest is translated here: `\Q…\E`, `\C`, octal escapes,
-//! braces that repeat nothing (`/{id}/`), ASCII-only classes, brackets and set operators inside of classes. What RE2
-//! refuses (look-around, back-references, `a**`) is refused here too (https://github.com/google/re2/wiki/Syntax; the
-//! webhook uses Go's regexp/syntax, which accepts the same).
+//! Both promise linear time, both read UTF-8, and most of the syntax is common. The rest is translated here: `\Q…\E`,
+//! octal escapes, braces that repeat nothing (`/{id}/`), classes that are ASCII in RE2, brackets and set operators inside
+//! of classes. What Go's regexp/syntax refuses, by which the webhook judges, is refused here too: look-around,
+//! back-references, `a**` (https://github.com/google/re2/wiki/Syntax).
 
 use regex::bytes::{Regex, RegexBuilder};
 use std::{iter::Peekable, str::Chars};
@@ -44,26 +44,18 @@ fn check_and_translate(pattern: &str) -> Result<String, String> {
 }
 
 fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
-    RegexBuilder::new(translated).unicode(needs_unicode(pattern)).size_limit(MAX_COMPILED_BYTES).build().map_err(
-        |error| match error {
-            regex::Error::CompiledTooBig(_) => format!("{pattern:?} is too large when compiled: use fewer repetitions"),
-            error => {
-                let text = error.to_string();
-                let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                format!("{pattern:?} is no RE2 expression: {reason}")
-            }
-        },
-    )
-}
-
-/// Bytes are enough for ASCII, and much smaller when compiled.
-fn needs_unicode(pattern: &str) -> bool {
-    !pattern.is_ascii() || pattern.contains(r"\p") || pattern.contains(r"\P") || pattern.contains(r"\x{")
+    RegexBuilder::new(translated).size_limit(MAX_COMPILED_BYTES).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => format!("{pattern:?} is too large when compiled: use fewer repetitions"),
+        error => {
+            let text = error.to_string();
+            let reason = text.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            format!("{pattern:?} is no RE2 expression: {reason}")
+        }
+    })
 }
 
 fn translate(pattern: &str) -> Result<String, String> {
-    let mut translator =
-        Translator { rest: pattern.chars().peekable(), out: String::new(), unicode: needs_unicode(pattern) };
+    let mut translator = Translator { rest: pattern.chars().peekable(), out: String::new(), open_groups: 0 };
     translator.run()?;
     Ok(translator.out)
 }
@@ -71,7 +63,7 @@ fn translate(pattern: &str) -> Result<String, String> {
 struct Translator<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
-    unicode: bool,
+    open_groups: usize,
 }
 
 /// What an escape stands for.
@@ -112,10 +104,20 @@ impl Translator<'_> {
             match c {
                 '\\' => self.escape_outside()?,
                 '[' => self.class()?,
-                '(' => self.group()?,
+                '(' => {
+                    self.open_groups += 1;
+                    self.group()?;
+                }
+                ')' => {
+                    self.open_groups = self.open_groups.checked_sub(1).ok_or("a ) closes no group")?;
+                    self.out.push(')');
+                }
                 '{' => self.out.push_str(r"\{"),
                 c => self.out.push(c),
             }
+        }
+        if self.open_groups > 0 {
+            return Err("a group is not closed".to_owned());
         }
         Ok(())
     }
@@ -174,8 +176,14 @@ impl Translator<'_> {
         loop {
             match self.rest.next() {
                 Some(c @ ('i' | 'm' | 's' | 'U' | '-')) => self.out.push(c),
-                Some(c @ (':' | ')')) => {
-                    self.out.push(c);
+                Some(':') => {
+                    self.out.push(':');
+                    return Ok(());
+                }
+                // `(?i)`: no group, but flags for the rest of the one around it.
+                Some(')') => {
+                    self.open_groups -= 1;
+                    self.out.push(')');
                     return Ok(());
                 }
                 Some(c) => return Err(format!("(?{c} is no group of RE2")),
@@ -304,9 +312,8 @@ impl Translator<'_> {
             'v' => Escape::Char('\x0B'),
             'A' => Escape::Other(r"\A"),
             'z' => Escape::Other(r"\z"),
-            'b' => Escape::Other(if self.unicode { r"(?-u:\b)" } else { r"\b" }),
-            'B' => Escape::Other(if self.unicode { r"(?-u:\B)" } else { r"\B" }),
-            'C' => Escape::Other("(?s-u:.)"),
+            'b' => Escape::Other(r"(?-u:\b)"),
+            'B' => Escape::Other(r"(?-u:\B)"),
             'Q' => Escape::Quoted(self.quoted()),
             'p' | 'P' => Escape::Property(self.property(c)?),
             'x' => Escape::Char(self.hexadecimal()?),
@@ -391,3 +398,6 @@ impl Translator<'_> {
         self.out.push(c);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! What ingest makes of whole objects, and what it says about them.
 
 mod article;
+mod findings;
+mod isolation;
+mod manifests;
+mod meaning;
+mod robustness;
 
 use super::{IngestContext, ingest, manifest};
 use crate::model::{problem::Problem, resource::Resource};

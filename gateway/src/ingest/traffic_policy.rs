@@ -1,12 +1,214 @@
 //! `trafficPolicy` of a DestinationRule and of its subsets: checked, not served yet.
 
-use super::findings::{Findings, Path};
+use super::{
+    destination, duration,
+    findings::{Findings, Path},
+    hosts, load_balancer,
+};
 use crate::istio::destination_rule as istio;
 
 /// Reports that the policy is not served, and what the webhook has against it (`validateTrafficPolicy` in
-/// validation.go).
-pub(super) fn check(policy: Option<&istio::TrafficPolicy>, path: &Path<'_>, findings: &mut Findings<'_>) {
-    if policy.is_some() {
-        findings.not_served(path, "endpoints are chosen by least requests, without limits, ejection or TLS");
+/// istio/pkg/config/validation/validation.go).
+pub(super) fn check(
+    policy: Option<&istio::TrafficPolicy>,
+    namespace: &str,
+    path: &Path<'_>,
+    findings: &mut Findings<'_>,
+) {
+    let Some(policy) = policy else { return };
+    if *policy == istio::TrafficPolicy::default() {
+        findings.invalid(path, "is empty: give it a field or remove it");
+        return;
+    }
+    findings.not_served(path, "endpoints are chosen by the gateway's own balancing, without limits, ejection or TLS");
+    if policy.tunnel.is_some() && policy.proxy_protocol.is_some() {
+        findings.invalid(path, "has both tunnel and proxyProtocol: keep one");
+    }
+    let blocks = Blocks {
+        load_balancer: policy.load_balancer.as_ref(),
+        connection_pool: policy.connection_pool.as_ref(),
+        outlier_detection: policy.outlier_detection.as_ref(),
+        tls: policy.tls.as_ref(),
+    };
+    blocks.check(namespace, path, findings);
+    for (index, settings) in policy.port_level_settings.iter().flatten().enumerate() {
+        let path = path.field("portLevelSettings");
+        check_port(settings, namespace, &path.index(index), findings);
+    }
+    if let Some(tunnel) = &policy.tunnel {
+        check_tunnel(tunnel, &path.field("tunnel"), findings);
+    }
+    if let Some(percent) = policy.retry_budget.as_ref().and_then(|budget| budget.percent) {
+        check_range(percent, 0.0..=100.0, &path.field("retryBudget").field("percent"), findings);
+    }
+}
+
+/// What the policy of a service and of one of its ports have in common.
+struct Blocks<'a> {
+    load_balancer: Option<&'a istio::LoadBalancer>,
+    connection_pool: Option<&'a istio::ConnectionPool>,
+    outlier_detection: Option<&'a istio::OutlierDetection>,
+    tls: Option<&'a istio::ClientTlsSettings>,
+}
+
+impl Blocks<'_> {
+    fn check(&self, namespace: &str, path: &Path<'_>, findings: &mut Findings<'_>) {
+        if let Some(outlier) = self.outlier_detection {
+            check_outlier_detection(outlier, &path.field("outlierDetection"), findings);
+        }
+        if let Some(pool) = self.connection_pool {
+            check_connection_pool(pool, &path.field("connectionPool"), findings);
+        }
+        if let Some(balancer) = self.load_balancer {
+            let ejects = self.outlier_detection.is_some();
+            load_balancer::check(balancer, ejects, &path.field("loadBalancer"), findings);
+        }
+        if let Some(tls) = self.tls {
+            check_tls(tls, namespace, &path.field("tls"), findings);
+        }
+    }
+}
+
+/// `validatePortTrafficPolicies`.
+fn check_port(settings: &istio::PortTrafficPolicy, namespace: &str, path: &Path<'_>, findings: &mut Findings<'_>) {
+    if settings.port.is_none() {
+        findings.invalid(&path.field("port"), "is required: name a port number of the service");
+    }
+    let blocks = Blocks {
+        load_balancer: settings.load_balancer.as_ref(),
+        connection_pool: settings.connection_pool.as_ref(),
+        outlier_detection: settings.outlier_detection.as_ref(),
+        tls: settings.tls.as_ref(),
+    };
+    let is_empty = *settings == istio::PortTrafficPolicy { port: settings.port.clone(), ..Default::default() };
+    if is_empty {
+        findings.invalid(path, "sets nothing for its port: give it a field or remove it");
+    }
+    blocks.check(namespace, path, findings);
+}
+
+/// `validateOutlierDetection`.
+fn check_outlier_detection(outlier: &istio::OutlierDetection, path: &Path<'_>, findings: &mut Findings<'_>) {
+    duration::check(outlier.base_ejection_time.as_deref(), &path.field("baseEjectionTime"), findings);
+    duration::check(outlier.interval.as_deref(), &path.field("interval"), findings);
+    if outlier.consecutive_errors != 0 {
+        findings.suspicious(
+            &path.field("consecutiveErrors"),
+            "is deprecated and has no effect: use consecutive5xxErrors or consecutiveGatewayErrors",
+        );
+    }
+    let counts_local = outlier.consecutive_local_origin_failures.unwrap_or(0) > 0;
+    if counts_local && !outlier.split_external_local_origin_errors {
+        findings.invalid(&path.field("consecutiveLocalOriginFailures"), "needs splitExternalLocalOriginErrors: true");
+    }
+    let percents =
+        [("maxEjectionPercent", outlier.max_ejection_percent), ("minHealthPercent", outlier.min_health_percent)];
+    for (field, percent) in percents {
+        check_range(f64::from(percent), 0.0..=100.0, &path.field(field), findings);
+    }
+}
+
+/// `validateConnectionPool`.
+fn check_connection_pool(pool: &istio::ConnectionPool, path: &Path<'_>, findings: &mut Findings<'_>) {
+    if pool.tcp.is_none() && pool.http.is_none() {
+        findings.invalid(path, "has neither tcp nor http: give one or remove it");
+    }
+    if let Some(http) = &pool.http {
+        let path = path.field("http");
+        let counts = [
+            ("http1MaxPendingRequests", http.http1_max_pending_requests),
+            ("http2MaxRequests", http.http2_max_requests),
+            ("maxRequestsPerConnection", http.max_requests_per_connection),
+            ("maxRetries", http.max_retries),
+            ("maxConcurrentStreams", http.max_concurrent_streams),
+        ];
+        for (field, _) in counts.into_iter().filter(|(_, count)| *count < 0) {
+            findings.invalid(&path.field(field), "is negative");
+        }
+        duration::check(http.idle_timeout.as_deref(), &path.field("idleTimeout"), findings);
+        if http.h2_upgrade_policy == istio::H2UpgradePolicy::Upgrade && http.use_client_protocol {
+            findings.invalid(&path.field("useClientProtocol"), "contradicts h2UpgradePolicy: UPGRADE: keep one");
+        }
+        if let Some(keepalive) = &http.http2_keep_alive {
+            let path = path.field("http2KeepAlive");
+            for (field, value) in [("interval", &keepalive.interval), ("timeout", &keepalive.timeout)] {
+                if value.is_none() {
+                    findings.invalid(&path.field(field), "is required");
+                }
+                duration::check(value.as_deref(), &path.field(field), findings);
+            }
+        }
+    }
+    if let Some(tcp) = &pool.tcp {
+        let path = path.field("tcp");
+        if tcp.max_connections < 0 {
+            findings.invalid(&path.field("maxConnections"), "is negative");
+        }
+        duration::check(tcp.connect_timeout.as_deref(), &path.field("connectTimeout"), findings);
+        duration::check(tcp.max_connection_duration.as_deref(), &path.field("maxConnectionDuration"), findings);
+        // 0s turns the timeout off.
+        let idle_timeout = tcp.idle_timeout.as_deref().filter(|text| duration::nanoseconds(text) != Some(0));
+        duration::check(idle_timeout, &path.field("idleTimeout"), findings);
+        if let Some(keepalive) = &tcp.tcp_keepalive {
+            let path = path.field("tcpKeepalive");
+            duration::check(keepalive.time.as_deref(), &path.field("time"), findings);
+            duration::check(keepalive.interval.as_deref(), &path.field("interval"), findings);
+        }
+    }
+}
+
+/// `ValidateTLS` in agent/validation.go.
+fn check_tls(tls: &istio::ClientTlsSettings, namespace: &str, path: &Path<'_>, findings: &mut Findings<'_>) {
+    use istio::ClientTlsMode::{Mutual, Simple};
+    let verifies_by = !tls.ca_certificates.is_empty() || !tls.subject_alt_names.is_empty();
+    let credential = !tls.credential_name.is_empty();
+    if let Some(config_map) = tls.credential_name.strip_prefix("configmap://")
+        && config_map.split_once('/').is_some_and(|(other, _)| other != namespace)
+    {
+        findings.invalid(&path.field("credentialName"), "names a ConfigMap of another namespace");
+    }
+    let skips = tls.insecure_skip_verify == Some(true);
+    if skips && ((tls.mode == Simple && (verifies_by || credential)) || (tls.mode == Mutual && verifies_by)) {
+        findings.invalid(
+            &path.field("insecureSkipVerify"),
+            "contradicts caCertificates, credentialName or subjectAltNames: keep one",
+        );
+    }
+    if !matches!(tls.mode, Simple | Mutual) {
+        return;
+    }
+    let files = [&tls.client_certificate, &tls.ca_certificates, &tls.private_key, &tls.ca_crl];
+    if credential && files.iter().any(|file| !file.is_empty()) {
+        findings.invalid(&path.field("credentialName"), "stands beside certificate files: keep one");
+    }
+    if tls.mode == Mutual && !credential {
+        for (field, value) in [("clientCertificate", &tls.client_certificate), ("privateKey", &tls.private_key)] {
+            if value.is_empty() {
+                findings.invalid(&path.field(field), "is required with MUTUAL, or a credentialName");
+            }
+        }
+    }
+}
+
+/// `validateTunnelSettings`.
+fn check_tunnel(tunnel: &istio::Tunnel, path: &Path<'_>, findings: &mut Findings<'_>) {
+    if !matches!(tunnel.protocol.as_str(), "" | "CONNECT" | "POST") {
+        findings.invalid(&path.field("protocol"), "is neither CONNECT nor POST");
+    }
+    if hosts::check_fqdn(&tunnel.target_host).is_err() && !hosts::is_ip(&tunnel.target_host) {
+        findings.invalid(&path.field("targetHost"), "is neither a complete host name nor an address");
+    }
+    destination::port(tunnel.target_port, &path.field("targetPort"), findings);
+}
+
+/// Reports a number out of `range`.
+pub(super) fn check_range(
+    number: f64,
+    range: std::ops::RangeInclusive<f64>,
+    path: &Path<'_>,
+    findings: &mut Findings<'_>,
+) {
+    if !range.contains(&number) {
+        findings.invalid(path, format!("{number} is not from {} to {}", range.start(), range.end()));
     }
 }

@@ -1,5 +1,6 @@
 //! Decoding of a spec that keeps count of what it did not understand.
 
+use super::mapping::Mapping;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ pub struct WrongType {
 pub fn decode<T: DeserializeOwned>(value: &Value, root: &str) -> Result<Decoded<T>, WrongType> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
+    let deserializer = serde_path_to_error::Deserializer::new(Mapping(value), &mut track);
     let decoded = serde_ignored::deserialize(deserializer, |path| {
         let mut text = root.to_owned();
         push_ignored(&path, &mut text);

@@ -1,0 +1,6 @@
+//! HTTP on both sides of a gateway, byte by byte: a backend that does what a test tells it, a client that sends what a
+//! test gives it. Neither has an HTTP library, which would be too well-behaved.
+
+pub mod backend;
+pub mod client;
+pub mod message;

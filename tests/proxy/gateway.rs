@@ -1,0 +1,233 @@
+//! A gateway in this process: objects in, sockets out.
+
+use gateway::{
+    admin::readiness::Readiness,
+    control::publish::{self, Publisher},
+    ingest::{IngestContext, ingest, manifest},
+    proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
+    routing::{
+        compiler::{Change, CompileSettings, Compiler},
+        snapshot::Snapshot,
+    },
+    telemetry::{Telemetry, TelemetrySettings},
+};
+use harness::{http::client::Client, wait};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+/// The port of every test's Gateway; each test has an address of its own on loopback.
+pub(crate) const PORT: u16 = 8080;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A running data plane. Dropping it drains it.
+pub(crate) struct Gateway {
+    address: IpAddr,
+    compiler: Compiler,
+    publisher: Publisher,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) readiness: Readiness,
+    pub(crate) problems: NodeProblems,
+    trigger: DrainTrigger,
+    running: Option<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Serves `yaml` with short drain times.
+    pub(crate) fn start(yaml: &str) -> Self {
+        Self::with(yaml, |_| {})
+    }
+
+    /// The same, after `change` has changed the settings.
+    pub(crate) fn with(yaml: &str, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        Self::recording(yaml, TelemetrySettings::default(), change)
+    }
+
+    pub(crate) fn recording(yaml: &str, telemetry: TelemetrySettings, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        let address = own_address();
+        let mut settings = ProxySettings {
+            listen_address: address,
+            drain: DrainTimes { announce: Duration::ZERO, deadline: Duration::from_millis(200) },
+            ..ProxySettings::default()
+        };
+        change(&mut settings);
+        let (publisher, published) = publish::channel();
+        let telemetry = Telemetry::start(&telemetry).expect("telemetry");
+        let readiness = Readiness::new();
+        let problems = NodeProblems::new();
+        let (trigger, drain) = proxy::drain::channel();
+        let running = thread::spawn({
+            let (telemetry, readiness, problems) = (telemetry.clone(), readiness.clone(), problems.clone());
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+                let served = proxy::run(settings, published, telemetry, readiness, problems, drain);
+                runtime.block_on(served).expect("served to the end");
+            }
+        });
+        let mut gateway = Self {
+            address,
+            compiler: Compiler::new(compile_settings()),
+            publisher,
+            telemetry,
+            readiness,
+            problems,
+            trigger,
+            running: Some(running),
+        };
+        gateway.apply(yaml);
+        wait::until("listening", LIMIT, || gateway.readiness.is_ready().then_some(()));
+        gateway
+    }
+
+    /// Adds or replaces the objects in `yaml`.
+    pub(crate) fn apply(&mut self, yaml: &str) {
+        self.change(yaml, Change::Put);
+    }
+
+    /// Removes the objects in `yaml`.
+    pub(crate) fn delete(&mut self, yaml: &str) {
+        self.change(yaml, |resource| Change::Remove(resource.meta().id.clone()));
+    }
+
+    fn change(&mut self, yaml: &str, change: fn(gateway::model::resource::Resource) -> Change) {
+        let parsed = manifest::parse(yaml, "test.yaml", "default");
+        assert!(parsed.problems.is_empty(), "{:#?}", parsed.problems);
+        let context = IngestContext { cluster_domain: "cluster.local".into() };
+        for manifest in &parsed.manifests {
+            let (resource, problems) = ingest(manifest, &context);
+            assert!(problems.is_empty(), "{problems:#?}");
+            self.compiler.apply(change(resource.expect("an object that can be served")));
+        }
+        self.publisher.publish(self.compiler.snapshot());
+    }
+
+    /// Serves a table that was compiled elsewhere.
+    pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.publisher.publish(snapshot);
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.address, PORT)
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.trigger.begin();
+    }
+
+    /// Waits until the drain is over.
+    pub(crate) fn ended(&mut self) {
+        self.running.take().expect("ends once").join().expect("no panic");
+    }
+
+    /// The value of the metric whose line holds every one of `parts`; 0 when there is none.
+    pub(crate) fn metric(&self, name: &str, parts: &[&str]) -> f64 {
+        let text = self.telemetry.encode().expect("metrics");
+        text.lines()
+            .filter(|line| line.starts_with(name) && parts.iter().all(|part| line.contains(part)))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.trigger.begin();
+        if let Some(running) = self.running.take() {
+            let ended = running.join();
+            if !thread::panicking() {
+                ended.expect("no panic in the gateway");
+            }
+        }
+    }
+}
+
+/// A loopback address nobody else listens on: all of 127/8 is this machine.
+fn own_address() -> IpAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let [_, _, high, low] = process::id().to_be_bytes();
+    let [.., number] = number.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(127, 1 + high % 250, low, number))
+}
+
+fn compile_settings() -> CompileSettings {
+    CompileSettings {
+        gateway_labels: [(Arc::from("istio"), Arc::from("ingressgateway"))].into(),
+        gateway_namespace: "istio-system".into(),
+        root_namespace: "istio-system".into(),
+        cluster_domain: "cluster.local".into(),
+        port_map: Default::default(),
+    }
+}
+
+/// A Gateway for every host on [`PORT`], and a VirtualService with `http` for its rules.
+pub(crate) fn routes(http: &str) -> String {
+    format!(
+        "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: gateway}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: {PORT}, name: http, protocol: HTTP}}
+    hosts: ['*']
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: routes}}
+spec:
+  hosts: ['*']
+  gateways: [gateway]
+  http:
+{http}"
+    )
+}
+
+/// A Service `name` on port 80 whose endpoints are `addresses`.
+pub(crate) fn service(name: &str, addresses: &[SocketAddr]) -> String {
+    let mut yaml = format!(
+        "
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  ports: [{{port: 80, name: http}}]"
+    );
+    for (number, address) in addresses.iter().enumerate() {
+        yaml.push_str(&format!(
+            "
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata:
+  name: {name}-{number}
+  labels: {{kubernetes.io/service-name: {name}}}
+addressType: IPv4
+ports: [{{name: http, port: {port}}}]
+endpoints: [{{addresses: ['{ip}'], conditions: {{ready: true}}}}]",
+            port = address.port(),
+            ip = address.ip(),
+        ));
+    }
+    yaml.push('\n');
+    yaml
+}
+
+/// One route to Service `backend` at `address`, without anything else.
+pub(crate) fn everything_to(address: SocketAddr) -> String {
+    routes("  - route: [{destination: {host: backend}}]") + &service("backend", &[address])
+}

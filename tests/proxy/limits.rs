@@ -1,0 +1,99 @@
+//! What one client may cost.
+
+use crate::gateway::{Gateway, everything_to};
+use harness::{
+    http::{backend::Backend, client::get},
+    wait,
+};
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_millis(200);
+
+#[test]
+fn heads_beyond_the_limit_get_431() {
+    let backend = Backend::saying("");
+    let gateway = Gateway::start(&everything_to(backend.address()));
+    let head = |bytes: usize| format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {}\r\n\r\n", "x".repeat(bytes));
+    assert_eq!(gateway.connect().exchange(head(50_000)).status(), 200);
+    let mut client = gateway.connect();
+    // The gateway may answer and close before it has read everything.
+    let _sent = client.try_send(head(70_000)).is_ok();
+    assert_eq!(client.response().status(), 431);
+    let many: String = (0..101).map(|number| format!("x-{number}: 1\r\n")).collect();
+    assert_eq!(gateway.connect().exchange(format!("GET / HTTP/1.1\r\n{many}\r\n")).status(), 431);
+    assert_eq!(backend.requests().len(), 1);
+}
+
+#[test]
+fn targets_beyond_the_limit_get_414() {
+    let backend = Backend::saying("");
+    let gateway = Gateway::start(&everything_to(backend.address()));
+    let mut client = gateway.connect();
+    assert_eq!(client.exchange(get("a", &format!("/{}", "x".repeat(8000)))).status(), 200);
+    assert_eq!(client.exchange(get("a", &format!("/{}", "x".repeat(9000)))).status(), 414);
+    assert_eq!(client.exchange(get("a", "/")).status(), 200, "the connection lives");
+}
+
+#[test]
+fn a_head_that_does_not_end_gets_408() {
+    let backend = Backend::saying("");
+    let gateway = Gateway::with(&everything_to(backend.address()), |settings| settings.limits.head_timeout = SOON);
+    let mut client = gateway.connect();
+    assert_eq!(client.exchange(get("a", "/")).status(), 200);
+    let began = Instant::now();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n");
+    let response = client.response();
+    assert_eq!(response.status(), 408);
+    assert_eq!(response.field("connection"), Some("close"));
+    assert!(began.elapsed() >= SOON, "not before its time");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_body_that_stands_still_gets_408() {
+    let backend = Backend::start(|exchange| {
+        exchange.read_body()?;
+        exchange.respond("200 OK", &[], b"")
+    });
+    let gateway = Gateway::with(&everything_to(backend.address()), |settings| settings.limits.body_idle_timeout = SOON);
+    let mut client = gateway.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf");
+    let response = client.response();
+    assert_eq!(response.status(), 408);
+    assert_eq!(response.text(), "stream timeout");
+    assert!(client.is_closed());
+    wait::until("counted", Duration::from_secs(5), || {
+        (gateway.metric("istio_requests_total", &["response_code=\"408\"", "\"SI\""]) == 1.).then_some(())
+    });
+}
+
+#[test]
+fn a_slow_backend_is_not_the_clients_fault() {
+    let (go_on, wait_for_test) = std::sync::mpsc::channel::<()>();
+    let wait_for_test = parking_lot::Mutex::new(wait_for_test);
+    let backend = Backend::start(move |exchange| {
+        wait_for_test.lock().recv_timeout(Duration::from_secs(10)).expect("the test goes on");
+        exchange.respond("200 OK", &[], b"late")
+    });
+    let gateway = Gateway::with(&everything_to(backend.address()), |settings| {
+        settings.limits.body_idle_timeout = SOON;
+        settings.limits.head_timeout = SOON;
+        settings.limits.keep_alive_timeout = SOON;
+    });
+    let mut client = gateway.connect();
+    client.send(get("a", "/"));
+    assert!(client.is_silent_for(SOON * 3), "no timeout of the client's applies");
+    go_on.send(()).expect("the backend waits");
+    assert_eq!(client.response().text(), "late");
+}
+
+#[test]
+fn a_connection_at_rest_is_closed_in_time() {
+    let backend = Backend::saying("");
+    let gateway =
+        Gateway::with(&everything_to(backend.address()), |settings| settings.limits.keep_alive_timeout = SOON);
+    let mut client = gateway.connect();
+    assert_eq!(client.exchange(get("a", "/")).status(), 200);
+    assert!(client.is_closed());
+    assert!(gateway.connect().is_closed(), "one that never asked anything, too");
+}

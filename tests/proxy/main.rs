@@ -1,0 +1,14 @@
+//! The HTTP data plane: real sockets on both sides, the whole way from YAML to bytes between them.
+
+mod admin;
+mod agreement;
+mod bodies;
+mod drain;
+mod failures;
+mod forwarding;
+mod gateway;
+mod heads;
+mod limits;
+mod local_replies;
+mod pooling;
+mod upgrades;
