@@ -82,7 +82,10 @@ fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
     if text == "off" {
         return Ok(AddressOrOff(None));
     }
-    text.parse().map(|address| AddressOrOff(Some(address))).map_err(|_| "write ADDRESS:PORT, or off".to_owned())
+    match text.parse() {
+        Ok(address) => Ok(AddressOrOff(Some(address))),
+        Err(error) => Err(format!("{error}: write ADDRESS:PORT, or off")),
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the form clap asks for")]
@@ -102,13 +105,13 @@ impl RunArgs {
     pub fn settings(&self) -> Result<Settings, String> {
         let source = if self.kube { Source::Kubernetes } else { Source::Files(self.files()?) };
         self.check_addresses()?;
-        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        let unasked = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS_UNASKED);
         Ok(Settings {
             source,
             default_namespace: DEFAULT_NAMESPACE.into(),
             compile: self.context.compile_settings()?,
             proxy: ProxySettings {
-                workers: self.workers.map_or(cpus.min(MOST_WORKERS_UNASKED), usize::from),
+                workers: self.workers.map_or(unasked, usize::from),
                 listen_address: self.listen_address,
                 drain: DrainTimes {
                     announce: Duration::from_secs(self.drain_announce_seconds),
