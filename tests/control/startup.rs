@@ -2,9 +2,11 @@
 
 use crate::lab::{self, Lab, split, until_answer};
 use harness::{
+    daemon::Daemon,
     kubernetes::{Cluster, Schema},
     wait,
 };
+use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -61,8 +63,45 @@ fn sigterm_ends_it_in_order() {
         let mut lab = Lab::start();
         lab.apply_article();
         let process = &mut lab.daemon().process;
-        process.signal(nix::sys::signal::Signal::SIGTERM);
+        process.signal(Signal::SIGTERM);
         let status = process.wait(Duration::from_secs(40));
         assert_eq!(status.code(), Some(0), "{}", process.tail());
+    });
+}
+
+/// The one test here without a cluster: what ends the gateway is the same for every source.
+#[test]
+fn a_second_sigterm_ends_it_at_once() {
+    lab::run("a_second_sigterm_ends_it_at_once", || {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let objects = directory.path().display().to_string();
+        let flags = ["-f", &objects, "--fastpath", "off", "--workers", "1", "--drain-announce-seconds", "600"];
+        let mut daemon = Daemon::start(directory.path(), &flags, &[]);
+        daemon.until_ready();
+        daemon.process.signal(Signal::SIGTERM);
+        wait::until("readiness to end", lab::PATIENCE, || (!daemon.is_ready()).then_some(()));
+        daemon.process.assert_running();
+        daemon.process.signal(Signal::SIGTERM);
+        let status = daemon.process.wait(Duration::from_secs(5));
+        assert_eq!(status.code(), Some(1), "cut short is not drained: {}", daemon.process.tail());
+    });
+}
+
+/// Wrong settings end it before anything is bound, with the nearest name.
+#[test]
+fn wrong_settings_are_refused_with_a_hint() {
+    lab::run("wrong_settings_are_refused_with_a_hint", || {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let objects = directory.path().display().to_string();
+        let flags = ["-f", &*objects];
+        for (environment, hint) in [
+            (vec![("GATEWAY_WORKER", "2".to_owned())], "did you mean GATEWAY_WORKERS?"),
+            (vec![("GATEWAY_FASTPATH", "maybe".to_owned())], "auto, off or require"),
+        ] {
+            let mut daemon = Daemon::start(directory.path(), &flags, &environment);
+            let status = daemon.process.wait(Duration::from_secs(5));
+            assert_eq!(status.code(), Some(2), "{}", daemon.process.tail());
+            assert!(daemon.process.output().contains(hint), "{hint} is not in {}", daemon.process.output());
+        }
     });
 }

@@ -1,4 +1,11 @@
 //! What the tests share.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::map_err_ignore,
+    reason = "a test fails by panicking, and what it prints is part of its result"
+)]
 
 pub mod daemon;
 pub mod http;

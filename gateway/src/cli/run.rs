@@ -10,6 +10,7 @@ use crate::{
 };
 use clap::{ArgAction, ArgGroup, Args, Command};
 use std::{
+    io::IsTerminal,
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,8 +23,9 @@ use tracing_subscriber::EnvFilter;
 /// and the node belongs to its pods.
 const MOST_WORKERS_UNASKED: usize = 4;
 
-/// kube reports every watch that ends, which they all do every five minutes; our own lines say what matters.
-const DEFAULT_LOG: &str = "info,kube_client=error,kube_runtime=error";
+/// kube reports every try that fails and every watch that ends, which they all do every five minutes; our own lines say
+/// what matters, once.
+const DEFAULT_LOG: &str = "info,kube_client=off,kube_runtime=off";
 
 /// Settings of the daemon.
 #[derive(Debug, Args)]
@@ -80,7 +82,10 @@ fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
     if text == "off" {
         return Ok(AddressOrOff(None));
     }
-    text.parse().map(|address| AddressOrOff(Some(address))).map_err(|_| "write ADDRESS:PORT, or off".to_owned())
+    match text.parse() {
+        Ok(address) => Ok(AddressOrOff(Some(address))),
+        Err(error) => Err(format!("{error}: write ADDRESS:PORT, or off")),
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the form clap asks for")]
@@ -100,13 +105,13 @@ impl RunArgs {
     pub fn settings(&self) -> Result<Settings, String> {
         let source = if self.kube { Source::Kubernetes } else { Source::Files(self.files()?) };
         self.check_addresses()?;
-        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        let unasked = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS_UNASKED);
         Ok(Settings {
             source,
             default_namespace: DEFAULT_NAMESPACE.into(),
             compile: self.context.compile_settings()?,
             proxy: ProxySettings {
-                workers: self.workers.map_or(cpus.min(MOST_WORKERS_UNASKED), usize::from),
+                workers: self.workers.map_or(unasked, usize::from),
                 listen_address: self.listen_address,
                 drain: DrainTimes {
                     announce: Duration::from_secs(self.drain_announce_seconds),
@@ -181,7 +186,12 @@ pub fn run(args: RunArgs, cli: &Command) -> u8 {
         }
     };
     drop(args);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     match app::run(settings) {
         Ok(()) => FINE,
         Err(app::AppError::Start(error)) => {

@@ -13,7 +13,7 @@ use std::{
 /// A file that is created, written to or gone is left alone for so long after the last such event, unless its writer
 /// closes it: half a file is never read, and an editor that moves the old file away before it writes the new one does not
 /// remove its objects for a moment.
-const SETTLING: Duration = Duration::from_millis(100);
+pub(super) const SETTLING: Duration = Duration::from_millis(100);
 
 /// Events since the last look.
 #[derive(Debug, Default)]

@@ -28,5 +28,7 @@ pub async fn connect() -> Result<Client, NoCluster> {
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(SILENCE);
     config.reset_reader_on_write = true;
+    // The watches have a back-off of their own, which knows what failed.
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }

@@ -49,7 +49,7 @@ struct Watch {
     backoff: Backoff,
     /// Objects that could not be read, by name.
     unreadable: BTreeMap<String, Problem>,
-    /// Whether the API server streams lists (Kubernetes 1.34; off before, where a feature gate says so).
+    /// Whether the API server streams lists (on by default since Kubernetes 1.34).
     streaming: bool,
 }
 
@@ -120,7 +120,7 @@ impl Watch {
                     self.synced().await?;
                 }
                 Err(error) => {
-                    if self.streaming && streaming_is_unknown(&error) {
+                    if self.streaming && list_is_not_streamed(&error, list.is_some()) {
                         tracing::info!(kind = %self.kind, "the API server does not stream lists: listing page by page");
                         self.streaming = false;
                         return ControlFlow::Continue(());
@@ -204,9 +204,14 @@ fn failure(error: &watcher::Error) -> Failure {
     }
 }
 
-/// Kubernetes without the WatchList feature calls `sendInitialEvents` invalid.
-fn streaming_is_unknown(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 422 || status.code == 400)
+/// Kubernetes without the WatchList feature calls `sendInitialEvents` invalid; with it, but on an etcd before 3.4.25, it
+/// begins a stream and ends it with an internal error ("RequestWatchProgress is disabled").
+fn list_is_not_streamed(error: &watcher::Error, listing: bool) -> bool {
+    match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => matches!(status.code, 400 | 422),
+        watcher::Error::WatchError(status) => listing && status.code != 410,
+        _ => false,
+    }
 }
 
 /// The error with everything that caused it, which is where "connection refused" is.
