@@ -1,4 +1,5 @@
 //! What the tests share.
+#![expect(clippy::expect_used, clippy::panic, reason = "what a test cannot go on without is how it fails")]
 
 pub mod daemon;
 pub mod http;
