@@ -48,7 +48,7 @@ fn explain_and_the_data_plane_agree() {
             compiler.apply(backends.place(change));
         }
         let snapshot = compiler.snapshot();
-        gateway.publish(snapshot.clone());
+        gateway.publish(std::sync::Arc::clone(&snapshot));
         bytes.reverse();
         let mut choices = Choices(&bytes);
         for listener in snapshot.listeners() {

@@ -1,6 +1,8 @@
 //! What Istio's gateway does with a request, case by case: every YAML file of this folder is a list of cases, each with
 //! objects and requests. The answers come from `explain`, which is the data plane's own lookup.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so when its own input is wrong")]
+
 use gateway::{
     explain::{Explanation, Question, explain},
     ingest::{IngestContext, ingest, manifest},

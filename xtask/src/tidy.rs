@@ -1,5 +1,6 @@
 //! `tidy`: the rules of the code base that no compiler knows.
 
+mod docs;
 mod files;
 mod purity;
 
@@ -33,6 +34,7 @@ pub(crate) fn run(_: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     rule("files are short and say what they are for", files::sources(&tracked)?);
     rule("every manifest inherits the lints", files::manifests(&tracked)?);
     rule("the pure half names nothing of the outside", purity::imports(&tracked)?);
+    rule("every invariant has its test", docs::invariants(&tracked)?);
 
     let commands = [
         ("formatting", vec!["fmt", "--all", "--check"]),

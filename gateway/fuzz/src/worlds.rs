@@ -383,9 +383,9 @@ fn service(choices: &mut Choices<'_>) -> Resource {
 
 fn slice(choices: &mut Choices<'_>) -> Resource {
     let mut meta = meta(choices, Kind::EndpointSlice, &["reviews", "ratings"]);
-    let service = meta.id.name.clone();
+    let service = std::sync::Arc::clone(&meta.id.name);
     meta.id.name = format!("{service}-{}", choices.below(2)).into();
-    let namespace = meta.id.namespace.clone();
+    let namespace = std::sync::Arc::clone(&meta.id.namespace);
     let endpoints = choices.list(3, |choices| {
         let host = u8::try_from(choices.below(4)).unwrap_or(0);
         SliceEndpoint {

@@ -64,13 +64,13 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
         [url] => ("GET", url.as_str()),
         _ => return Err("say [METHOD] URL".to_owned()),
     };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is no HTTP method"))?;
+    let method = Method::from_bytes(method.as_bytes()).map_err(|_invalid| format!("{method:?} is no HTTP method"))?;
     let not_url = || format!("{url:?} is no URL: write http://HOST/PATH");
     let rest = url.split_once("://").ok_or_else(not_url)?.1;
     // The path is taken as it stands: it may be one that no client library would send.
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
-    let uri: Uri = format!("http://{authority}/").parse().map_err(|_| not_url())?;
+    let uri: Uri = format!("http://{authority}/").parse().map_err(|_invalid| not_url())?;
     let mut authority = uri.authority().ok_or_else(not_url)?.to_string();
     let target = target.split('#').next().unwrap_or_default();
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query.to_owned())));
@@ -79,10 +79,10 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
     for header in &args.headers {
         let wrong = || format!("{header:?} is no header: write 'name: value'");
         let (name, value) = header.split_once(':').ok_or_else(wrong)?;
-        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong())?;
-        let value = HeaderValue::from_str(value.trim()).map_err(|_| wrong())?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_invalid| wrong())?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_invalid| wrong())?;
         if name == http::header::HOST {
-            value.to_str().map_err(|_| wrong())?.clone_into(&mut authority);
+            value.to_str().map_err(|_invalid| wrong())?.clone_into(&mut authority);
         } else {
             headers.append(name, value);
         }

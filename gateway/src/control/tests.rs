@@ -1,3 +1,5 @@
+//! The control task with a source that the test is.
+
 use super::*;
 use crate::{
     control::{

@@ -1,3 +1,5 @@
+//! A real directory under a real inotify watch.
+
 use super::*;
 use crate::control::delta;
 use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::Path};

@@ -99,7 +99,7 @@ impl Meta {
     /// Istio's order of objects of one kind: creation time, then name, then namespace
     /// (`sortConfigByCreationTime` in istio/pilot/pkg/model/push_context.go).
     pub fn order(&self) -> OrderKey {
-        OrderKey { created: self.created, name: self.id.name.clone(), namespace: self.id.namespace.clone() }
+        OrderKey { created: self.created, name: Arc::clone(&self.id.name), namespace: Arc::clone(&self.id.namespace) }
     }
 }
 

@@ -187,12 +187,10 @@ fn find<'w>(host: &HostPattern, from: &Arc<str>, world: &'w World, settings: &Co
 fn subset_of<'w>(target: &Target<'_>, name: &str, world: &'w World, settings: &CompileSettings) -> Option<&'w Subset> {
     let own = &settings.gateway_namespace;
     let exported = |rule: &DestinationRule| !is_private(rule) && rule.visibility.includes(own);
-    let steps: [(&Arc<str>, &dyn Fn(&DestinationRule) -> bool); 3] = [
-        (own, &|rule: &DestinationRule| *own != settings.root_namespace || is_private(rule)),
-        (&target.namespace, &exported),
-        (&settings.root_namespace, &exported),
-    ];
-    for (namespace, counts) in steps {
+    let own_counts = |rule: &DestinationRule| *own != settings.root_namespace || is_private(rule);
+    let steps = [(own, true), (&target.namespace, false), (&settings.root_namespace, false)];
+    for (namespace, is_own) in steps {
+        let counts = |rule: &DestinationRule| if is_own { own_counts(rule) } else { exported(rule) };
         let rules = rules_for(&target.host, namespace, world, |rule| counts(rule) && for_this_gateway(rule, settings));
         if !rules.is_empty() {
             // Rules of one host in one namespace are merged; the first to name a subset defines it.

@@ -83,6 +83,9 @@ fn bound_port(number: u16, world: &World, settings: &CompileSettings) -> u16 {
     number
 }
 
+/// A `namespace/host` as text: Istio compares these strings.
+type HostText = (Option<Arc<str>>, String);
+
 /// What has the ports so far.
 #[derive(Debug, Default)]
 struct Merge {
@@ -92,7 +95,7 @@ struct Merge {
     /// The first plaintext server of each port: its bind and protocol.
     plaintext: BTreeMap<u16, (Option<IpAddr>, Protocol)>,
     /// Host strings of TLS servers by port and bind.
-    tls_hosts: BTreeMap<(u16, Option<IpAddr>), BTreeSet<(Option<Arc<str>>, String)>>,
+    tls_hosts: BTreeMap<(u16, Option<IpAddr>), BTreeSet<HostText>>,
     problems: Vec<Problem>,
 }
 

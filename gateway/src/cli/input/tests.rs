@@ -1,3 +1,5 @@
+//! What the input flags load, and what they refuse.
+
 use super::*;
 use crate::{cli::Cli, model::object::Kind};
 use clap::Parser;

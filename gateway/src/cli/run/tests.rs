@@ -1,3 +1,5 @@
+//! The flags of `gateway run`: defaults, and what is refused before anything is bound.
+
 use super::*;
 use crate::cli::{Cli, Command as Subcommand};
 use clap::Parser;

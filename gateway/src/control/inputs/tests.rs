@@ -1,3 +1,5 @@
+//! The current inputs: the gate, lists, and the last good version.
+
 use super::*;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Header values: literals, format operators, and what cannot be sent.
+
 use super::{InvalidTemplate, Template, read};
 use crate::model::headers::{FormatOperator, HeaderTemplate, TemplatePart};
 use http::HeaderValue;

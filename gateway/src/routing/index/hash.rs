@@ -51,5 +51,6 @@ impl<'t> PrefixHasher<'t> {
 /// Multiplies to 128 bits and folds the halves together: every input bit reaches every output bit.
 fn fold(a: u64, b: u64) -> u64 {
     let wide = u128::from(a) * u128::from(b);
-    (wide as u64) ^ ((wide >> 64) as u64)
+    let [low, high] = [wide & u128::from(u64::MAX), wide >> 64].map(|half| u64::try_from(half).unwrap_or_default());
+    low ^ high
 }
