@@ -16,7 +16,7 @@ use http::{HeaderMap, Method};
 use std::{fmt::Write, sync::Arc};
 
 #[global_allocator]
-static ALLOCATIONS: divan::AllocProfiler = divan::AllocProfiler::system();
+static DAEMONS_ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
     divan::main();

@@ -32,6 +32,7 @@ pub use settings::{DrainTimes, Limits, ProxySettings};
 
 use crate::{admin::readiness::Readiness, control::publish::Published, telemetry::Telemetry};
 use drain::Drain;
+use futures_util::future::{join_all, select_all};
 use problems::NodeProblems;
 use std::{io, thread, time::Duration};
 use tokio::{
@@ -67,7 +68,7 @@ pub async fn run(
     let check = readiness.check("listeners");
     let (stage, stages) = watch::channel(Stage::Serving);
     let mut listening = Vec::new();
-    let mut ended = Vec::new();
+    let mut ended: Vec<oneshot::Receiver<()>> = Vec::new();
     for number in 0..settings.workers.max(1) {
         let (told, first_tried) = oneshot::channel();
         let (end, over) = oneshot::channel();
@@ -100,10 +101,9 @@ pub async fn run(
         check.pass();
         std::future::pending::<()>().await;
     };
-    let mut all_ended = Box::pin(end_of_all(ended));
     tokio::select! {
         () = drain.begun() => {}
-        () = &mut all_ended => return Err(ProxyError::WorkerEnded),
+        _ = select_all(&mut ended) => return Err(ProxyError::WorkerEnded),
         () = all_listening => {}
     }
 
@@ -111,20 +111,13 @@ pub async fn run(
     tracing::info!(announce = ?settings.drain.announce, deadline = ?settings.drain.deadline, "draining");
     sleep(settings.drain.announce).await;
     stage.send_replace(Stage::Closing);
-    if timeout(settings.drain.deadline, &mut all_ended).await.is_err() {
+    let mut ended = join_all(ended);
+    if timeout(settings.drain.deadline, &mut ended).await.is_err() {
         tracing::warn!("connections were still open at the end of the drain, and are cut");
         stage.send_replace(Stage::Cut);
-        if timeout(CUT_GRACE, all_ended).await.is_err() {
+        if timeout(CUT_GRACE, ended).await.is_err() {
             tracing::error!("a worker thread does not end");
         }
     }
     Ok(())
-}
-
-/// Returns when every worker has ended.
-async fn end_of_all(workers: Vec<oneshot::Receiver<()>>) {
-    for worker in workers {
-        // Workers never send; the error is the sign.
-        let _ended: Result<(), oneshot::error::RecvError> = worker.await;
-    }
 }

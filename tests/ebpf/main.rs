@@ -1,4 +1,5 @@
 //! The BPF object in a real kernel: every test here needs root.
+#![expect(clippy::expect_used, reason = "what a test cannot go on without is how it fails")]
 
 mod cgroup;
 mod inventory;

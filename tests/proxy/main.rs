@@ -1,5 +1,7 @@
 //! The HTTP data plane: real sockets on both sides, the whole way from YAML to bytes between them.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod admin;
 mod agreement;
 mod bodies;

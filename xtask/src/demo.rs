@@ -43,6 +43,18 @@ pub(crate) struct Arguments {
     loopback: bool,
 }
 
+impl Arguments {
+    /// As `--once`.
+    pub(crate) const fn once() -> Self {
+        Self { once: true, requests: 400, loopback: false }
+    }
+
+    /// As `--once --loopback`.
+    pub(crate) const fn once_on_loopback() -> Self {
+        Self { once: true, requests: 400, loopback: true }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     eprintln!("{}", styled("1", "Incremental Istio Part 1, without Istio and without sidecars"));
     let root = nix::unistd::geteuid().is_root();

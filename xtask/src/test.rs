@@ -6,7 +6,7 @@ mod tally;
 use crate::{
     build_ebpf,
     command::{self, cargo},
-    fuzz, install,
+    demo, fuzz, install,
     interrupt::Interrupt,
     output::styled,
     workspace,
@@ -18,9 +18,9 @@ use tally::Tally;
 
 /// Runs the tests: the unit tests and every folder of tests/, each a group.
 ///
-/// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, nginx-light, wrk, curl, jq,
-/// bpftool, iproute2, util-linux, g++), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed,
-/// N skipped".
+/// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, openssl, curl, jq, bpftool,
+/// iproute2, util-linux, g++), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed, N
+/// skipped".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only what needs neither root nor a cluster.
@@ -119,6 +119,7 @@ fn run_group(
     let targets = match &group.runner {
         Runner::Cargo(targets) => targets,
         Runner::Fuzz => return fuzz::run_all(arguments.fuzz_seconds, interrupt, |passed| tally.add_one(passed)),
+        Runner::Demo => return run_demo(arguments, tally, interrupt),
     };
     let mut good = true;
     for target in targets {
@@ -133,6 +134,26 @@ fn run_group(
             tally.add_line(line);
         })?;
         good &= status.success();
+    }
+    Ok(good)
+}
+
+/// What the README promises first must not rot.
+fn run_demo(arguments: &Arguments, tally: &mut Tally, interrupt: &Interrupt) -> anyhow::Result<bool> {
+    let places: &[demo::Arguments] = if arguments.unprivileged {
+        &[demo::Arguments::once_on_loopback()]
+    } else {
+        &[demo::Arguments::once(), demo::Arguments::once_on_loopback()]
+    };
+    let mut good = true;
+    for place in places {
+        let result = demo::run(place, interrupt);
+        interrupt.check()?;
+        if let Err(error) = &result {
+            eprintln!("error: {error:#}");
+        }
+        tally.add_one(result.is_ok());
+        good &= result.is_ok();
     }
     Ok(good)
 }

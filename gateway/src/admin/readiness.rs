@@ -45,9 +45,10 @@ impl Readiness {
         self.0.lock().draining = true;
     }
 
+    /// Without any check nothing is known, so that is not ready.
     pub fn is_ready(&self) -> bool {
         let state = self.0.lock();
-        !state.draining && state.checks.iter().all(|check| check.failure.is_none())
+        !state.draining && !state.checks.is_empty() && state.checks.iter().all(|check| check.failure.is_none())
     }
 
     /// Every check in the order in which they were added, and the drain as one more once it has begun.

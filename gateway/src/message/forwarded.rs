@@ -19,7 +19,7 @@ pub const SERVER_NAME: HeaderValue = HeaderValue::from_static("istio-envoy");
 /// Fields by which a client could steer the gateway or pretend to be one. Envoy removes them from requests that come from
 /// outside (`cleanInternalHeaders` in source/common/http/conn_manager_utility.cc); since 1.33 every client counts as
 /// outside. Others that begin with `x-envoy-` pass.
-const REMOVED: [&str; 20] = [
+const REMOVED: [&str; 22] = [
     "x-envoy-decorator-operation",
     "x-envoy-downstream-service-cluster",
     "x-envoy-downstream-service-node",
@@ -30,6 +30,8 @@ const REMOVED: [&str; 20] = [
     "x-envoy-internal",
     "x-envoy-ip-tags",
     "x-envoy-max-retries",
+    "x-envoy-original-host",
+    "x-envoy-original-path",
     "x-envoy-original-url",
     "x-envoy-retriable-header-names",
     "x-envoy-retriable-status-codes",

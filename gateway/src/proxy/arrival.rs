@@ -125,7 +125,9 @@ fn wants_websocket(headers: &HeaderMap, version: Version) -> Result<bool, Box<Lo
 fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(), Box<LocalReply>> {
     let refuse = |outcome| Box::new(LocalReply::new(StatusCode::BAD_REQUEST, outcome));
     if let Some(authority) = uri.authority() {
-        let host = HeaderValue::try_from(authority.as_str()).map_err(|_| refuse(Outcome::BAD_REQUEST))?;
+        let host = HeaderValue::try_from(authority.as_str()).ok();
+        // RFC 9110 §4.2.4: a name and password in it is to be treated as an error.
+        let host = host.filter(|_| !authority.as_str().contains('@')).ok_or_else(|| refuse(Outcome::BAD_REQUEST))?;
         headers.insert(HOST, host);
         return Ok(());
     }
@@ -141,7 +143,7 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
         }
         (Some(_), Some(_)) => {
             let all: Vec<&str> = headers.get_all(HOST).iter().filter_map(|value| value.to_str().ok()).collect();
-            let joined = HeaderValue::try_from(all.join(",")).map_err(|_| refuse(Outcome::BAD_REQUEST))?;
+            let joined = HeaderValue::try_from(all.join(",")).ok().ok_or_else(|| refuse(Outcome::BAD_REQUEST))?;
             headers.insert(HOST, joined);
         }
         (None, _) if version == Version::HTTP_10 => {
@@ -156,7 +158,7 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
 fn normalise(uri: Uri) -> Result<PathAndQuery, Box<LocalReply>> {
     let refuse = || Box::new(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH));
     let target = uri.into_parts().path_and_query.ok_or_else(refuse)?;
-    let Cow::Owned(normal) = path::normalise(target.path()).map_err(|_| refuse())? else { return Ok(target) };
+    let Cow::Owned(normal) = path::normalise(target.path()).ok().ok_or_else(refuse)? else { return Ok(target) };
     with_path(&normal, target.query()).ok_or_else(refuse)
 }
 

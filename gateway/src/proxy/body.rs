@@ -36,7 +36,7 @@ pub(crate) enum ResponseBody {
 #[derive(Debug)]
 pub(crate) struct StreamingBody {
     /// What had come with the head.
-    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    first: Option<Frame<Bytes>>,
     incoming: Incoming,
     /// Taken when the body is over.
     connection: Option<Box<UpstreamConnection<RequestBody>>>,
@@ -92,7 +92,7 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
+        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 
@@ -132,7 +132,7 @@ impl Body for ResponseBody {
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             // Before the first frame is taken hyper asks for the length of the whole.
             Self::Streaming(body) => match (&body.first, body.incoming.size_hint().exact()) {
-                (Some(Ok(first)), Some(rest)) => {
+                (Some(first), Some(rest)) => {
                     SizeHint::with_exact(rest + first.data_ref().map_or(0, |data| data.len() as u64))
                 }
                 _ => body.incoming.size_hint(),
@@ -143,7 +143,7 @@ impl Body for ResponseBody {
 
 impl StreamingBody {
     pub(super) fn new(
-        first: Option<Result<Frame<Bytes>, hyper::Error>>,
+        first: Option<Frame<Bytes>>,
         incoming: Incoming,
         connection: Box<UpstreamConnection<RequestBody>>,
         worker: Rc<Worker>,
@@ -155,7 +155,7 @@ impl StreamingBody {
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut frame = match self.first.take() {
-            Some(first) => Poll::Ready(Some(first)),
+            Some(first) => Poll::Ready(Some(Ok(first))),
             None => Pin::new(&mut self.incoming).poll_frame(cx),
         };
         if frame.is_pending()

@@ -34,7 +34,7 @@ use http::{
 };
 use hyper::body::Incoming;
 use smallvec::SmallVec;
-use std::{borrow::Cow, future::poll_fn, net::SocketAddr, sync::Arc, task::Poll, time::Duration};
+use std::{borrow::Cow, future::poll_fn, net::SocketAddr, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 /// Istio's default retry policy tries again twice when no connection comes about; nothing has been sent then.
 const CONNECT_RETRIES: usize = 2;
@@ -126,7 +126,7 @@ pub(super) async fn forward(client: &Client, plan: Plan, mut record: Record) -> 
         }
     };
     let mut tried: SmallVec<[SocketAddr; CONNECT_RETRIES + 1]> = SmallVec::new();
-    let mut request = new_request(&method, target, headers, RequestBody::new(body, client.activity.clone()));
+    let mut request = new_request(&method, target, headers, RequestBody::new(body, Rc::clone(&client.activity)));
     let mut repeated = false;
     loop {
         let Some(endpoint) = choose(endpoints, &tried) else {
@@ -163,7 +163,7 @@ pub(super) async fn forward(client: &Client, plan: Plan, mut record: Record) -> 
             }
             Ok(response) => match returned::pass(client, response, connection, record, load, fields.as_ref()).await {
                 Ok(response) => return response,
-                Err(record) => return reply(broken(SendErrorKind::Protocol, client), record, fields.as_ref()),
+                Err((record, kind)) => return reply(broken(kind, client), record, fields.as_ref()),
             },
             Err(error) => match (error.unsent, repeatable) {
                 // Not a byte of it has been written.
@@ -283,6 +283,6 @@ impl Repeatable {
     }
 
     fn into_request(self, client: &Client) -> Request<RequestBody> {
-        new_request(&self.method, self.target, self.headers, RequestBody::empty(client.activity.clone()))
+        new_request(&self.method, self.target, self.headers, RequestBody::empty(Rc::clone(&client.activity)))
     }
 }

@@ -76,7 +76,7 @@ impl Listeners {
     }
 
     fn try_open(&mut self, listener: &Listener) {
-        let address = listener.key.address.unwrap_or(self.worker.settings().listen_address);
+        let address = listener.key.address.unwrap_or_else(|| self.worker.settings().listen_address);
         let address = SocketAddr::new(address, listener.key.port);
         match bind(address) {
             Ok(socket) => {

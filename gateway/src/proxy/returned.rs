@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     message::{forwarded, hop_by_hop},
-    upstream::connection::UpstreamConnection,
+    upstream::connection::{SendErrorKind, UpstreamConnection},
 };
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
@@ -23,7 +23,8 @@ use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll};
 /// Makes `response` the answer. Its body streams, unless all of it is there already.
 ///
 /// # Errors
-/// `record`, when the response is framed in a way that HTTP/1.1 does not let us pass on.
+/// When there is nothing to pass on: the response is framed in a way that HTTP/1.1 does not let us repeat, or it broke
+/// off while the client has not seen any of it. `record` comes back for the answer that is given instead.
 pub(super) async fn pass(
     client: &Client,
     response: Response<Incoming>,
@@ -31,26 +32,29 @@ pub(super) async fn pass(
     mut record: Record,
     load: LoadShare,
     fields: Option<&ResponseFields>,
-) -> Result<Response<ResponseBody>, Record> {
+) -> Result<Response<ResponseBody>, (Record, SendErrorKind)> {
     let (mut parts, mut incoming) = response.into_parts();
     if parts.headers.get(TRANSFER_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(record);
+        return Err((record, SendErrorKind::Protocol));
     }
+    // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
+    let first = match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
+        Poll::Ready(Some(Err(_))) => return Err((record, SendErrorKind::Terminated)),
+        first => first.map(|frame| frame.and_then(Result::ok)),
+    };
     // A reason phrase of its own is no part of the answer; Envoy writes the standard one.
     parts.extensions.clear();
     hop_by_hop::remove(&mut parts.headers);
     finish_head(parts.status, &mut parts.headers, &mut record, fields);
     record.answered(parts.status, Outcome::VIA_UPSTREAM);
 
-    // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
-    let first = poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await;
     let body = match first {
         Poll::Ready(None) => {
             record.complete();
             client.worker.give_back(connection);
             ResponseBody::Empty
         }
-        Poll::Ready(Some(Ok(frame))) if incoming.is_end_stream() && frame.is_data() => {
+        Poll::Ready(Some(frame)) if incoming.is_end_stream() && frame.is_data() => {
             let bytes = frame.into_data().unwrap_or_default();
             record.sent_body(bytes.len());
             record.complete();

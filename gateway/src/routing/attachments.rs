@@ -8,7 +8,7 @@ use super::{
     listeners::ListenerPlan,
     snapshot::{Listener, VirtualHost},
     translate,
-    world::{CompileSettings, World},
+    world::{CompileSettings, HashMap, HashSet, World},
 };
 use crate::model::{
     host::HostPattern,
@@ -16,16 +16,13 @@ use crate::model::{
     problem::{Problem, ProblemKind, Severity},
     virtual_service::{Action, VirtualService},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Attachments {
     listeners: Vec<Attached>,
-    services: BTreeMap<ObjectId, Placed>,
+    services: HashMap<ObjectId, Placed>,
 }
 
 /// One listener with its domains.
@@ -34,8 +31,8 @@ struct Attached {
     plan: ListenerPlan,
     domains: Domains,
     /// Domains whose virtual host is out of date.
-    stale: BTreeSet<HostPattern>,
-    hosts: BTreeMap<HostPattern, Arc<VirtualHost>>,
+    stale: HashSet<HostPattern>,
+    hosts: HashMap<HostPattern, Arc<VirtualHost>>,
     listener: Arc<Listener>,
 }
 
@@ -78,7 +75,7 @@ impl Attachments {
     /// are out of date.
     pub(super) fn update(
         &mut self,
-        changed: &BTreeSet<ObjectId>,
+        changed: &HashSet<ObjectId>,
         world: &World,
         settings: &CompileSettings,
         clusters: &mut ClusterTable,
@@ -211,7 +208,7 @@ impl Attached {
         let domains = Domains::of_redirects(&plan);
         let stale = domains.0.keys().cloned().collect();
         let listener = Arc::new(listener(&plan, HostTable::default()));
-        let mut attached = Self { plan, domains, stale, hosts: BTreeMap::new(), listener };
+        let mut attached = Self { plan, domains, stale, hosts: HashMap::default(), listener };
         attached.use_all_hosts();
         attached
     }

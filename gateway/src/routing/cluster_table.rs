@@ -3,11 +3,11 @@
 use super::{
     cluster::{Cluster, ClusterId, ClusterName, ClusterState, UnknownCluster},
     clusters::{ClusterRequest, Endpoints, resolve},
-    world::{CompileSettings, World},
+    world::{CompileSettings, HashMap, World},
 };
 use crate::model::host::HostPattern;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, UnknownCluster},
-    world::{CompileSettings, Key, World, key_of},
+    world::{CompileSettings, HashMap, Key, World, key_of},
 };
 use crate::model::{
     destination_rule::{DestinationRule, Subset},
@@ -13,7 +13,7 @@ use crate::model::{
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Weak},
 };
@@ -40,7 +40,7 @@ pub(super) struct Resolved {
 
 /// Endpoints by what they are, so that all clusters and snapshots share one.
 #[derive(Debug, Default)]
-pub(super) struct Endpoints(HashMap<SocketAddr, Weak<Endpoint>, foldhash::fast::FixedState>);
+pub(super) struct Endpoints(HashMap<SocketAddr, Weak<Endpoint>>);
 
 impl Endpoints {
     fn share(&mut self, address: SocketAddr, facts: &Facts) -> Arc<Endpoint> {

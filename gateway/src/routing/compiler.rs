@@ -10,7 +10,7 @@ use super::{
     cluster_table::ClusterTable,
     listeners,
     snapshot::Snapshot,
-    world::{Touched, World},
+    world::{HashSet, Touched, World},
 };
 use crate::model::{host::HostPattern, object::ObjectId, problem::Problem, resource::Resource};
 use std::{collections::BTreeSet, sync::Arc};
@@ -41,7 +41,7 @@ pub struct Compiler {
 #[derive(Debug, Default)]
 struct Due {
     listeners: bool,
-    virtual_services: BTreeSet<ObjectId>,
+    virtual_services: HashSet<ObjectId>,
     hosts: BTreeSet<HostPattern>,
 }
 

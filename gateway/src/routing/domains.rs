@@ -1,7 +1,12 @@
 //! Which VirtualService attaches to which virtual host of a listener (`buildGatewayHTTPRouteConfig` in
 //! istio/pilot/pkg/networking/core/gateway.go).
 
-use super::{listeners::ListenerPlan, route::Route, snapshot::VirtualHost, world::CompileSettings};
+use super::{
+    listeners::ListenerPlan,
+    route::Route,
+    snapshot::VirtualHost,
+    world::{CompileSettings, HashMap},
+};
 use crate::model::{
     host::HostPattern,
     object::{ObjectId, OrderKey},
@@ -31,7 +36,7 @@ pub(super) fn order(service: &VirtualService, settings: &CompileSettings) -> Opt
 
 /// The domains of one listener with what stands behind each.
 #[derive(Debug, Default)]
-pub(super) struct Domains(pub(super) BTreeMap<HostPattern, Domain>);
+pub(super) struct Domains(pub(super) HashMap<HostPattern, Domain>);
 
 /// One domain: the routes of each VirtualService attached, by the position of the server and the service's order.
 #[derive(Debug, Default)]

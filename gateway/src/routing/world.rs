@@ -27,6 +27,10 @@ pub struct CompileSettings {
     pub port_map: BTreeMap<u16, u16>,
 }
 
+/// A map for keys that need no order; the same order every time, all the same.
+pub(super) type HashMap<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
+pub(super) type HashSet<K> = hashbrown::HashSet<K, foldhash::fast::FixedState>;
+
 /// Namespace and name.
 pub(super) type Key = (Arc<str>, Arc<str>);
 
@@ -34,7 +38,7 @@ pub(super) type Key = (Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub struct World {
     pub(super) gateways: BTreeMap<ObjectId, Arc<Gateway>>,
-    pub(super) virtual_services: BTreeMap<ObjectId, Arc<VirtualService>>,
+    pub(super) virtual_services: HashMap<ObjectId, Arc<VirtualService>>,
     pub(super) destination_rules: BTreeMap<ObjectId, Arc<DestinationRule>>,
     pub(super) services: BTreeMap<Key, Arc<Service>>,
     /// By service, then by name of the slice.

@@ -33,12 +33,19 @@ pub enum RequestProtocol {
 pub(crate) struct Recorder {
     table: Arc<SeriesTable>,
     gauges: ConnectionGauges,
-    known: HashMap<Remembered, (Option<Arc<Cluster>>, Arc<Series>), RandomState>,
+    known: HashMap<Remembered, Known, RandomState>,
     /// What this worker last added to the gauge.
     idle_upstream: i64,
 }
 
-/// A cluster by its address; the entry keeps the cluster alive, so that the address stays its own.
+/// Where to count, and what keeps the address in the key its own.
+#[derive(Debug)]
+struct Known {
+    series: Arc<Series>,
+    _cluster: Option<Arc<Cluster>>,
+}
+
+/// A cluster by its address; the entry keeps the cluster alive, so that no other can come to lie there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Remembered {
     cluster: usize,
@@ -72,8 +79,8 @@ impl Recorder {
             flags: measured.flags,
             protocol: measured.protocol,
         };
-        if let Some((_, series)) = self.known.get(&key) {
-            series.count(measured);
+        if let Some(known) = self.known.get(&key) {
+            known.series.count(measured);
             return;
         }
         let series = self.table.series(SeriesKey::new(cluster.map(|cluster| &**cluster), measured));
@@ -81,7 +88,7 @@ impl Recorder {
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
-        self.known.insert(key, (cluster.cloned(), series));
+        self.known.insert(key, Known { series, _cluster: cluster.cloned() });
     }
 
     /// How many unused connections to endpoints this worker has now.

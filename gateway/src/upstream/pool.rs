@@ -12,6 +12,10 @@ use std::{
 /// The unused connections of one worker. The most recently used of an endpoint is taken first, so that a quiet time
 /// lets the others grow old.
 #[derive(Debug)]
+#[expect(
+    clippy::vec_box,
+    reason = "connections are large, and move between the pool and their users for every request"
+)]
 pub(crate) struct Pool<B: RequestBody> {
     idle: HashMap<SocketAddr, Vec<Box<UpstreamConnection<B>>>, RandomState>,
     limits: PoolLimits,

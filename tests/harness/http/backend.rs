@@ -24,6 +24,8 @@ pub enum Then {
 pub struct Exchange<'a> {
     pub request: Message,
     pub stream: &'a mut BufReader<TcpStream>,
+    requests: &'a Mutex<Vec<Message>>,
+    index: usize,
 }
 
 /// A listening backend; dropping it closes the port and every connection.
@@ -135,10 +137,8 @@ impl Shared {
                 requests.push(request.clone());
                 requests.len() - 1
             };
-            let mut exchange = Exchange { request, stream: &mut stream };
-            let then = answer(&mut exchange)?;
-            self.requests.lock()[index] = exchange.request;
-            if then == Then::Close {
+            let mut exchange = Exchange { request, stream: &mut stream, requests: &self.requests, index };
+            if answer(&mut exchange)? == Then::Close {
                 return stream.get_ref().shutdown(Shutdown::Both);
             }
         }
@@ -149,7 +149,10 @@ impl Shared {
 impl Exchange<'_> {
     /// Reads the request's body to its end.
     pub fn read_body(&mut self) -> io::Result<()> {
-        message::read_body(self.stream, &mut self.request)
+        message::read_body(self.stream, &mut self.request)?;
+        // Before the answer: whoever has that may look at once.
+        self.requests.lock()[self.index] = self.request.clone();
+        Ok(())
     }
 
     /// Sends `bytes` as they are.

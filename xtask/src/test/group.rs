@@ -17,6 +17,8 @@ pub(crate) enum Runner {
     Cargo(Vec<Vec<String>>),
     /// Every fuzz target for a while.
     Fuzz,
+    /// `demo --once`, in namespaces and on loopback.
+    Demo,
 }
 
 /// What the machine must have.
@@ -24,27 +26,25 @@ pub(crate) enum Runner {
 pub(crate) enum Need {
     Root,
     BpfObject,
-    /// The tools the tests call: clients, servers, what looks into the kernel.
-    Tools,
-    /// etcd and kube-apiserver.
+    /// What a real API server runs on and is built with.
     Etcd,
     Go,
+    /// A client, and what reads its answers.
+    Curl,
     CargoFuzz,
 }
 
 impl Group {
     /// Needs neither root nor a cluster, and ends by itself.
     pub(crate) fn is_fast(&self) -> bool {
-        self.needs.iter().all(|need| *need == Need::Tools)
+        self.needs.is_empty()
     }
 
     pub(crate) fn tools(&self) -> Vec<Tool> {
         let tool = |program, package| Tool { program, package };
         let of = |need: &Need| match need {
-            Need::Tools => {
-                vec![tool("curl", "curl"), tool("jq", "jq"), tool("nginx", "nginx-light"), tool("wrk", "wrk")]
-            }
-            Need::Etcd => vec![tool("etcd", "etcd-server")],
+            Need::Curl => vec![tool("curl", "curl"), tool("jq", "jq")],
+            Need::Etcd => vec![tool("etcd", "etcd-server"), tool("openssl", "openssl")],
             Need::Root => vec![tool("ip", "iproute2"), tool("nsenter", "util-linux")],
             Need::BpfObject => vec![tool("bpftool", "bpftool")],
             Need::CargoFuzz => vec![tool("g++", "g++")],
@@ -58,11 +58,12 @@ impl Group {
             Runner::Cargo(_) if self.name == "unit" => "the tests beside the code".to_owned(),
             Runner::Cargo(_) => format!("tests/{}", self.name),
             Runner::Fuzz => "gateway/fuzz, a while each".to_owned(),
+            Runner::Demo => "cargo xtask demo --once, in namespaces and on loopback".to_owned(),
         };
         let word = |need: &Need| match need {
             Need::Root => "root",
             Need::BpfObject => "the BPF object",
-            Need::Tools => "curl, jq, nginx, wrk",
+            Need::Curl => "curl",
             Need::Etcd => "etcd",
             Need::Go => "Go",
             Need::CargoFuzz => "cargo-fuzz",
@@ -87,15 +88,16 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let runner = Runner::Cargo(vec![words(&format!("--package gateway-tests --test {name}"))]);
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
-            "control" => vec![Need::Go, Need::Etcd, Need::Tools],
-            "routing" => Vec::new(),
-            _ => vec![Need::Tools],
+            "control" => vec![Need::Root, Need::Go, Need::Etcd],
+            _ => Vec::new(),
         };
         groups.push(Group { name, runner, needs });
     }
     if workspace::root().join("gateway/fuzz/Cargo.toml").exists() {
         groups.push(Group { name: "fuzz".to_owned(), runner: Runner::Fuzz, needs: vec![Need::CargoFuzz] });
     }
+    let needs = vec![Need::Root, Need::BpfObject, Need::Curl];
+    groups.push(Group { name: "demo".to_owned(), runner: Runner::Demo, needs });
     groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit"));
     Ok(groups)
 }

@@ -3,7 +3,6 @@
 use super::{Ordinal, hash::PrefixHasher};
 use hashbrown::HashTable;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 /// Whether `A` and `a` are the same letter (ASCII only, as Envoy compares).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,34 +19,58 @@ pub(in crate::routing) struct KeyTable {
     lengths: Vec<usize>,
 }
 
+/// One key and its routes, on one cache line: a lookup in a large table pays for its misses, not for its instructions.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 struct Entry {
-    hash: u64,
-    key: Arc<str>,
+    key: SmallVec<[u8; 32]>,
     group: Group,
 }
 
-/// The routes under one key, in matching order.
-#[derive(Clone, Debug)]
-pub(in crate::routing) struct Group {
-    ordinals: SmallVec<[Ordinal; 4]>,
-    /// The last route has no condition but its path: nothing after it under this key can ever win, and it need not be
-    /// tested.
-    closed: bool,
+/// The routes under one key, in matching order, up to the first that has no condition but its path: nothing after that
+/// one can ever win.
+#[derive(Clone, Debug, Default)]
+pub(in crate::routing) struct Group(SmallVec<[Filed; 4]>);
+
+/// An ordinal, and whether the route has no condition but its path and need not be tested. One word, for [`Entry`].
+#[derive(Clone, Copy, Debug)]
+struct Filed(u32);
+
+impl Filed {
+    const CERTAIN: u32 = 1 << 31;
+
+    fn new(ordinal: Ordinal, certain: bool) -> Self {
+        debug_assert!(ordinal < Self::CERTAIN, "more routes on a host than memory could hold");
+        Self(ordinal | if certain { Self::CERTAIN } else { 0 })
+    }
+
+    fn ordinal(self) -> Ordinal {
+        self.0 & !Self::CERTAIN
+    }
+
+    fn is_certain(self) -> bool {
+        self.0 & Self::CERTAIN != 0
+    }
 }
 
 impl Group {
     /// Lowers `best` to the first route of the group that `holds`, if it comes before `best`.
     pub(super) fn improve(&self, best: &mut Option<Ordinal>, holds: &mut impl FnMut(Ordinal) -> bool) {
-        let last = self.ordinals.len() - 1;
-        for (position, &ordinal) in self.ordinals.iter().enumerate() {
+        for filed in &self.0 {
+            let ordinal = filed.ordinal();
             if best.is_some_and(|best| best < ordinal) {
                 return;
             }
-            if (self.closed && position == last) || holds(ordinal) {
+            if filed.is_certain() || holds(ordinal) {
                 *best = Some(ordinal);
                 return;
             }
+        }
+    }
+
+    fn push(&mut self, ordinal: Ordinal, certain: bool) {
+        if !self.0.last().is_some_and(|last| last.is_certain()) {
+            self.0.push(Filed::new(ordinal, certain));
         }
     }
 }
@@ -57,23 +80,17 @@ impl KeyTable {
         self.entries.is_empty()
     }
 
-    /// Files the route `ordinal` under `key`; `stop` says that it has no condition but its path. Ordinals must come in
+    /// Files the route `ordinal` under `key`; `certain` says that it has no condition but its path. Ordinals must come in
     /// ascending order.
-    pub(super) fn insert(&mut self, key: &Arc<str>, case: Case, ordinal: Ordinal, stop: bool) {
-        let hash = PrefixHasher::new(key.as_bytes(), case == Case::Ignored).at(key.len());
+    pub(super) fn insert(&mut self, key: &str, case: Case, ordinal: Ordinal, certain: bool) {
+        let key = key.as_bytes();
+        let hash = |key: &[u8]| PrefixHasher::new(key, case == Case::Ignored).at(key.len());
         let entry = self
             .entries
-            .entry(hash, |entry| entry.hash == hash && same(&entry.key, key.as_bytes(), case), |entry| entry.hash)
-            .or_insert_with(|| Entry {
-                hash,
-                key: Arc::clone(key),
-                group: Group { ordinals: SmallVec::new(), closed: false },
-            })
+            .entry(hash(key), |entry| same(&entry.key, key, case), |entry| hash(&entry.key))
+            .or_insert_with(|| Entry { key: key.into(), group: Group::default() })
             .into_mut();
-        if !entry.group.closed {
-            entry.group.ordinals.push(ordinal);
-            entry.group.closed = stop;
-        }
+        entry.group.push(ordinal, certain);
         if let Err(place) = self.lengths.binary_search(&key.len()) {
             self.lengths.insert(place, key.len());
         }
@@ -106,13 +123,23 @@ impl KeyTable {
     }
 
     fn find(&self, hash: u64, text: &[u8], case: Case) -> Option<&Entry> {
-        self.entries.find(hash, |entry| entry.hash == hash && same(&entry.key, text, case))
+        self.entries.find(hash, |entry| same(&entry.key, text, case))
     }
 }
 
-fn same(key: &str, text: &[u8], case: Case) -> bool {
+fn same(key: &[u8], text: &[u8], case: Case) -> bool {
     match case {
-        Case::Sensitive => key.as_bytes() == text,
-        Case::Ignored => key.as_bytes().eq_ignore_ascii_case(text),
+        Case::Sensitive => key == text,
+        Case::Ignored => key.eq_ignore_ascii_case(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_one_cache_line() {
+        assert_eq!(size_of::<Entry>(), 64);
     }
 }
