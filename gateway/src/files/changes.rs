@@ -60,7 +60,12 @@ impl Changes {
             // Opening and reading, our own reading included.
             _ => return false,
         };
-        for path in &event.paths {
+        // A rename within the directory names both ends; the old name has been reported before.
+        let paths = match event.kind {
+            EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => event.paths.get(1..).unwrap_or_default(),
+            _ => &event.paths,
+        };
+        for path in paths {
             if complete {
                 self.settling.remove(path);
                 self.complete.insert(path.clone());
@@ -147,6 +152,19 @@ mod tests {
         changes.note(&event(CLOSED, "/d/a"), now + SETTLING / 2);
         assert!(!changes.take(now + SETTLING / 2).is_settling(Path::new("/d/a")));
         assert!(!changes.take(now + SETTLING).is_settling(Path::new("/d/b")));
+    }
+
+    /// What notify reports for `mv a a~`.
+    #[test]
+    fn a_rename_within_the_directory_leaves_the_old_name_settling() {
+        let now = Instant::now();
+        let mut changes = Changes::default();
+        changes.note(&event(EventKind::Modify(ModifyKind::Name(RenameMode::From)), "/d/a"), now);
+        changes.note(&event(EventKind::Modify(ModifyKind::Name(RenameMode::To)), "/d/a~"), now);
+        changes
+            .note(&event(EventKind::Modify(ModifyKind::Name(RenameMode::Both)), "/d/a").add_path("/d/a~".into()), now);
+        let seen = changes.take(now);
+        assert!(seen.is_settling(Path::new("/d/a")) && seen.must_read(Path::new("/d/a~")));
     }
 
     #[test]

@@ -53,6 +53,8 @@ struct File {
     stamp: Option<Stamp>,
     objects: Vec<(ObjectId, Fingerprint)>,
     problems: Vec<Problem>,
+    /// Was not there at the last look.
+    missed: bool,
 }
 
 /// What a scan found.
@@ -85,7 +87,8 @@ impl FileSet {
         let mut fresh: HashMap<PathBuf, Vec<Manifest>> = HashMap::new();
         let mut before = std::mem::take(&mut self.files);
         for path in self.locate_all(&before, seen, &mut problems) {
-            let file = before.remove(&path).unwrap_or_default();
+            let mut file = before.remove(&path).unwrap_or_default();
+            file.missed = false;
             let stamp = stamp(&path);
             let unchanged = file.stamp.is_some() && file.stamp == stamp && !seen.must_read(&path);
             let file = if unchanged || seen.is_settling(&path) {
@@ -96,6 +99,13 @@ impl FileSet {
                 file
             };
             self.files.insert(path, file);
+        }
+        for (path, mut file) in before {
+            // Gone between the last event and this look: the event is on its way and says for how long to wait.
+            if !file.missed && !seen.must_read(&path) {
+                file.missed = true;
+                self.files.insert(path, file);
+            }
         }
         let deltas = self.tell(&mut fresh, &mut problems);
         problems.extend(self.files.values().flat_map(|file| file.problems.iter().cloned()));
@@ -126,7 +136,7 @@ impl FileSet {
         let keep = |message: String| {
             let problems = vec![unreadable(path, Severity::Error, message)];
             // Without a stamp the file is tried again at the next look.
-            (File { stamp: None, objects: last.objects.clone(), problems }, Vec::new())
+            (File { objects: last.objects.clone(), problems, ..File::default() }, Vec::new())
         };
         let text = match text(path) {
             Ok(text) => text,
@@ -145,7 +155,7 @@ impl FileSet {
                 last.objects.into_iter().filter(|(id, _)| objects.iter().all(|(new, _)| new != id)).collect();
             objects.extend(kept);
         }
-        (File { stamp, objects, problems: parsed.problems }, parsed.manifests)
+        (File { stamp, objects, problems: parsed.problems, missed: false }, parsed.manifests)
     }
 
     /// The difference between what the files hold and what has been told. The last file that names an object wins, as

@@ -126,9 +126,11 @@ async fn a_backup_by_rename_is_no_deletion() {
     for port in 2..50 {
         let away = Instant::now();
         fs::rename(watched.path("a.yaml"), watched.path("a.yaml~")).unwrap();
-        // Another file that arrives proves that there was a look while this one was missing.
-        watched.write("b.yaml", &service("b", port));
-        watched.until("the other file", |w| w.services.get("b") == Some(&u64::from(port))).await;
+        // Other files that arrive prove that there were looks while this one was missing.
+        for name in ["b", "c", "d"] {
+            watched.write(&format!("{name}.yaml"), &service(name, port));
+            watched.until("another file", |w| w.services.get(name) == Some(&u64::from(port))).await;
+        }
         let (fast, kept) = (away.elapsed() < changes::SETTLING, watched.services.contains_key("a"));
         watched.write("a.yaml", &service("a", port));
         watched.until("the new file", |w| w.services.get("a") == Some(&u64::from(port))).await;
