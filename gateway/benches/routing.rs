@@ -1,6 +1,6 @@
 //! What a lookup, a draw, a compilation and an edit cost. `cargo bench -p gateway --bench routing`.
 
-#![allow(missing_docs, reason = "a benchmark")]
+#![allow(clippy::expect_used, reason = "a benchmark ends when its own input is wrong")]
 
 use divan::{Bencher, black_box, counter::ItemsCount};
 use gateway::{

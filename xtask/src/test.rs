@@ -9,7 +9,7 @@ use crate::{
     demo, fuzz, install,
     interrupt::Interrupt,
     output::styled,
-    workspace,
+    tidy, workspace,
 };
 use anyhow::{Context, bail};
 use group::{Group, Need, Runner};
@@ -120,6 +120,7 @@ fn run_group(
         Runner::Cargo(targets) => targets,
         Runner::Fuzz => return fuzz::run_all(arguments.fuzz_seconds, interrupt, |passed| tally.add_one(passed)),
         Runner::Demo => return run_demo(arguments, tally, interrupt),
+        Runner::Tidy => return run_tidy(tally, interrupt),
     };
     let mut good = true;
     for target in targets {
@@ -136,6 +137,17 @@ fn run_group(
         good &= status.success();
     }
     Ok(good)
+}
+
+/// Rules that nothing checks are wishes.
+fn run_tidy(tally: &mut Tally, interrupt: &Interrupt) -> anyhow::Result<bool> {
+    let result = tidy::run(&tidy::Arguments {}, interrupt);
+    interrupt.check()?;
+    if let Err(error) = &result {
+        eprintln!("error: {error:#}");
+    }
+    tally.add_one(result.is_ok());
+    Ok(result.is_ok())
 }
 
 /// What the README promises first must not rot.

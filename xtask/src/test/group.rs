@@ -19,6 +19,8 @@ pub(crate) enum Runner {
     Fuzz,
     /// `demo --once`, in namespaces and on loopback.
     Demo,
+    /// `tidy`.
+    Tidy,
 }
 
 /// What the machine must have.
@@ -58,6 +60,7 @@ impl Group {
             Runner::Cargo(_) if self.name == "unit" => "the tests beside the code".to_owned(),
             Runner::Cargo(_) => format!("tests/{}", self.name),
             Runner::Fuzz => "gateway/fuzz, a while each".to_owned(),
+            Runner::Tidy => "cargo xtask tidy: formatting, lints, layout, documents".to_owned(),
             Runner::Demo => "cargo xtask demo --once, in namespaces and on loopback".to_owned(),
         };
         let word = |need: &Need| match need {
@@ -84,6 +87,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
     ];
     let mut groups =
         vec![Group { name: "unit".to_owned(), runner: Runner::Cargo(unit.map(words).to_vec()), needs: Vec::new() }];
+    groups.push(Group { name: "tidy".to_owned(), runner: Runner::Tidy, needs: Vec::new() });
     for name in folders()? {
         let runner = Runner::Cargo(vec![words(&format!("--package gateway-tests --test {name}"))]);
         let needs = match name.as_str() {
