@@ -17,7 +17,7 @@ use crate::{
 use facts::{ClusterPolicy, DestinationFacts, RouteFacts, UpstreamFacts};
 use http::{HeaderMap, Method};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 use trace::{Step, Steps};
 
 /// The question.
@@ -30,6 +30,8 @@ pub struct Question {
     pub path: String,
     pub query: Option<String>,
     pub headers: HeaderMap,
+    /// The client's address, for header values that name it.
+    pub source: Option<IpAddr>,
     /// The Gateway server's port.
     pub port: u16,
     /// How many times to draw a destination, and from which seed.
@@ -228,7 +230,7 @@ impl Explanation {
                 self.cluster_policy =
                     self.clusters.iter().map(|cluster| (cluster.name.clone(), ClusterPolicy::default())).collect();
                 self.retries = Some(facts::Retries::default());
-                self.upstream = Some(UpstreamFacts::of(forward, route, request));
+                self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
                 self.samples = facts::samples(forward, snapshot, question.samples, question.seed);
                 // Some of several destinations may be broken; the request fails for sure only if all are.
                 if self.clusters.iter().all(|cluster| cluster.unknown.is_some()) {

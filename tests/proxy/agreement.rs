@@ -117,6 +117,7 @@ fn question(request: &Request, listener: &Listener) -> Question {
         path: request.path.clone(),
         query: request.query.clone(),
         headers: request.headers.clone(),
+        source: None,
         port: listener.server_port,
         samples: 0,
         seed: 0,

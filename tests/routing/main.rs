@@ -113,6 +113,7 @@ fn question(request: &Request) -> Question {
         path: path.to_owned(),
         query,
         headers,
+        source: None,
         port: request.port,
         samples: 0,
         seed: 0,

@@ -17,16 +17,16 @@ pub struct ExplainArgs {
     /// The Gateway server's port [default: 80, for https 443]
     #[arg(long)]
     pub port: Option<u16>,
-    /// The client's address
+    /// The client's address, for header values that name it
     #[arg(long, value_name = "IP")]
     pub source_ip: Option<std::net::IpAddr>,
-    /// The server name of the TLS handshake
+    /// The server name of the TLS handshake (TLS listeners are not served yet: no effect)
     #[arg(long, value_name = "NAME")]
     pub sni: Option<String>,
-    /// The protocols of the TLS handshake
+    /// The protocols of the TLS handshake (no effect yet)
     #[arg(long, value_name = "PROTOCOL", value_delimiter = ',')]
     pub alpn: Vec<String>,
-    /// The client presented a certificate, and it was valid
+    /// The client presented a certificate, and it was valid (no effect yet)
     #[arg(long)]
     pub client_cert: bool,
     /// Draw a destination this many times
@@ -94,6 +94,7 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
         path: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
         query,
         headers,
+        source: args.source_ip,
         port: args.port.unwrap_or(default_port),
         samples: args.samples,
         seed: args.seed,

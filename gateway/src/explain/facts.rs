@@ -16,7 +16,7 @@ use crate::{
 use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RouteFacts {
@@ -135,7 +135,12 @@ pub(super) const fn unknown_name(why: UnknownCluster) -> &'static str {
 }
 
 impl UpstreamFacts {
-    pub(super) fn of(forward: &ForwardAction, route: &Route, request: &RequestHead<'_>) -> Self {
+    pub(super) fn of(
+        forward: &ForwardAction,
+        route: &Route,
+        request: &RequestHead<'_>,
+        source: Option<IpAddr>,
+    ) -> Self {
         let first = forward.destinations.first();
         let rewritten = rewrite::rewritten_path(forward.rewrite.as_ref(), &route.condition, request.path);
         let path = request.query.map_or_else(|| rewritten.to_string(), |query| format!("{rewritten}?{query}"));
@@ -150,7 +155,7 @@ impl UpstreamFacts {
             target: &target,
             version: http::Version::HTTP_11,
             headers: request.headers,
-            remote: nowhere,
+            remote: source.map_or(nowhere, |source| SocketAddr::new(source, 0)),
             local: nowhere,
         };
         let context =

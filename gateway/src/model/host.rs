@@ -16,6 +16,11 @@ impl HostPattern {
         &self.0
     }
 
+    /// The text, shared.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether this is `*`, which matches every host.
     pub fn is_any(&self) -> bool {
         &*self.0 == "*"

@@ -8,7 +8,7 @@ use super::{
     listeners::ListenerPlan,
     snapshot::{Listener, VirtualHost},
     translate,
-    world::{CompileSettings, HashMap, HashSet, World},
+    world::{CompileSettings, HashMap, IndexSet, World},
 };
 use crate::model::{
     host::HostPattern,
@@ -31,7 +31,7 @@ struct Attached {
     plan: ListenerPlan,
     domains: Domains,
     /// Domains whose virtual host is out of date.
-    stale: HashSet<HostPattern>,
+    stale: IndexSet<HostPattern>,
     hosts: HashMap<HostPattern, Arc<VirtualHost>>,
     listener: Arc<Listener>,
 }
@@ -75,7 +75,7 @@ impl Attachments {
     /// are out of date.
     pub(super) fn update(
         &mut self,
-        changed: &HashSet<ObjectId>,
+        changed: &IndexSet<ObjectId>,
         world: &World,
         settings: &CompileSettings,
         clusters: &mut ClusterTable,
@@ -222,7 +222,7 @@ impl Attached {
         let mut newer = Vec::new();
         let mut same_domains = true;
         for domain in stale {
-            match self.domains.0.get(&domain) {
+            match self.domains.0.get_mut(&domain) {
                 Some(members) => {
                     let before = self.hosts.get(&domain);
                     same_domains &= before.is_some();

@@ -10,7 +10,7 @@ use super::{
     cluster_table::ClusterTable,
     listeners,
     snapshot::Snapshot,
-    world::{HashSet, Touched, World},
+    world::{IndexSet, Touched, World},
 };
 use crate::model::{host::HostPattern, object::ObjectId, problem::Problem, resource::Resource};
 use std::{collections::BTreeSet, sync::Arc};
@@ -41,7 +41,7 @@ pub struct Compiler {
 #[derive(Debug, Default)]
 struct Due {
     listeners: bool,
-    virtual_services: HashSet<ObjectId>,
+    virtual_services: IndexSet<ObjectId>,
     hosts: BTreeSet<HostPattern>,
 }
 

@@ -38,14 +38,22 @@ pub(super) fn order(service: &VirtualService, settings: &CompileSettings) -> Opt
 #[derive(Debug, Default)]
 pub(super) struct Domains(pub(super) HashMap<HostPattern, Domain>);
 
-/// One domain: the routes of each VirtualService attached, by the position of the server and the service's order.
+/// One domain: the routes of each VirtualService attached.
 #[derive(Debug, Default)]
 pub(super) struct Domain {
-    members: BTreeMap<(usize, ServiceOrder), Arc<[Arc<Route>]>>,
+    /// In order once [`Domain::virtual_host`] has been called. A plain list, because most domains have one member and
+    /// there may be ten thousand domains.
+    members: Vec<Member>,
     /// Servers with httpsRedirect that have this very host.
     redirecting: BTreeSet<usize>,
-    /// Servers with httpsRedirect through which a VirtualService came here.
-    redirecting_members: BTreeSet<(usize, ServiceOrder)>,
+}
+
+/// One VirtualService on a domain, through the server at a position of the listener.
+#[derive(Debug)]
+struct Member {
+    server: usize,
+    order: ServiceOrder,
+    routes: Arc<[Arc<Route>]>,
 }
 
 impl Domains {
@@ -93,11 +101,11 @@ impl Domains {
                 }
             };
             for host in hosts {
-                let domain = self.0.entry(host.clone()).or_default();
-                domain.members.insert((position, order.clone()), Arc::clone(&routes));
-                if server.https_redirect {
-                    domain.redirecting_members.insert((position, order.clone()));
+                let members = &mut self.0.entry(host.clone()).or_default().members;
+                if members.is_empty() {
+                    members.reserve_exact(1);
                 }
+                members.push(Member { server: position, order: order.clone(), routes: Arc::clone(&routes) });
                 attached.insert(host);
             }
         }
@@ -108,8 +116,7 @@ impl Domains {
     pub(super) fn detach(&mut self, order: &ServiceOrder, hosts: &BTreeSet<HostPattern>) {
         for host in hosts {
             let Some(domain) = self.0.get_mut(host) else { continue };
-            domain.members.retain(|(_, member), _| member != order);
-            domain.redirecting_members.retain(|(_, member)| member != order);
+            domain.members.retain(|member| member.order != *order);
             if domain.members.is_empty() && domain.redirecting.is_empty() {
                 self.0.remove(host);
             }
@@ -120,17 +127,22 @@ impl Domains {
 impl Domain {
     /// The virtual host, named after the port of the first server that yields it, with `before` as a donor of its index.
     pub(super) fn virtual_host(
-        &self,
+        &mut self,
         host: &HostPattern,
         plan: &ListenerPlan,
         before: Option<&VirtualHost>,
     ) -> VirtualHost {
-        let require_tls = !self.redirecting.is_empty() || !self.redirecting_members.is_empty();
-        let all = self.members.values().flat_map(|routes| routes.iter());
+        // Stable and quick for a list that is in order but for its last entry.
+        self.members.sort_by(|a, b| (a.server, &a.order).cmp(&(b.server, &b.order)));
+        let redirects = |member: &Member| plan.servers.get(member.server).is_some_and(|server| server.https_redirect);
+        let require_tls = !self.redirecting.is_empty() || self.members.iter().any(redirects);
+        let mut routes = Vec::with_capacity(self.members.iter().map(|member| member.routes.len()).sum());
         // Catch-alls move to the end, whoever wrote them (`SortVHostRoutes` in istio's route.go).
-        let (last, mut routes): (Vec<_>, Vec<_>) = all.cloned().partition(|route| route.condition.is_catch_all());
-        routes.extend(last);
-        let by_member = self.members.keys().next().map(|(position, _)| *position);
+        for catch_all in [false, true] {
+            let all = self.members.iter().flat_map(|member| member.routes.iter());
+            routes.extend(all.filter(|route| route.condition.is_catch_all() == catch_all).cloned());
+        }
+        let by_member = self.members.first().map(|member| member.server);
         let first = by_member.into_iter().chain(self.redirecting.first().copied()).min();
         let port = first.and_then(|position| plan.servers.get(position)).map_or(0, |server| server.port);
         VirtualHost::new(format!("{host}:{port}").into(), host.clone(), require_tls, routes, before)

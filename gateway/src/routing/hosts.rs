@@ -30,7 +30,7 @@ impl HostTable {
             match domain.strip_prefix('*') {
                 Some("") => positions.any = Some(position),
                 Some(suffix) => _ = positions.suffix.insert(suffix.into(), position),
-                None => _ = positions.exact.insert(domain.into(), position),
+                None => _ = positions.exact.insert(host.domain.shared(), position),
             }
         }
         Self { positions: Arc::new(positions), hosts }

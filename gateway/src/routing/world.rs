@@ -29,7 +29,8 @@ pub struct CompileSettings {
 
 /// A map for keys that need no order; the same order every time, all the same.
 pub(super) type HashMap<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
-pub(super) type HashSet<K> = hashbrown::HashSet<K, foldhash::fast::FixedState>;
+pub(super) type IndexMap<K, V> = indexmap::IndexMap<K, V, foldhash::fast::FixedState>;
+pub(super) type IndexSet<K> = indexmap::IndexSet<K, foldhash::fast::FixedState>;
 
 /// Namespace and name.
 pub(super) type Key = (Arc<str>, Arc<str>);
@@ -38,7 +39,8 @@ pub(super) type Key = (Arc<str>, Arc<str>);
 #[derive(Debug, Default)]
 pub struct World {
     pub(super) gateways: BTreeMap<ObjectId, Arc<Gateway>>,
-    pub(super) virtual_services: HashMap<ObjectId, Arc<VirtualService>>,
+    /// In the order of their coming, which is the order of their memory: a full compilation walks through all of it.
+    pub(super) virtual_services: IndexMap<ObjectId, Arc<VirtualService>>,
     pub(super) destination_rules: BTreeMap<ObjectId, Arc<DestinationRule>>,
     pub(super) services: BTreeMap<Key, Arc<Service>>,
     /// By service, then by name of the slice.
@@ -133,7 +135,7 @@ impl World {
         match id.kind {
             Kind::Gateway => self.gateways.remove(id).map_or(Touched::Nothing, |_| Touched::Listeners),
             Kind::VirtualService => {
-                self.virtual_services.remove(id).map_or(Touched::Nothing, |_| Touched::VirtualService(id.clone()))
+                self.virtual_services.swap_remove(id).map_or(Touched::Nothing, |_| Touched::VirtualService(id.clone()))
             }
             Kind::DestinationRule => Touched::Hosts(self.forget_rule(id)),
             Kind::ServiceEntry => Touched::Hosts(self.forget_entry(id)),
