@@ -22,16 +22,6 @@ fn main() {
     divan::main();
 }
 
-fn settings() -> CompileSettings {
-    CompileSettings {
-        gateway_labels: [("istio".into(), "ingressgateway".into())].into(),
-        gateway_namespace: "istio-system".into(),
-        root_namespace: "istio-system".into(),
-        cluster_domain: "cluster.local".into(),
-        port_map: [].into(),
-    }
-}
-
 fn resources(yaml: &str) -> Vec<Resource> {
     let context = IngestContext { cluster_domain: "cluster.local".into() };
     let parsed = manifest::parse(yaml, "bench.yaml", "default");
@@ -92,7 +82,7 @@ fn prefix(number: usize) -> String {
 }
 
 fn snapshot(prefixes: usize, hosts: usize) -> Arc<Snapshot> {
-    compile(world(prefixes, hosts), settings()).0
+    compile(world(prefixes, hosts), CompileSettings::default()).0
 }
 
 /// Requests spread over the whole table, the same number whatever its size.
@@ -141,14 +131,18 @@ fn draw(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20)]
 fn full_compile_10000_hosts(bencher: Bencher<'_, '_>) {
     let resources = world(0, 10_000);
-    bencher.with_inputs(|| resources.clone()).bench_local_values(|resources| compile(resources, settings()));
+    bencher
+        .with_inputs(|| resources.clone())
+        .bench_local_values(|resources| compile(resources, CompileSettings::default()));
 }
 
 /// 10,000 routes on one host, 100 VirtualServices, from nothing.
 #[divan::bench(sample_count = 20)]
 fn full_compile_10000_prefixes(bencher: Bencher<'_, '_>) {
     let resources = world(10_000, 0);
-    bencher.with_inputs(|| resources.clone()).bench_local_values(|resources| compile(resources, settings()));
+    bencher
+        .with_inputs(|| resources.clone())
+        .bench_local_values(|resources| compile(resources, CompileSettings::default()));
 }
 
 /// A weight of one VirtualService among 10,000 hosts changes.
@@ -183,7 +177,7 @@ fn edit_prefix_on_a_host_of_10000_prefixes(bencher: Bencher<'_, '_>) {
 
 /// Applies two versions of an object in turn, and compiles after each.
 fn edit(bencher: Bencher<'_, '_>, world: Vec<Resource>, version: impl Fn(u32) -> String) {
-    let mut compiler = Compiler::new(settings());
+    let mut compiler = Compiler::new(CompileSettings::default());
     for resource in world {
         compiler.apply(Change::Put(resource));
     }

@@ -74,7 +74,7 @@ impl Gateway {
         });
         let mut gateway = Self {
             address,
-            compiler: Compiler::new(compile_settings()),
+            compiler: Compiler::new(CompileSettings::default()),
             publisher,
             telemetry,
             readiness,
@@ -160,16 +160,6 @@ fn own_address() -> IpAddr {
     let [_, _, high, low] = process::id().to_be_bytes();
     let [.., number] = number.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, 1 + high % 250, low, number))
-}
-
-fn compile_settings() -> CompileSettings {
-    CompileSettings {
-        gateway_labels: [(Arc::from("istio"), Arc::from("ingressgateway"))].into(),
-        gateway_namespace: "istio-system".into(),
-        root_namespace: "istio-system".into(),
-        cluster_domain: "cluster.local".into(),
-        port_map: Default::default(),
-    }
 }
 
 /// A Gateway for every host on [`PORT`], and a VirtualService with `http` for its rules.

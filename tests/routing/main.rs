@@ -67,16 +67,6 @@ const fn port_80() -> u16 {
     80
 }
 
-fn settings() -> CompileSettings {
-    CompileSettings {
-        gateway_labels: [("istio".into(), "ingressgateway".into())].into(),
-        gateway_namespace: "istio-system".into(),
-        root_namespace: "istio-system".into(),
-        cluster_domain: "cluster.local".into(),
-        port_map: [].into(),
-    }
-}
-
 fn snapshot(case: &Case) -> Arc<Snapshot> {
     let context = IngestContext { cluster_domain: "cluster.local".into() };
     let common = if case.bare { "" } else { COMMON };
@@ -90,7 +80,7 @@ fn snapshot(case: &Case) -> Arc<Snapshot> {
             }
         }
     }
-    compile(resources.into_values(), settings()).0
+    compile(resources.into_values(), CompileSettings::default()).0
 }
 
 fn question(request: &Request) -> Question {

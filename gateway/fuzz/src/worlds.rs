@@ -20,7 +20,10 @@ use gateway::model::{
         HttpRule, QueryMatch, Redirect, RedirectPort, VirtualService,
     },
 };
-use gateway::routing::compiler::{Change, CompileSettings};
+use gateway::routing::{
+    compiler::{Change, CompileSettings},
+    lookup::RequestHead,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use std::{collections::BTreeSet, net::Ipv4Addr};
 
@@ -94,13 +97,7 @@ impl Choices<'_> {
 
 /// The settings all worlds are compiled with.
 pub fn settings() -> CompileSettings {
-    CompileSettings {
-        gateway_labels: labels("istio", "ingressgateway"),
-        gateway_namespace: "istio-system".into(),
-        root_namespace: "istio-system".into(),
-        cluster_domain: "cluster.local".into(),
-        port_map: [(81, 8080)].into(),
-    }
+    CompileSettings { port_map: [(81, 8080)].into(), ..CompileSettings::default() }
 }
 
 /// Up to `most` changes, removals among them; later ones replace earlier ones of the same name.
@@ -130,6 +127,20 @@ pub struct Request {
     pub path: String,
     pub query: Option<String>,
     pub headers: HeaderMap,
+}
+
+impl Request {
+    /// What routing looks at.
+    pub fn head(&self) -> RequestHead<'_> {
+        RequestHead {
+            method: &self.method,
+            scheme: "http",
+            authority: &self.authority,
+            path: &self.path,
+            query: self.query.as_deref(),
+            headers: &self.headers,
+        }
+    }
 }
 
 /// One request.

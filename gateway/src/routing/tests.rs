@@ -5,14 +5,14 @@ use super::{
     cluster::ClusterState,
     compiler::{Change, Compiler, compile},
     linear,
-    lookup::{Found, RequestHead},
+    lookup::Found,
     route::{Route, RouteAction},
     snapshot::Snapshot,
 };
 use crate::model::resource::Resource;
 use proptest::{collection::vec, prelude::*, test_runner::Config};
 use std::{collections::BTreeMap, sync::Arc};
-use worlds::{Choices, Request};
+use worlds::Choices;
 
 #[path = "../../fuzz/src/worlds.rs"]
 #[allow(unreachable_pub, reason = "the fuzzer needs them public")]
@@ -21,17 +21,6 @@ mod worlds;
 /// 2,000 worlds with 60 requests each: more than 10⁵ comparisons a run.
 const WORLDS: u32 = 2_000;
 const REQUESTS: usize = 60;
-
-fn head(request: &Request) -> RequestHead<'_> {
-    RequestHead {
-        method: &request.method,
-        scheme: "http",
-        authority: &request.authority,
-        path: &request.path,
-        query: request.query.as_deref(),
-        headers: &request.headers,
-    }
-}
 
 /// A found route by identity, comparable.
 fn identity(found: &Found<'_>) -> (&'static str, Option<String>, Option<*const Route>) {
@@ -94,7 +83,7 @@ proptest! {
         for _ in 0..REQUESTS {
             let request = worlds::request(&mut choices);
             for listener in snapshot.listeners() {
-                let (indexed, naive) = (snapshot.lookup(listener, &head(&request)), linear::lookup(listener, &head(&request)));
+                let (indexed, naive) = (snapshot.lookup(listener, &request.head()), linear::lookup(listener, &request.head()));
                 prop_assert_eq!(identity(&indexed), identity(&naive), "{:?} on {:?}", request, listener);
             }
         }

@@ -27,6 +27,19 @@ pub struct CompileSettings {
     pub port_map: BTreeMap<u16, u16>,
 }
 
+impl Default for CompileSettings {
+    /// Istio's own ingress gateway: what the command line assumes too.
+    fn default() -> Self {
+        Self {
+            gateway_labels: [("istio".into(), "ingressgateway".into())].into(),
+            gateway_namespace: "istio-system".into(),
+            root_namespace: "istio-system".into(),
+            cluster_domain: "cluster.local".into(),
+            port_map: BTreeMap::new(),
+        }
+    }
+}
+
 /// A map for keys that need no order; the same order every time, all the same.
 pub(super) type HashMap<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 pub(super) type IndexMap<K, V> = indexmap::IndexMap<K, V, foldhash::fast::FixedState>;
