@@ -2,6 +2,8 @@
 //!
 //! The snapshots hold the contract: fields may be added, none may change its name.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "what a test cannot go on without is how it fails")]
+
 use harness::daemon::{binary, workspace};
 use serde_json::Value;
 use std::{
