@@ -67,5 +67,5 @@ pub fn ingest(manifest: &Manifest, context: &IngestContext) -> (Option<Resource>
         Kind::EndpointSlice => endpoint_slice::ingest(manifest, &mut findings).map(Resource::EndpointSlice),
         Kind::Pod => pod::ingest(manifest, &mut findings).map(Resource::Pod),
     };
-    (resource, findings.into_problems())
+    (resource.map(Resource::compact), findings.into_problems())
 }

@@ -1,6 +1,7 @@
 //! The gateway's own vocabulary. It knows neither Istio's wire format nor Kubernetes nor serde; `ingest` builds these
 //! types and their constructors hold the invariants.
 
+pub mod compact;
 pub mod destination_rule;
 pub mod export;
 pub mod gateway;

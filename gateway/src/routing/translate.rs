@@ -133,7 +133,7 @@ fn forward_action(
         }]
     } else {
         let weighted = forward.destinations.iter().filter(|destination| destination.weight > 0);
-        weighted
+        let mut destinations: Vec<RouteDestination> = weighted
             .map(|destination| RouteDestination {
                 cluster: id(destination),
                 weight: destination.weight,
@@ -141,7 +141,9 @@ fn forward_action(
                 response_headers: HeaderEdits::from(&destination.headers.response),
                 authority: destination.headers.authority.clone(),
             })
-            .collect()
+            .collect();
+        destinations.shrink_to_fit();
+        destinations
     };
     let draw = WeightedDraw::new(destinations.iter().map(|destination| destination.weight))?;
     Some(ForwardAction { destinations, draw, rewrite: forward.rewrite.clone(), request_headers, authority })
