@@ -34,7 +34,7 @@ use http::{
 };
 use hyper::body::Incoming;
 use smallvec::SmallVec;
-use std::{borrow::Cow, future::poll_fn, net::SocketAddr, rc::Rc, sync::Arc, task::Poll, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
 /// Istio's default retry policy tries again twice when no connection comes about; nothing has been sent then.
 const CONNECT_RETRIES: usize = 2;
@@ -205,7 +205,7 @@ async fn acquire(
     endpoint: SocketAddr,
     fresh: bool,
 ) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    if !fresh && let Some(kept) = poll_fn(|cx| Poll::Ready(worker.pool().take(endpoint, cx))).await {
+    if !fresh && let Some(kept) = worker.pool().take(endpoint) {
         return Ok(kept);
     }
     let settings = worker.settings();

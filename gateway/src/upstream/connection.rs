@@ -14,7 +14,7 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 /// What a request body must be to be sent.
@@ -84,11 +84,14 @@ impl<B: RequestBody> UpstreamConnection<B> {
         self.exchanges += 1;
         let mut response = pin!(self.sender.try_send_request(request));
         let (connection, ended) = (&mut self.connection, &mut self.ended);
+        // The response comes out of the connection polled just before it, so it need not wake anybody: a wake-up would only
+        // have this very task run once more for nothing.
+        let mut nobody = Context::from_waker(Waker::noop());
         poll_fn(move |cx| {
             if !*ended {
                 *ended = Pin::new(&mut *connection).poll(cx).is_ready();
             }
-            match response.as_mut().poll(cx) {
+            match response.as_mut().poll(&mut nobody) {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
                 Poll::Ready(Err(mut error)) => Poll::Ready(Err(SendError {
                     unsent: error.take_message().map(Box::new),
