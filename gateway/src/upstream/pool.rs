@@ -35,11 +35,12 @@ impl<B: RequestBody> Pool<B> {
     }
 
     /// Takes a connection to `endpoint` that was alive at the last look.
-    pub(crate) fn take(&mut self, endpoint: SocketAddr, cx: &mut Context<'_>) -> Option<Box<UpstreamConnection<B>>> {
+    pub(crate) fn take(&mut self, endpoint: SocketAddr) -> Option<Box<UpstreamConnection<B>>> {
         let idle = self.idle.get_mut(&endpoint)?;
+        // Whom to wake, the connection learns when it is used; until then it must wake nobody.
+        let mut nobody = Context::from_waker(Waker::noop());
         while let Some(mut connection) = idle.pop() {
-            // Also tells the connection's socket whom to wake from now on.
-            if connection.poll_drive(cx).is_pending() && connection.is_ready() {
+            if connection.poll_drive(&mut nobody).is_pending() && connection.is_ready() {
                 return Some(connection);
             }
         }
