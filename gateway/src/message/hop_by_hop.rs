@@ -19,8 +19,14 @@ pub fn remove(headers: &mut HeaderMap) {
     // One walk over the few names there are is cheaper than a lookup for each name there might be.
     let mut found: SmallVec<[HeaderName; 4]> =
         headers.keys().filter(|name| WELL_KNOWN.contains(&name.as_str())).cloned().collect();
-    if found.is_empty() {
-        return;
+    match &found[..] {
+        [] => return,
+        // What most endpoints send. The field it names would have been found.
+        [only] if *only == CONNECTION && is_only_keep_alive(headers) => {
+            headers.remove(CONNECTION);
+            return;
+        }
+        _ => {}
     }
     for value in headers.get_all(CONNECTION) {
         found.extend(tokens(value).filter_map(|token| {
@@ -35,6 +41,12 @@ pub fn remove(headers: &mut HeaderMap) {
     if trailers_wanted {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
+}
+
+/// Whether `Connection` is `keep-alive` and no more.
+fn is_only_keep_alive(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(CONNECTION).iter();
+    values.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive")) && values.next().is_none()
 }
 
 /// Whether `Connection` names `option`.
@@ -76,6 +88,14 @@ mod tests {
             ("x-a", "1"),
         ];
         assert_eq!(after_removal(&fields), ["host: a", "x-a: 1"]);
+    }
+
+    #[test]
+    fn a_lone_connection_field_goes_with_what_it_names() {
+        assert_eq!(after_removal(&[("connection", "Keep-Alive"), ("x-a", "1")]), ["x-a: 1"]);
+        assert_eq!(after_removal(&[("connection", "keep-alive"), ("keep-alive", "timeout=5"), ("x-a", "1")]), ["x-a: 1"]);
+        assert_eq!(after_removal(&[("connection", "keep-alive"), ("connection", "x-a"), ("x-a", "1")]), [""; 0]);
+        assert_eq!(after_removal(&[("connection", "close"), ("close", "1"), ("x-a", "1")]), ["x-a: 1"]);
     }
 
     #[test]

@@ -53,7 +53,9 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
         Err(refusal) => Decision::Reply(*refusal, None),
     };
     let mut response = match decision {
-        Decision::Forward(plan) => forward::forward(&client, *plan, record).await,
+        // Boxed: hyper moves the future of every answer to its place, and keeps that place for as long as the connection
+        // lives, at rest too.
+        Decision::Forward(plan) => Box::pin(forward::forward(&client, plan, record)).await,
         Decision::Reply(reply, fields) => reply.into_response(&method, &mut record, |status, headers| {
             if let Some(fields) = fields {
                 fields.apply(status, headers);
@@ -95,13 +97,14 @@ fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decision {
 }
 
 fn follow(client: &Client, snapshot: &Snapshot, route: &Arc<Route>, arrived: Arrived) -> Decision {
-    let head = arrived.head();
     let reply = match &route.action {
         RouteAction::Forward(action) => {
             return Decision::Forward(Box::new(Plan::draw(client, snapshot, route, action, arrived)));
         }
-        RouteAction::Redirect(redirect) => moved(redirect.status, redirect::location(redirect, route, &head)),
-        RouteAction::DirectResponse(direct) => direct_response(direct, &head),
+        RouteAction::Redirect(redirect) => {
+            moved(redirect.status, redirect::location(redirect, route, &arrived.head()))
+        }
+        RouteAction::DirectResponse(direct) => direct_response(direct, &arrived.head()),
     };
     let fields = ResponseFields::of_route(client, route, &arrived);
     Decision::Reply(reply, fields.map(Box::new))

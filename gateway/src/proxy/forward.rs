@@ -108,8 +108,8 @@ impl Plan {
 }
 
 /// Carries out `plan`.
-pub(super) async fn forward(client: &Client, plan: Plan, mut record: Record) -> Response<ResponseBody> {
-    let Plan { method, target, headers, body, websocket, cluster, mut fields } = plan;
+pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record) -> Response<ResponseBody> {
+    let Plan { method, target, headers, body, websocket, cluster, mut fields } = *plan;
     record.routed_to(&cluster);
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
@@ -159,7 +159,9 @@ pub(super) async fn forward(client: &Client, plan: Plan, mut record: Record) -> 
                 if !websocket {
                     return reply(broken(SendErrorKind::Protocol, client), record, fields.as_ref());
                 }
-                return returned::switch(client, response, *connection, record, load, fields.as_ref()).await;
+                // Boxed: rare, and large with the whole connection in it.
+                let switch = returned::switch(client, response, *connection, record, load, fields.as_ref());
+                return Box::pin(switch).await;
             }
             Ok(response) => match returned::pass(client, response, connection, record, load, fields.as_ref()).await {
                 Ok(response) => return response,
