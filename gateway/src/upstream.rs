@@ -5,5 +5,6 @@
 
 pub(crate) mod connect;
 pub(crate) mod connection;
+mod doorbell;
 pub(crate) mod pool;
 pub(crate) mod socket;

@@ -38,6 +38,7 @@ pub(super) async fn pass(
         return Err((record, SendErrorKind::Protocol));
     }
     // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
+    connection.silence();
     let first = match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
         Poll::Ready(Some(Err(_))) => return Err((record, SendErrorKind::Terminated)),
         first => first.map(|frame| frame.and_then(Result::ok)),

@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to an endpoint, with the future that drives it.
 
-use super::socket::Socket;
+use super::{doorbell::Doorbell, socket::Socket};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -14,6 +14,7 @@ use std::{
     future::poll_fn,
     net::SocketAddr,
     pin::{Pin, pin},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -29,6 +30,9 @@ pub(crate) struct UpstreamConnection<B: RequestBody> {
     connection: Connection<TokioIo<Socket>, B>,
     /// The connection's future has ended and must not be polled again.
     ended: bool,
+    bell: Arc<Doorbell>,
+    /// Rings the bell.
+    waker: Waker,
     pub(crate) endpoint: SocketAddr,
     /// How many exchanges it has carried.
     pub(crate) exchanges: u32,
@@ -60,7 +64,9 @@ impl<B: RequestBody> UpstreamConnection<B> {
         connection: Connection<TokioIo<Socket>, B>,
         endpoint: SocketAddr,
     ) -> Self {
-        Self { sender, connection, ended: false, endpoint, exchanges: 0, idle_since: 0 }
+        let bell = Doorbell::new();
+        let waker = Waker::from(Arc::clone(&bell));
+        Self { sender, connection, ended: false, bell, waker, endpoint, exchanges: 0, idle_since: 0 }
     }
 
     /// Drives the connection. Ready when it has ended.
@@ -68,10 +74,17 @@ impl<B: RequestBody> UpstreamConnection<B> {
         if self.ended {
             return Poll::Ready(());
         }
+        self.bell.answer(cx.waker());
+        let mut cx = Context::from_waker(&self.waker);
         // Errors have been handed to the waiting exchange, if there is one; an idle connection's are of no interest.
-        let poll = Pin::new(&mut self.connection).poll(cx).map(|_| ());
+        let poll = Pin::new(&mut self.connection).poll(&mut cx).map(|_| ());
         self.ended = poll.is_ready();
         poll
+    }
+
+    /// Wakes nobody until it is driven again: for taking from it what has come.
+    pub(crate) fn silence(&self) {
+        self.bell.silence();
     }
 
     /// Whether the last exchange is over on both sides and another may begin.
@@ -83,13 +96,14 @@ impl<B: RequestBody> UpstreamConnection<B> {
     pub(crate) async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
         self.exchanges += 1;
         let mut response = pin!(self.sender.try_send_request(request));
-        let (connection, ended) = (&mut self.connection, &mut self.ended);
+        let (connection, ended, bell, waker) = (&mut self.connection, &mut self.ended, &self.bell, &self.waker);
         // The response comes out of the connection polled just before it, so it need not wake anybody: a wake-up would only
         // have this very task run once more for nothing.
         let mut nobody = Context::from_waker(Waker::noop());
         poll_fn(move |cx| {
             if !*ended {
-                *ended = Pin::new(&mut *connection).poll(cx).is_ready();
+                bell.answer(cx.waker());
+                *ended = Pin::new(&mut *connection).poll(&mut Context::from_waker(waker)).is_ready();
             }
             match response.as_mut().poll(&mut nobody) {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
