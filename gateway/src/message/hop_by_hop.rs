@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn a_lone_connection_field_goes_with_what_it_names() {
         assert_eq!(after_removal(&[("connection", "Keep-Alive"), ("x-a", "1")]), ["x-a: 1"]);
-        assert_eq!(after_removal(&[("connection", "keep-alive"), ("keep-alive", "timeout=5"), ("x-a", "1")]), ["x-a: 1"]);
+        assert_eq!(
+            after_removal(&[("connection", "keep-alive"), ("keep-alive", "timeout=5"), ("x-a", "1")]),
+            ["x-a: 1"]
+        );
         assert_eq!(after_removal(&[("connection", "keep-alive"), ("connection", "x-a"), ("x-a", "1")]), [""; 0]);
         assert_eq!(after_removal(&[("connection", "close"), ("close", "1"), ("x-a", "1")]), ["x-a: 1"]);
     }

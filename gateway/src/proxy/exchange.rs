@@ -101,9 +101,7 @@ fn follow(client: &Client, snapshot: &Snapshot, route: &Arc<Route>, arrived: Arr
         RouteAction::Forward(action) => {
             return Decision::Forward(Box::new(Plan::draw(client, snapshot, route, action, arrived)));
         }
-        RouteAction::Redirect(redirect) => {
-            moved(redirect.status, redirect::location(redirect, route, &arrived.head()))
-        }
+        RouteAction::Redirect(redirect) => moved(redirect.status, redirect::location(redirect, route, &arrived.head())),
         RouteAction::DirectResponse(direct) => direct_response(direct, &arrived.head()),
     };
     let fields = ResponseFields::of_route(client, route, &arrived);
