@@ -12,6 +12,7 @@ pub mod status;
 
 use crate::{
     ingest::IngestContext,
+    memory,
     model::problem::{Problem, Severity},
     routing::compiler::{CompileSettings, Compiler},
 };
@@ -34,6 +35,10 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(5);
 /// How often the list of problems is gathered anew while changes stream in: it costs in proportion to the problems.
 const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 
+/// So many objects leave behind spare memory that is worth giving back: their manifests were several times what stays of
+/// them.
+const BURST: usize = 1_000;
+
 /// Problems written to the log at once; all of them are in the status.
 const LOGGED_AT_ONCE: usize = 20;
 
@@ -47,6 +52,8 @@ pub struct Control {
     publishing: Debounce,
     reporting: Debounce,
     generation: u64,
+    /// Objects taken in since spare memory was last given back.
+    taken: usize,
     published: Option<SystemTime>,
     /// The problems of the last report.
     reported: Arc<[Problem]>,
@@ -66,6 +73,7 @@ impl Control {
             publishing: Debounce::new(PUBLISH_INTERVAL),
             reporting,
             generation: 0,
+            taken: 0,
             published: None,
             reported: Arc::default(),
         }
@@ -98,6 +106,10 @@ impl Control {
     }
 
     fn take(&mut self, delta: Delta) {
+        self.taken += match &delta {
+            Delta::Replace { manifests, .. } => manifests.len(),
+            _ => 1,
+        };
         self.inputs.apply(delta, &mut |change| self.compiler.apply(change));
         self.reporting.change();
         if self.inputs.complete() && (self.published.is_none() || self.compiler.is_due()) {
@@ -134,6 +146,10 @@ impl Control {
             problems: Arc::clone(&problems),
         });
         self.reported = problems;
+        if self.taken > BURST {
+            self.taken = 0;
+            memory::give_back();
+        }
         self.reporting.acted(Instant::now());
     }
 }

@@ -30,6 +30,8 @@ pub mod files;
 #[cfg(feature = "runtime")]
 pub mod k8s;
 #[cfg(feature = "runtime")]
+pub mod memory;
+#[cfg(feature = "runtime")]
 pub mod proxy;
 #[cfg(feature = "runtime")]
 pub mod telemetry;
