@@ -52,8 +52,10 @@ pub struct Control {
     publishing: Debounce,
     reporting: Debounce,
     generation: u64,
-    /// Objects taken in since spare memory was last given back.
+    /// Objects taken in since the last report.
     taken: usize,
+    /// Whether freed memory goes back to the kernel at once.
+    in_burst: bool,
     published: Option<SystemTime>,
     /// The problems of the last report.
     reported: Arc<[Problem]>,
@@ -74,6 +76,7 @@ impl Control {
             reporting,
             generation: 0,
             taken: 0,
+            in_burst: false,
             published: None,
             reported: Arc::default(),
         }
@@ -81,6 +84,9 @@ impl Control {
 
     /// Follows `deltas` until every sender is gone.
     pub async fn run(mut self, mut deltas: mpsc::Receiver<Delta>) {
+        // What the sources list first is a burst.
+        memory::burst_began();
+        self.in_burst = true;
         loop {
             let now = Instant::now();
             if self.publishing.is_due(now) {
@@ -110,6 +116,10 @@ impl Control {
             Delta::Replace { manifests, .. } => manifests.len(),
             _ => 1,
         };
+        if self.taken > BURST && !self.in_burst {
+            self.in_burst = true;
+            memory::burst_began();
+        }
         self.inputs.apply(delta, &mut |change| self.compiler.apply(change));
         self.reporting.change();
         if self.inputs.complete() && (self.published.is_none() || self.compiler.is_due()) {
@@ -146,15 +156,23 @@ impl Control {
             problems: Arc::clone(&problems),
         });
         self.reported = problems;
-        if self.taken > BURST {
-            self.taken = 0;
-            memory::give_back();
-        }
         self.reporting.acted(Instant::now());
+        self.give_back_after_a_burst();
     }
 }
 
 impl Control {
+    /// Gives spare memory back once a burst is over: while it lasts, the source still holds what it is about to send.
+    fn give_back_after_a_burst(&mut self) {
+        let quiet = std::mem::take(&mut self.taken) < BURST / 10;
+        if self.in_burst && quiet && self.published.is_some() {
+            self.in_burst = false;
+            memory::burst_ended();
+        } else if self.in_burst {
+            self.reporting.change();
+        }
+    }
+
     /// Says what is wrong once, when it is new.
     fn log_news(&self, problems: &[Problem]) {
         if problems == &*self.reported {
