@@ -2,7 +2,7 @@
 
 use super::{Finding, files::read};
 
-const PURE: [&str; 6] = ["istio", "model", "ingest", "routing", "message", "balance"];
+const PURE: [&str; 7] = ["istio", "model", "ingest", "routing", "message", "balance", "explain"];
 
 /// Crates and modules of the outside; flagged as the start of a path or in a `use`.
 const PATHS: [&str; 13] = [
