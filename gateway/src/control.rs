@@ -165,11 +165,15 @@ impl Control {
     /// Gives spare memory back once a burst is over: while it lasts, the source still holds what it is about to send.
     fn give_back_after_a_burst(&mut self) {
         let quiet = std::mem::take(&mut self.taken) < BURST / 10;
-        if self.in_burst && quiet && self.published.is_some() {
+        if !self.in_burst {
+            return;
+        }
+        if !quiet {
+            // Look again at the next report, also when nothing more comes.
+            self.reporting.change();
+        } else if self.published.is_some() {
             self.in_burst = false;
             memory::burst_ended();
-        } else if self.in_burst {
-            self.reporting.change();
         }
     }
 

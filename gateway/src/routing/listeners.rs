@@ -90,8 +90,6 @@ type HostText = (Option<Arc<str>>, String);
 #[derive(Debug, Default)]
 struct Merge {
     http: Vec<ListenerPlan>,
-    /// Bound ports that some server has.
-    taken: BTreeSet<u16>,
     /// The first plaintext server of each port: its bind and protocol.
     plaintext: BTreeMap<u16, (Option<IpAddr>, Protocol)>,
     /// Host strings of TLS servers by port and bind.
@@ -112,32 +110,20 @@ impl Merge {
             return;
         }
         let is_tls = server.tls.is_some() && !server.protocol.is_http();
-        let first_here = self.taken.insert(port);
         match self.plaintext.get(&port).copied() {
-            Some((bind, protocol)) if !first_here => {
-                if bind == server.bind {
-                    if !(server.protocol.is_http() && protocol.is_http()) {
-                        let other = protocol.name();
-                        let message = format!(
-                            "port {port} already speaks {other}, which cannot share it with {}; use another port",
-                            server.protocol.name()
-                        );
-                        self.conflict(gateway, server, "port", &message);
-                        return;
-                    }
-                    self.add_http(gateway, server, port);
-                } else if server.protocol.is_http() {
-                    self.add_http(gateway, server, port);
-                }
+            Some((bind, other)) if bind == server.bind && !(server.protocol.is_http() && other.is_http()) => {
+                let (other, own) = (other.name(), server.protocol.name());
+                let message =
+                    format!("port {port} already speaks {other}, which cannot share it with {own}; use another port");
+                self.conflict(gateway, server, "port", &message);
+                return;
             }
-            _ => {
-                if !is_tls {
-                    self.plaintext.insert(port, (server.bind, server.protocol));
-                    if server.protocol.is_http() {
-                        self.add_http(gateway, server, port);
-                    }
-                }
-            }
+            // TLS that came first is told apart from plaintext by its first bytes.
+            None if !is_tls => _ = self.plaintext.insert(port, (server.bind, server.protocol)),
+            Some(_) | None => {}
+        }
+        if server.protocol.is_http() {
+            self.add_http(gateway, server, port);
         }
     }
 
