@@ -55,7 +55,9 @@ fn parse(mounts: &str) -> Vec<Hierarchy> {
 pub(crate) fn unified() -> anyhow::Result<PathBuf> {
     match hierarchies()?.into_iter().find(|hierarchy| hierarchy.kind == Kind::Unified) {
         Some(hierarchy) => Ok(hierarchy.mount_point),
-        None => bail!("no cgroup2 hierarchy is mounted; a cluster needs one: mount -t cgroup2 none /sys/fs/cgroup/unified"),
+        None => {
+            bail!("no cgroup2 hierarchy is mounted; a cluster needs one: mount -t cgroup2 none /sys/fs/cgroup/unified")
+        }
     }
 }
 
@@ -115,7 +117,8 @@ fn enable_controllers(directory: &Path) -> anyhow::Result<()> {
     let controllers = fs::read_to_string(directory.join("cgroup.controllers")).unwrap_or_default();
     let file = directory.join("cgroup.subtree_control");
     for controller in controllers.split_whitespace() {
-        fs::write(&file, format!("+{controller}")).with_context(|| format!("enable {controller} in {}", file.display()))?;
+        fs::write(&file, format!("+{controller}"))
+            .with_context(|| format!("enable {controller} in {}", file.display()))?;
     }
     Ok(())
 }

@@ -39,8 +39,7 @@ pub(crate) fn start(plan: &Plan) -> anyhow::Result<[Daemon; 2]> {
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         "--enable-aggregator-routing".to_owned(),
     ];
-    let apiserver =
-        start_one(plan, &place, "kube-apiserver", &plan.programs.kubernetes("kube-apiserver"), apiserver)?;
+    let apiserver = start_one(plan, &place, "kube-apiserver", &plan.programs.kubernetes("kube-apiserver"), apiserver)?;
     Ok([etcd, apiserver])
 }
 
@@ -65,12 +64,6 @@ pub(crate) fn start_controllers(plan: &Plan) -> anyhow::Result<[Daemon; 2]> {
     ])
 }
 
-fn start_one(
-    plan: &Plan,
-    place: &Place,
-    name: &str,
-    path: &Path,
-    arguments: Vec<String>,
-) -> anyhow::Result<Daemon> {
+fn start_one(plan: &Plan, place: &Place, name: &str, path: &Path, arguments: Vec<String>) -> anyhow::Result<Daemon> {
     daemon::start(&plan.instance, place, Program { name, path, arguments, environment: Vec::new() })
 }

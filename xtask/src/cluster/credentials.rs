@@ -50,8 +50,7 @@ pub(crate) fn kubeconfig(plan: &Plan, part: &str) -> PathBuf {
 }
 
 fn identities(nodes: u8) -> Vec<Identity> {
-    let identity =
-        |file: &str, user: &str, group| Identity { file: file.to_owned(), user: user.to_owned(), group };
+    let identity = |file: &str, user: &str, group| Identity { file: file.to_owned(), user: user.to_owned(), group };
     let mut identities = vec![
         identity("", "admin", "system:masters"),
         identity("controllers", "system:kube-controller-manager", "system:authenticated"),
@@ -59,9 +58,9 @@ fn identities(nodes: u8) -> Vec<Identity> {
         identity("proxy", "system:kube-proxy", "system:authenticated"),
         identity("dns", "coredns", "system:authenticated"),
     ];
-    identities.extend(Node::first(nodes).map(|node| {
-        identity(&node.name(), &format!("system:node:{}", node.name()), "system:nodes")
-    }));
+    identities.extend(
+        Node::first(nodes).map(|node| identity(&node.name(), &format!("system:node:{}", node.name()), "system:nodes")),
+    );
     identities
 }
 

@@ -3,7 +3,8 @@
 use super::{cgroups, instance::Instance, network};
 use anyhow::Context;
 use std::{
-    fs, io, sync::mpsc,
+    fs, io,
+    sync::mpsc,
     time::{Duration, Instant},
 };
 

@@ -26,7 +26,8 @@ pub(crate) fn pause_program(instance: &Instance) -> PathBuf {
 pub(crate) fn make_pause(instance: &Instance, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
     let directory = instance.path("pause");
     fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-    let write = |name: &str, text: String| fs::write(directory.join(name), text).with_context(|| format!("write {name}"));
+    let write =
+        |name: &str, text: String| fs::write(directory.join(name), text).with_context(|| format!("write {name}"));
     let run = |line: &str| {
         let mut words = line.split(' ');
         let mut command = command(words.next().unwrap_or_default(), words);

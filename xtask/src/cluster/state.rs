@@ -4,7 +4,7 @@
 use super::{
     cgroups,
     daemon::{self, Daemon},
-    instance::{Instance, Node},
+    instance::{Instance, Network, Node},
     network,
     plan::Plan,
 };
@@ -45,7 +45,6 @@ impl State {
                 "cgroup": cgroups::of_node(instance, node)?,
                 "containerd": instance.containerd_socket(node),
                 "process": init.id(),
-                "processes": json!({}),
             }))
         };
         let described: anyhow::Result<Vec<Value>> = Node::first(plan.nodes).zip(nodes).map(node).collect();
@@ -73,9 +72,8 @@ impl State {
 
     /// Adds running processes.
     pub(crate) fn record<'a>(&mut self, daemons: impl Iterator<Item = &'a Daemon>) {
-        let entries = daemons.map(|daemon| {
-            json!({"name": daemon.name, "pid": daemon.id(), "started": daemon::start_time(daemon.id())})
-        });
+        let entries = daemons
+            .map(|daemon| json!({"name": daemon.name, "pid": daemon.id(), "started": daemon::start_time(daemon.id())}));
         if let Some(processes) = self.0["processes"].as_array_mut() {
             processes.extend(entries);
         }
@@ -99,7 +97,9 @@ impl State {
         let path = path(instance);
         let temporary = path.with_extension("new");
         let text = serde_json::to_string_pretty(&self.0)?;
-        fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path)).with_context(|| format!("write {}", path.display()))
+        fs::write(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, &path))
+            .with_context(|| format!("write {}", path.display()))
     }
 
     /// Every process, and whether it is still the one that was started.
@@ -117,6 +117,13 @@ impl State {
 
     pub(crate) fn nodes(&self) -> &[Value] {
         self.0["nodes"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// # Errors
+    /// When the state is not one of ours.
+    pub(crate) fn network(&self) -> anyhow::Result<Network> {
+        let addresses = self.0["network"].as_str().unwrap_or_default();
+        Network::all().find(|network| network.nodes() == addresses).with_context(|| format!("no network: {addresses}"))
     }
 
     pub(crate) fn has_istio(&self) -> bool {

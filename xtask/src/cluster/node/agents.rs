@@ -15,7 +15,8 @@ use std::fs;
 pub(crate) fn start_agents(plan: &Plan, node: Node, init: u32) -> anyhow::Result<[Daemon; 2]> {
     let directory = plan.instance.node_directory(node);
     let file = |name: &str| directory.join(name).display().to_string();
-    let write = |name: &str, text: String| fs::write(directory.join(name), text).with_context(|| format!("write {name}"));
+    let write =
+        |name: &str, text: String| fs::write(directory.join(name), text).with_context(|| format!("write {name}"));
     write("resolv.conf", format!("nameserver {}\n", plan.network.control()))?;
     let kubelet = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
