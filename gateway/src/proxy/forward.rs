@@ -307,3 +307,28 @@ impl Repeatable {
         new_request(&self.method, self.target, self.headers, RequestBody::empty(Rc::clone(&client.activity)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::load::Load;
+
+    fn endpoint(last: u8) -> Arc<Endpoint> {
+        let address = SocketAddr::from(([10, 0, 0, last], 80));
+        Arc::new(Endpoint { address, pod: None, node: None, zone: None, load: Load::default() })
+    }
+
+    #[test]
+    fn a_retry_finds_whoever_has_not_failed() {
+        let endpoints: Vec<_> = (0..4).map(endpoint).collect();
+        let tried: Vec<_> = endpoints[1..].iter().map(|endpoint| endpoint.address).collect();
+        // The only one left is the busiest, so that a draw by load hardly ever leads to it.
+        let _busy: Vec<_> = (0..100).map(|_| LoadShare::begin(&endpoints[0])).collect();
+        for _ in 0..1000 {
+            assert_eq!(choose(&endpoints, &tried).map(|chosen| chosen.address), Some(endpoints[0].address));
+        }
+        let all: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
+        assert!(choose(&endpoints, &all).is_some(), "a failed one is better than none");
+        assert!(choose(&[], &[]).is_none());
+    }
+}
