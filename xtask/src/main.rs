@@ -7,6 +7,7 @@ mod build_ebpf;
 mod command;
 mod demo;
 mod fuzz;
+mod image;
 mod install;
 mod interrupt;
 mod output;
@@ -32,6 +33,7 @@ enum Verb {
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
+    Image(image::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),
+        Verb::Image(arguments) => image::run(&arguments, &interrupt),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -44,7 +44,8 @@ pub struct Limits {
 /// The steps of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainTimes {
-    /// From "not ready" until connections are asked to close: load balancers need this long to look elsewhere.
+    /// From "not ready" until nothing new is accepted and connections at rest are closed: Services and load balancers need
+    /// this long to look elsewhere. In the second half answers ask for the end of their connection.
     pub announce: Duration,
     /// From then until connections that still live are cut.
     pub deadline: Duration,

@@ -1,0 +1,117 @@
+//! The daemon in its namespace and cgroup.
+
+use super::{Fast, World};
+use harness::{daemon, process::Process, traffic, wait};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::{fs, path::Path, time::Duration};
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const ADMIN: &str = "127.0.0.1:15000";
+
+/// A running gateway; killed when dropped.
+pub(crate) struct Gateway<'a> {
+    world: &'a World,
+    pub(crate) process: Process,
+    directory: TempDir,
+}
+
+/// What the kernel has moved between the peers and the gateway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+impl<'a> Gateway<'a> {
+    /// Serves `objects`, and returns once it is ready.
+    pub(crate) fn start(world: &'a World, fast: Fast, objects: &str) -> Self {
+        Self::with(world, fast, objects, &[])
+    }
+
+    /// The same, with more `flags`.
+    pub(crate) fn with(world: &'a World, fast: Fast, objects: &str, flags: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::create_dir(directory.path().join("objects")).expect("a directory");
+        write(directory.path(), objects);
+        let process = spawn(world, fast, directory.path(), flags);
+        let mut gateway = Self { world, process, directory };
+        gateway.until_ready();
+        gateway
+    }
+
+    /// Starts another daemon with the same objects beside this one, which goes on; waits until it is ready.
+    pub(crate) fn restart(&mut self, fast: Fast) {
+        self.process.kill();
+        self.process = spawn(self.world, fast, self.directory.path(), &[]);
+        self.until_ready();
+    }
+
+    fn until_ready(&mut self) {
+        wait::until("the gateway to be ready", PATIENCE, || {
+            self.process.assert_running();
+            (self.admin("/readyz")?.0 == 200).then_some(())
+        });
+    }
+
+    /// Replaces the objects it serves.
+    pub(crate) fn apply(&self, objects: &str) {
+        write(self.directory.path(), objects);
+    }
+
+    /// Status and body of an admin page; `None` while nobody answers.
+    pub(crate) fn admin(&self, path: &str) -> Option<(u16, String)> {
+        let answer = self.world.node.enter(|| traffic::get_once(ADMIN, "localhost", path)).ok()?;
+        Some((answer.status, answer.body))
+    }
+
+    /// The part of `/config` that describes the short-circuit.
+    pub(crate) fn status(&self) -> Value {
+        let (_, body) = self.admin("/config").expect("the admin page");
+        let mut config: Value = serde_json::from_str(&body).expect("JSON");
+        config["fastpath"].take()
+    }
+
+    /// What the kernel has moved so far.
+    pub(crate) fn moved(&self) -> Moved {
+        let status = self.status();
+        let sum = |what: &str| sum(&status["redirected"], what);
+        Moved { messages: sum("messages"), bytes: sum("bytes") }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+}
+
+/// All numbers under the key `what`, at whatever depth.
+fn sum(value: &Value, what: &str) -> u64 {
+    let Some(fields) = value.as_object() else { return 0 };
+    let of = |(key, value): (&String, &Value)| if key == what { value.as_u64().unwrap_or(0) } else { sum(value, what) };
+    fields.iter().map(of).sum()
+}
+
+/// In one step: the gateway may look at any moment.
+fn write(directory: &Path, objects: &str) {
+    let temporary = directory.join("objects.new");
+    fs::write(&temporary, objects).expect("write the objects");
+    fs::rename(temporary, directory.join("objects/objects.yaml")).expect("replace the objects");
+}
+
+fn spawn(world: &World, fast: Fast, directory: &Path, flags: &[&str]) -> Process {
+    // The shell joins the cgroup before a socket is opened; `nsenter`, because `ip netns exec` would hide bpffs.
+    let script = r#"echo $$ > "$0/cgroup.procs" && exec nsenter --net="$1" -- "${@:2}""#;
+    let text = |path: &Path| path.display().to_string();
+    let mode = if fast == Fast::Off { "off" } else { "require" };
+    let objects = text(&directory.join("objects"));
+    let mut arguments = vec!["-c".to_owned(), script.to_owned(), text(&world.cgroup.gateway()), text(&world.node.path())];
+    arguments.push(text(daemon::binary()));
+    let root = text(world.cgroup.root());
+    let ours = ["run", "-f", &objects, "--workers", "1", "--listen-address", "::", "--readiness", "off"];
+    let kernel = ["--metrics", "off", "--drain-announce-seconds", "0", "--drain-seconds", "5", "--fastpath", mode];
+    let cgroup = ["--fastpath-cgroup", &root];
+    let all = ours.iter().chain(&kernel).chain(&cgroup).chain(flags);
+    arguments.extend(all.map(|&argument| argument.to_owned()));
+    Process::start("gateway", directory, Path::new("bash"), &arguments, &[])
+}
