@@ -83,6 +83,10 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
             found.push(format!("explain says {what} {explained}, but it is {happened}"));
         }
     };
+    // Nothing listens where the client asks, or not where it can reach it: no matter of routes.
+    let Some(response) = ours.response() else { return found };
+    // `explain` knows the endpoints, not whether somebody listens there.
+    let is_unreachable = response.body.starts_with("upstream connect error");
     let status = |status: Option<u16>| status.map_or_else(|| "none".to_owned(), |status| status.to_string());
     match (explained.outcome, ours.upstream()) {
         (Outcome::Forward, Some(seen)) => {
@@ -95,6 +99,7 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
                 }
             }
         }
+        (Outcome::Forward, None) if is_unreachable => {}
         // One broken destination of several answers for its share alone.
         (Outcome::Forward, None) => {
             let broken = explained.clusters.iter().any(|c| c.unknown.is_some() || c.endpoints.is_empty());
@@ -106,7 +111,7 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
                 let location = explained.location.clone().unwrap_or_default();
                 same("location", location, ours.location().unwrap_or_default().to_owned());
             }
-            if outcome == Outcome::DirectResponse && let Some(response) = ours.response() {
+            if outcome == Outcome::DirectResponse {
                 same("body", explained.body.clone().unwrap_or_default(), response.body.clone());
             }
         }

@@ -145,7 +145,7 @@ fn host_differences(at: &str, istio: &[Row], ours: &[Row]) -> Vec<String> {
 }
 
 fn our_row(row: &RouteRow) -> Row {
-    let mut conditions: Vec<String> = row.match_text.split(", ").map(str::to_owned).collect();
+    let mut conditions: Vec<String> = row.match_text.split(", ").map(as_header).collect();
     conditions[1..].sort();
     Row {
         object: row.object.trim_start_matches("VirtualService ").to_owned(),
@@ -154,6 +154,12 @@ fn our_row(row: &RouteRow) -> Row {
         destinations: row.destinations.iter().map(|d| (d.cluster.clone(), d.weight.into())).collect(),
         policy: None,
     }
+}
+
+/// `method`, `scheme` and `authority` are fields at Envoy's.
+fn as_header(condition: &str) -> String {
+    let pseudo = ["method ", "scheme ", "authority "].iter().any(|name| condition.starts_with(name));
+    if pseudo { format!("header :{condition}") } else { condition.to_owned() }
 }
 
 fn envoy_row(route: &Value) -> Row {
@@ -199,15 +205,10 @@ fn envoy_conditions(condition: &Value) -> Vec<String> {
     }
     let mut others = Vec::new();
     for header in list(&condition["headers"]) {
-        let name = text(&header["name"]);
+        let name = text(&header["name"]).to_ascii_lowercase();
         let value = string_match(&header["string_match"]);
-        let pseudo = [":method", ":scheme", ":authority"].contains(&name.as_str());
         let not = if header["invert_match"] == true { "without " } else { "" };
-        others.push(if pseudo && not.is_empty() {
-            format!("{} {value}", &name[1..])
-        } else {
-            format!("{not}header {name} {value}")
-        });
+        others.push(format!("{not}header {name} {value}"));
     }
     for query in list(&condition["query_parameters"]) {
         others.push(format!("query {} {}", text(&query["name"]), string_match(&query["string_match"])));
