@@ -9,3 +9,5 @@ mod scale;
 mod world;
 
 mod matrix;
+mod memory;
+mod order;

@@ -97,6 +97,9 @@ fn serve(stream: TcpStream, how: Read, seen: &Seen) -> Result<(), String> {
     while reader.is_there_more().map_err(|error| format!("waiting for a request: {error}"))? {
         let head = Head::read(&mut reader).map_err(|error| format!("reading a head: {error}"))?;
         let seed = head.number("x-seed").map_err(|error| error.to_string())?;
+        if head.number("x-slow").is_ok_and(|slow| slow == 1) {
+            reader.slow_down(random.fork());
+        }
         let (content, mut wrong) = (Content::new(seed), None);
         let read = head.body(&mut reader, |at, bytes| {
             if wrong.is_none() {

@@ -27,6 +27,8 @@ pub(crate) struct Exchange {
     pub(crate) chunked_down: bool,
     /// The backend closes its connection after the answer.
     pub(crate) close: bool,
+    /// The backend reads late.
+    pub(crate) slow: bool,
 }
 
 impl Exchange {
@@ -40,6 +42,7 @@ impl Exchange {
             chunked_up: false,
             chunked_down: false,
             close: false,
+            slow: false,
         }
     }
 
@@ -53,12 +56,13 @@ impl Exchange {
         };
         let mut message = format!(
             "POST /{}/x HTTP/1.1\r\nhost: backend\r\n{framing}\r\nx-seed: {seed}\r\nx-answer: {}\r\nx-write: {}\r\n\
-             x-chunked: {}\r\nx-close: {}\r\n\r\n",
+             x-chunked: {}\r\nx-close: {}\r\nx-slow: {}\r\n\r\n",
             self.service,
             self.down,
             self.answer.name(),
             u8::from(self.chunked_down),
             u8::from(self.close),
+            u8::from(self.slow),
         )
         .into_bytes();
         if self.chunked_up {

@@ -1,6 +1,6 @@
 //! The daemon in its namespace and cgroup.
 
-use super::{Fast, World};
+use super::{Counts, Fast, World, kernel};
 use harness::{daemon, process::Process, traffic, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -15,13 +15,8 @@ pub(crate) struct Gateway<'a> {
     world: &'a World,
     pub(crate) process: Process,
     directory: TempDir,
-}
-
-/// What the kernel has moved between the peers and the gateway.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moved {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
+    /// The kernel's ids of its programs: it may stand still when we want to know.
+    programs: Vec<u64>,
 }
 
 impl<'a> Gateway<'a> {
@@ -36,7 +31,7 @@ impl<'a> Gateway<'a> {
         fs::create_dir(directory.path().join("objects")).expect("a directory");
         write(directory.path(), objects);
         let process = spawn(world, fast, directory.path(), flags);
-        let mut gateway = Self { world, process, directory };
+        let mut gateway = Self { world, process, directory, programs: Vec::new() };
         gateway.until_ready();
         gateway
     }
@@ -53,6 +48,9 @@ impl<'a> Gateway<'a> {
             self.process.assert_running();
             (self.admin("/readyz")?.0 == 200).then_some(())
         });
+        let status = self.status();
+        let programs = status["programs"].as_array().into_iter().flatten();
+        self.programs = programs.filter_map(|program| program["id"].as_u64()).collect();
     }
 
     /// Replaces the objects it serves.
@@ -73,23 +71,19 @@ impl<'a> Gateway<'a> {
         config["fastpath"].take()
     }
 
-    /// What the kernel has moved so far.
-    pub(crate) fn moved(&self) -> Moved {
-        let status = self.status();
-        let sum = |what: &str| sum(&status["redirected"], what);
-        Moved { messages: sum("messages"), bytes: sum("bytes") }
+    /// What has been counted since the programs were loaded; nothing where there are none.
+    pub(crate) fn counts(&self) -> Counts {
+        if self.programs.is_empty() { Counts::default() } else { Counts::read(self.map("gw_stats")) }
+    }
+
+    /// The kernel's id of one of the maps.
+    pub(crate) fn map(&self, name: &str) -> u64 {
+        kernel::map(&self.programs, name)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
-}
-
-/// All numbers under the key `what`, at whatever depth.
-fn sum(value: &Value, what: &str) -> u64 {
-    let Some(fields) = value.as_object() else { return 0 };
-    let of = |(key, value): (&String, &Value)| if key == what { value.as_u64().unwrap_or(0) } else { sum(value, what) };
-    fields.iter().map(of).sum()
 }
 
 /// In one step: the gateway may look at any moment.
