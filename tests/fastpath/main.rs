@@ -11,3 +11,5 @@ mod world;
 mod matrix;
 mod memory;
 mod order;
+mod sharing;
+mod switches;

@@ -3,6 +3,7 @@
 mod backend;
 mod client;
 mod content;
+mod load;
 mod message;
 mod options;
 mod read;
@@ -10,8 +11,9 @@ mod socket;
 mod write;
 
 pub(crate) use backend::{Backend, Backends};
-pub(crate) use client::{Client, Exchange};
+pub(crate) use client::{Client, Exchange, Fault};
 pub(crate) use content::Content;
+pub(crate) use load::{Load, Tally};
 pub(crate) use message::Head;
 pub(crate) use read::{READS, Read, Reader};
 pub(crate) use socket::{connect, listen};
