@@ -8,6 +8,7 @@ mod peers;
 mod scale;
 mod world;
 
+mod closing;
 mod matrix;
 mod memory;
 mod order;
