@@ -8,4 +8,9 @@ mod peers;
 mod scale;
 mod world;
 
+mod closing;
 mod matrix;
+mod memory;
+mod order;
+mod sharing;
+mod switches;

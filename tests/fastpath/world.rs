@@ -11,16 +11,19 @@
 
 mod cgroup;
 mod gateway;
+mod kernel;
 mod namespace;
 mod routes;
 mod traces;
 
-pub(crate) use gateway::{Gateway, Moved};
+pub(crate) use gateway::Gateway;
+pub(crate) use kernel::{Counts, batch, bpftool};
 pub(crate) use namespace::Namespace;
 pub(crate) use routes::{everything_to, slice};
-pub(crate) use traces::Traces;
+pub(crate) use traces::pages;
 
 use cgroup::Cgroup;
+use traces::Traces;
 use harness::{daemon, privilege};
 use parking_lot::Mutex;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -37,6 +40,9 @@ pub(crate) enum Fast {
     Require,
     Off,
 }
+
+/// Every test runs in both, and must see the same bytes.
+pub(crate) const MODES: [Fast; 1] = [Fast::Off];
 
 /// How a caller reaches the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +110,7 @@ impl World {
         }
         world.router.sysctl("net/ipv4/ip_forward", "1");
         world.router.sysctl("net/ipv6/conf/all/forwarding", "1");
-        let dnat = format!("-t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination");
+        let dnat = "-t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination";
         world.router.run(&format!("iptables {dnat} 10.244.2.2:{PORT} -d 10.96.0.10"));
         world.router.run(&format!("ip6tables {dnat} [fd00:2::2]:{PORT} -d fd00:96::a"));
         world.router.sysctl("net/netfilter/nf_conntrack_tcp_timeout_time_wait", "1");

@@ -1,6 +1,6 @@
 //! The ways to write.
 
-use super::options;
+use super::{now_and_then, options};
 use fastrand::Rng;
 use rustix::{
     fs::{MemfdFlags, memfd_create, sendfile},
@@ -32,9 +32,11 @@ pub(crate) enum Write {
     Zerocopy,
     /// From a pipe.
     Splice,
+    /// In pieces, with pauses.
+    Slowly,
 }
 
-pub(crate) const WRITES: [Write; 8] = [
+pub(crate) const WRITES: [Write; 9] = [
     Write::Whole,
     Write::Splits,
     Write::Vectored,
@@ -43,6 +45,7 @@ pub(crate) const WRITES: [Write; 8] = [
     Write::Cork,
     Write::Zerocopy,
     Write::Splice,
+    Write::Slowly,
 ];
 
 impl Write {
@@ -79,6 +82,13 @@ pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rn
             options::set_zerocopy(stream)?;
             // `bytes` does not change: whatever the kernel still looks at is right. Its notices end with the socket.
             pieces(bytes, random).try_for_each(|piece| all(stream, piece, ZEROCOPY))
+        }
+        Write::Slowly => {
+            let pieces: Vec<&[u8]> = pieces(bytes, random).collect();
+            pieces.into_iter().try_for_each(|piece| {
+                now_and_then(random);
+                (&mut &*stream).write_all(piece)
+            })
         }
         Write::Splice => from_pipe(stream, bytes),
     }
