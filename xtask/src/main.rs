@@ -8,6 +8,7 @@ mod cluster;
 mod command;
 mod demo;
 mod fuzz;
+mod image;
 mod install;
 mod interrupt;
 mod output;
@@ -36,6 +37,7 @@ enum Verb {
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
+    Image(image::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),
+        Verb::Image(arguments) => image::run(&arguments, &interrupt),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

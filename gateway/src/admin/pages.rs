@@ -56,7 +56,7 @@ pub(super) fn answer(
 ) -> Response<Full<Bytes>> {
     let respond: fn(&AdminSources, Option<&str>) -> Response<Full<Bytes>> = match (audience, path) {
         (Audience::Operator, "/") => |_, _| page(StatusCode::OK, HTML, INDEX.to_owned()),
-        (Audience::Operator, "/livez") => |_, _| page(StatusCode::OK, TEXT, "ok\n".to_owned()),
+        (Audience::Operator | Audience::Kubelet, "/livez") => |_, _| page(StatusCode::OK, TEXT, "ok\n".to_owned()),
         (Audience::Operator, "/config") => config,
         (Audience::Operator | Audience::Kubelet, "/readyz") | (Audience::Kubelet, "/healthz/ready") => readiness,
         (Audience::Operator | Audience::Prometheus, "/metrics" | "/stats/prometheus") => metrics,

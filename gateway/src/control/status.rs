@@ -40,33 +40,52 @@ pub struct KindStatus {
 }
 
 impl Status {
-    /// What keeps the first table from being published, in words; `None` once it has been.
+    /// What keeps the first table from being published, in words; `None` once it has been. Every kind does: a table without
+    /// DestinationRules or Pods would answer 503 for every subset, while a gateway that is not ready leaves its callers to
+    /// the other nodes' and stops a rolling update before it does harm.
     pub fn waiting_for(&self) -> Option<String> {
         if self.synced {
             return None;
         }
-        let waiting: Vec<String> =
-            self.kinds.iter().filter(|k| !k.listed).map(|k| format!("{} ({})", k.kind, k.state)).collect();
+        let waiting = by_reason(self.kinds.iter().filter(|kind| !kind.listed));
+        let waiting: Vec<String> = waiting.into_iter().map(|(reason, kinds)| format!("{kinds} ({reason})")).collect();
         Some(format!("waiting for the first list of {}", waiting.join(", ")))
     }
 
-    /// The kinds that cannot be followed now, as problems of this node.
+    /// The kinds that cannot be followed now, as problems of this node: one for each reason.
     pub fn source_problems(&self) -> impl Iterator<Item = Problem> + '_ {
-        self.kinds.iter().filter(|k| matches!(k.state, SourceState::Failing(_) | SourceState::WaitingForKind)).map(
-            |k| {
-                let stays =
-                    if k.listed { "; what is known stays in force" } else { "; nothing is served before it is listed" };
-                Problem {
-                    object: None,
-                    source: None,
-                    path: String::new(),
-                    severity: Severity::Error,
-                    kind: ProblemKind::Node,
-                    message: format!("cannot watch {}: {}{stays}", k.kind, k.state),
-                }
-            },
-        )
+        let troubled =
+            |kind: &&KindStatus| matches!(kind.state, SourceState::Failing(_) | SourceState::WaitingForKind(_));
+        [true, false].into_iter().flat_map(move |listed| {
+            let stays =
+                if listed { "what is known stays in force" } else { "the gateway is not ready before it is listed" };
+            let kinds = self.kinds.iter().filter(troubled).filter(move |kind| kind.listed == listed);
+            by_reason(kinds).into_iter().map(move |(reason, kinds)| Problem {
+                object: None,
+                source: None,
+                path: String::new(),
+                severity: Severity::Error,
+                kind: ProblemKind::Node,
+                message: format!("cannot watch {kinds}: {reason}; {stays}"),
+            })
+        })
     }
+}
+
+/// The kinds, listed, that share a reason.
+fn by_reason<'k>(kinds: impl Iterator<Item = &'k KindStatus>) -> Vec<(String, String)> {
+    let mut reasons: Vec<(String, String)> = Vec::new();
+    for kind in kinds {
+        let reason = kind.state.to_string();
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, kinds)) => {
+                kinds.push_str(", ");
+                kinds.push_str(kind.kind.name());
+            }
+            None => reasons.push((reason, kind.kind.name().to_owned())),
+        }
+    }
+    reasons
 }
 
 /// The shared view of the last [`Status`]. Cheap to clone.

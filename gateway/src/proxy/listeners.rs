@@ -1,7 +1,12 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
+mod syn_filter;
+
 use super::{client, problems::NodeProblems, worker::Worker};
-use crate::routing::snapshot::{Listener, ListenerKey, Snapshot};
+use crate::{
+    fastpath::{Announced, Sockets},
+    routing::snapshot::{Listener, ListenerKey, Snapshot},
+};
 use hashbrown::HashMap;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
@@ -9,10 +14,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::{self, JoinHandle},
+    time::timeout,
 };
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
+
+/// A handshake that has begun ends within a round trip of a cluster's network, with room to spare.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// The sockets of one worker.
 #[derive(Debug)]
@@ -26,8 +35,10 @@ pub(super) struct Listeners {
 
 #[derive(Debug)]
 struct OpenListener {
+    /// What the fast path knows of it, for as long as it is open.
+    _announced: Option<Announced>,
     /// Dropping it ends the accept loop.
-    stop: oneshot::Sender<()>,
+    _stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
 }
 
@@ -64,8 +75,8 @@ impl Listeners {
 
     /// Closes every listening socket, after the connections that the kernel had already established were accepted.
     pub(super) async fn close(self) {
-        for (_, OpenListener { stop, accepting }) in self.open {
-            drop(stop);
+        let accepting: Vec<_> = self.open.into_values().map(|OpenListener { accepting, .. }| accepting).collect();
+        for accepting in accepting {
             if let Err(error) = accepting.await {
                 tracing::error!(%error, "an accept loop ended in a panic");
             }
@@ -78,11 +89,11 @@ impl Listeners {
     fn try_open(&mut self, listener: &Listener) {
         let address = listener.key.address.unwrap_or_else(|| self.worker.settings().listen_address);
         let address = SocketAddr::new(address, listener.key.port);
-        match bind(address) {
-            Ok(socket) => {
+        match bind(address, self.worker.settings().fastpath.as_ref()) {
+            Ok((socket, announced)) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { stop, accepting });
+                self.open.insert(listener.key, OpenListener { _announced: announced, _stop: stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {
@@ -96,7 +107,7 @@ impl Listeners {
 }
 
 /// A listening socket that shares its address with the other workers', and with another gateway's during an upgrade.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListener, Option<Announced>)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -106,8 +117,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
+    let announced = fastpath.and_then(|fastpath| match fastpath.announce(&socket, address.port()) {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            tracing::warn!(%address, %error, "connections to this address stay with TCP");
+            None
+        }
+    });
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok((TcpListener::from_std(socket.into())?, announced))
 }
 
 /// Accepts until told to stop, and then what is still in the queue.
@@ -116,7 +134,7 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            _ = &mut stopped => return,
+            _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
             Ok((stream, peer)) => serve(&worker, key, stream, peer),
@@ -128,6 +146,20 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
             }
         }
     }
+}
+
+/// Accepts the connections whose clients count on us already, so that closing the socket resets none of them.
+async fn accept_last(worker: &Rc<Worker>, key: ListenerKey, listener: &TcpListener) {
+    if let Err(error) = syn_filter::attach(listener) {
+        tracing::debug!(%error, "cannot hold off new connections");
+    }
+    let accept_all = async {
+        while let Ok((stream, peer)) = listener.accept().await {
+            serve(worker, key, stream, peer);
+        }
+    };
+    // Accepting has no end of its own, so the time always runs out.
+    let _over = timeout(LAST_HANDSHAKES, accept_all).await.is_err();
 }
 
 fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {
