@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,6 +18,8 @@ pub struct ProxySettings {
     /// Reads continue until the kernel says that nothing is left, even after a short read. The short-circuit needs this:
     /// bytes can arrive past TCP's queue. Costs one system call per read otherwise saved.
     pub read_until_blocked: bool,
+    /// What `%HOSTNAME%` in header values stands for.
+    pub hostname: Arc<str>,
 }
 
 /// What one connection may cost.
@@ -59,6 +62,7 @@ impl Default for ProxySettings {
             limits: Limits::default(),
             drain: DrainTimes::default(),
             read_until_blocked: false,
+            hostname: Arc::from(""),
         }
     }
 }
