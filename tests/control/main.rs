@@ -6,6 +6,7 @@
 mod article;
 mod credentials;
 mod lab;
+mod last_good;
 mod malformed;
 mod outage;
 mod permissions;
