@@ -111,6 +111,8 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         registry.register("gateway", "This gateway", about::metric(&settings.node));
         registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath))));
     });
+    let proxy_settings =
+        ProxySettings { read_until_blocked: fastpath.is_active(), fastpath: fastpath.sockets(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),
@@ -131,7 +133,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         admin = %admin.bound.admin,
         readiness = %shown(admin.bound.readiness),
         metrics = %shown(admin.bound.metrics),
-        workers = settings.proxy.workers,
+        workers = proxy_settings.workers,
         "node-gateway {} starts", env!("CARGO_PKG_VERSION")
     );
 
@@ -146,7 +148,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
-        let serving = proxy::run(settings.proxy, published, telemetry, readiness, node_problems, drain);
+        let serving = proxy::run(proxy_settings, published, telemetry, readiness, node_problems, drain);
         tokio::pin!(serving);
         let mut ended_by = tokio::select! {
             result = &mut serving => return result.map_err(AppError::from),

@@ -45,6 +45,7 @@ fn every_audience_sees_its_own_pages() {
         (operator, "/readyz", 200),
         (operator, "/metrics", 200),
         (kubelet, "/healthz/ready", 200),
+        (kubelet, "/livez", 200),
         (kubelet, "/readyz", 200),
         (kubelet, "/livez", 200),
         (kubelet, "/config", 404),

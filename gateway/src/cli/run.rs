@@ -48,7 +48,7 @@ pub struct RunArgs {
     /// Address of /livez, /readyz, /config and /metrics; keep it on loopback
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000", env = "GATEWAY_ADMIN")]
     pub admin: SocketAddr,
-    /// Address of /healthz/ready for the kubelet, or off
+    /// Address of /healthz/ready and /livez for the kubelet, or off
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:15021", value_parser = address_or_off, env = "GATEWAY_READINESS")]
     pub readiness: AddressOrOff,
     /// Address of /stats/prometheus for Prometheus, or off

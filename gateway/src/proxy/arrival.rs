@@ -8,7 +8,7 @@ use crate::{
 };
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
@@ -80,8 +80,18 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         &mut headers,
         &forwarded::Arrival { peer: &client.peer_text, scheme: SCHEME, request_id: &request_id() },
     );
-    let chunked = !http_body::Body::is_end_stream(&body) && !headers.contains_key(CONTENT_LENGTH);
+    let (has_body, has_length) = (!http_body::Body::is_end_stream(&body), headers.contains_key(CONTENT_LENGTH));
+    if !has_body && !has_length && expects_body(&method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let chunked = has_body && !has_length;
     Ok(Arrived { method, target, version, headers, body, websocket, chunked })
+}
+
+/// Whether a request without a body says so (RFC 9110 §8.6; `requestShouldHaveNoBody` in envoy's
+/// source/common/http/header_utility.cc names the others).
+fn expects_body(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::DELETE, Method::TRACE, Method::CONNECT].contains(method)
 }
 
 /// What the access log will say about `request`, as it came.
@@ -156,7 +166,11 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
 
 /// The target with its path normalised. Most paths are normal already; then nothing is copied.
 fn normalise(uri: Uri) -> Result<PathAndQuery, Box<LocalReply>> {
-    let refuse = || Box::new(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH));
+    // Envoy's connection manager closes after it: whoever sends such paths gets no second try on the connection.
+    let refuse = || {
+        let reply = LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH);
+        Box::new(reply.with_header(CONNECTION, HeaderValue::from_static("close")))
+    };
     let target = uri.into_parts().path_and_query.ok_or_else(refuse)?;
     let Cow::Owned(normal) = path::normalise(target.path()).ok().ok_or_else(refuse)? else { return Ok(target) };
     with_path(&normal, target.query()).ok_or_else(refuse)

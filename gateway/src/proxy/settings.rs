@@ -1,5 +1,6 @@
 //! What the data plane can be told.
 
+use crate::fastpath::Sockets;
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -7,7 +8,7 @@ use std::{
 };
 
 /// Settings of the data plane; the defaults are those of `gateway run`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ProxySettings {
     /// Worker threads; each has its own sockets, runtime and pools. 0 counts as 1.
     pub workers: usize,
@@ -20,6 +21,8 @@ pub struct ProxySettings {
     pub read_until_blocked: bool,
     /// What `%HOSTNAME%` in header values stands for.
     pub hostname: Arc<str>,
+    /// Where the kernel moves bytes between our sockets and those of pods on this node.
+    pub fastpath: Option<Sockets>,
 }
 
 /// What one connection may cost.
@@ -63,6 +66,7 @@ impl Default for ProxySettings {
             drain: DrainTimes::default(),
             read_until_blocked: false,
             hostname: Arc::from(""),
+            fastpath: None,
         }
     }
 }

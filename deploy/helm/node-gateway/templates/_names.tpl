@@ -1,0 +1,26 @@
+{{- define "node-gateway.selector" -}}
+app: {{ .Values.name }}
+{{- range $key, $value := .Values.gatewayLabels }}
+{{ $key }}: {{ $value }}
+{{- end }}
+{{- end }}
+
+{{- define "node-gateway.labels" -}}
+app.kubernetes.io/name: node-gateway
+{{ include "node-gateway.selector" . }}
+{{- end }}
+
+{{- define "node-gateway.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{- /* The daemon's form of the labels: key=value,key=value. */}}
+{{- define "node-gateway.gatewayLabels" -}}
+{{- $pairs := list }}
+{{- range $key, $value := .Values.gatewayLabels }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
+{{- join "," $pairs }}
+{{- end }}
