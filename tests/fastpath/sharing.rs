@@ -28,7 +28,8 @@ fn two_threads_write_one_socket() {
             for round in 0..scale::of(10, 200) {
                 let mut random = Rng::with_seed(round as u64);
                 let entrance = World::entrance(Way::V4, round % 2 == 0);
-                let mut client = Client::connect(&world.caller, entrance, Read::Blocking, &mut random).expect("the gateway");
+                let mut client =
+                    Client::connect(&world.caller, entrance, Read::Blocking, &mut random).expect("the gateway");
                 let writer = client.reader().stream().try_clone().expect("a second handle");
                 const EACH: usize = 100;
                 thread::scope(|scope| {
@@ -66,8 +67,8 @@ fn a_forked_child_writes_into_the_same_socket() {
             let service = Backends::service(Way::V4, Read::Level);
             let exchange = Exchange::new(&service, 200_000, 200_000);
             let mut random = Rng::with_seed(1);
-            let mut client =
-                Client::connect(&world.caller, World::entrance(Way::V4, true), Read::Edge, &mut random).expect("the gateway");
+            let mut client = Client::connect(&world.caller, World::entrance(Way::V4, true), Read::Edge, &mut random)
+                .expect("the gateway");
             for seed in 0..scale::of(10, 100) as u64 {
                 let request = exchange.request(seed, &mut random);
                 let (first, rest) = request.split_at(random.usize(1..request.len()));
@@ -102,7 +103,8 @@ fn ports_are_used_again() {
                 let exchange = Exchange::new(&Backends::service(Way::V4, Read::EdgeShort), 500, 500);
                 // The Service's address and the gateway's own: one source port, two connections at the same time.
                 let streams = [true, false].map(|service| from_port(world, port, World::entrance(Way::V4, service)));
-                let mut clients = streams.map(|stream| Client::new(stream, Read::Level, &mut random).expect("a client"));
+                let mut clients =
+                    streams.map(|stream| Client::new(stream, Read::Level, &mut random).expect("a client"));
                 for _ in 0..2 {
                     for client in &mut clients {
                         client.exchange(&exchange).unwrap_or_else(|wrong| panic!("{wrong}"));

@@ -47,7 +47,8 @@ impl Loaded {
 
         let msg: &mut SkMsg = program(&mut object, PROGRAM_MSG)?;
         msg.load().map_err(|error| refused_program(PROGRAM_MSG, error))?;
-        let refused = |program, cgroup: &PathBuf, source| Unavailable::Attach { program, cgroup: cgroup.clone(), source };
+        let refused =
+            |program, cgroup: &PathBuf, source| Unavailable::Attach { program, cgroup: cgroup.clone(), source };
         let fd = msg.fd().map_err(|error| refused(PROGRAM_MSG, &cgroup, io_error(error)))?;
         syscall::attach_to_sockets(fd.as_fd(), maps.sockets())
             .map_err(|source| refused(PROGRAM_MSG, &cgroup, source))?;

@@ -35,12 +35,10 @@ pub(crate) struct Seen {
 impl Backend {
     /// A backend that reads in one way and speaks HTTP.
     pub(crate) fn start(namespace: &Namespace, address: SocketAddr, how: Read) -> Self {
-        Self::serving(namespace, address, move |stream, seen| {
-            match serve(stream, how, seen) {
-                Err(Fault::Broken(_)) if seen.may_break.load(Ordering::Relaxed) => {}
-                Err(fault) => seen.faults.lock().push(format!("backend {how:?}: {fault}")),
-                Ok(()) => {}
-            }
+        Self::serving(namespace, address, move |stream, seen| match serve(stream, how, seen) {
+            Err(Fault::Broken(_)) if seen.may_break.load(Ordering::Relaxed) => {}
+            Err(fault) => seen.faults.lock().push(format!("backend {how:?}: {fault}")),
+            Ok(()) => {}
         })
     }
 

@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use std::{io::Write as _, process::{Command, Stdio}};
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 /// What became of messages, of both legs and both directions together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -54,7 +57,13 @@ impl Counts {
 /// The id of the map called `name` that one of `programs` uses.
 pub(super) fn map(programs: &[u64], name: &str) -> u64 {
     let maps = |program: &u64| bpftool(&["prog", "show", "id", &program.to_string()])["map_ids"].take();
-    let ids: Vec<u64> = programs.iter().map(maps).filter_map(|ids| Some(ids.as_array()?.clone())).flatten().filter_map(|id| id.as_u64()).collect();
+    let ids: Vec<u64> = programs
+        .iter()
+        .map(maps)
+        .filter_map(|ids| Some(ids.as_array()?.clone()))
+        .flatten()
+        .filter_map(|id| id.as_u64())
+        .collect();
     let found = ids.into_iter().find(|id| bpftool(&["map", "show", "id", &id.to_string()])["name"] == name);
     found.unwrap_or_else(|| panic!("no program uses a map {name}"))
 }
