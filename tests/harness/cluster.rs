@@ -22,6 +22,9 @@ const KUBECONFIG: &str = "NODE_GATEWAY_KUBECONFIG";
 /// What `cargo xtask cluster` says of its own cluster; missing with a user's.
 const STATE: &str = "NODE_GATEWAY_CLUSTER_STATE";
 
+/// The program Helm. `cargo xtask test` sets it.
+const HELM: &str = "NODE_GATEWAY_HELM";
+
 /// Scenarios change what all of a cluster shares: nodes, the gateway itself, routes of every host.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -42,12 +45,7 @@ impl Cluster {
         let kubeconfig = env::var_os(KUBECONFIG).map(PathBuf::from).unwrap_or_else(|| {
             panic!("{KUBECONFIG} is not set: cargo xtask test --only cluster brings a cluster up and sets it")
         });
-        let state = env::var_os(STATE).map(|path| {
-            let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{STATE}: {error}"));
-            serde_json::from_str::<Value>(&text).expect("the state of the cluster is JSON")
-        });
-        let kubectl = state.as_ref().and_then(|state| state["kubectl"].as_str()).unwrap_or("kubectl").into();
-        Self { kubectl, kubeconfig, state, _alone: alone }
+        Self { kubectl: kubectl(), kubeconfig, state: state(), _alone: alone }
     }
 
     /// What only a cluster of `cargo xtask cluster` can tell: the processes that it consists of.
@@ -128,6 +126,22 @@ impl Cluster {
         let internal = addresses.iter().find(|address| address["type"] == "InternalIP").expect("an internal address");
         text(&internal["address"])
     }
+}
+
+fn state() -> Option<Value> {
+    let text = std::fs::read_to_string(env::var_os(STATE)?).unwrap_or_else(|error| panic!("{STATE}: {error}"));
+    Some(serde_json::from_str(&text).expect("the state of the cluster is JSON"))
+}
+
+/// kubectl: the cluster's own, or the one on the search path.
+pub fn kubectl() -> PathBuf {
+    let own = state().map(|state| text(&state["kubectl"])).filter(|path| !path.is_empty());
+    own.unwrap_or_else(|| "kubectl".to_owned()).into()
+}
+
+/// Helm: the one `cargo xtask test` has built, or the one on the search path.
+pub fn helm() -> PathBuf {
+    env::var_os(HELM).unwrap_or_else(|| "helm".into()).into()
 }
 
 /// A file of deploy/.

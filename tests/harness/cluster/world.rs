@@ -102,7 +102,9 @@ impl Drop for World {
     fn drop(&mut self) {
         // Without panics: this may be the way out of one.
         let delete = |what: &[&str]| {
-            let said = self.cluster.try_kubectl(&[&["-n", &self.namespace, "delete", "--ignore-not-found"], what].concat(), None);
+            let said = self
+                .cluster
+                .try_kubectl(&[&["-n", &self.namespace, "delete", "--ignore-not-found"], what].concat(), None);
             if let Err(error) = said {
                 println!("cannot remove namespace {}: {error}", self.namespace);
             }
