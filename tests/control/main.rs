@@ -4,9 +4,12 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod article;
+mod credentials;
 mod lab;
 mod malformed;
 mod outage;
+mod permissions;
 mod scale;
 mod startup;
+mod versions;
 mod weights;

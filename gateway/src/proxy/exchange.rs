@@ -62,7 +62,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
             }
         }),
     };
-    if client.worker.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if client.worker.is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response

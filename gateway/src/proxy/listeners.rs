@@ -1,5 +1,7 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
+mod syn_filter;
+
 use super::{client, problems::NodeProblems, worker::Worker};
 use crate::routing::snapshot::{Listener, ListenerKey, Snapshot};
 use hashbrown::HashMap;
@@ -9,10 +11,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::{self, JoinHandle},
+    time::timeout,
 };
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
+
+/// A handshake that has begun ends within a round trip of a cluster's network, with room to spare.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// The sockets of one worker.
 #[derive(Debug)]
@@ -27,7 +33,7 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 struct OpenListener {
     /// Dropping it ends the accept loop.
-    stop: oneshot::Sender<()>,
+    _stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
 }
 
@@ -64,8 +70,8 @@ impl Listeners {
 
     /// Closes every listening socket, after the connections that the kernel had already established were accepted.
     pub(super) async fn close(self) {
-        for (_, OpenListener { stop, accepting }) in self.open {
-            drop(stop);
+        let accepting: Vec<_> = self.open.into_values().map(|OpenListener { accepting, .. }| accepting).collect();
+        for accepting in accepting {
             if let Err(error) = accepting.await {
                 tracing::error!(%error, "an accept loop ended in a panic");
             }
@@ -82,7 +88,7 @@ impl Listeners {
             Ok(socket) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { stop, accepting });
+                self.open.insert(listener.key, OpenListener { _stop: stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {
@@ -116,7 +122,7 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            _ = &mut stopped => return,
+            _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
             Ok((stream, peer)) => serve(&worker, key, stream, peer),
@@ -128,6 +134,20 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
             }
         }
     }
+}
+
+/// Accepts the connections whose clients count on us already, so that closing the socket resets none of them.
+async fn accept_last(worker: &Rc<Worker>, key: ListenerKey, listener: &TcpListener) {
+    if let Err(error) = syn_filter::attach(listener) {
+        tracing::debug!(%error, "cannot hold off new connections");
+    }
+    let accept_all = async {
+        while let Ok((stream, peer)) = listener.accept().await {
+            serve(worker, key, stream, peer);
+        }
+    };
+    // Accepting has no end of its own, so the time always runs out.
+    let _over = timeout(LAST_HANDSHAKES, accept_all).await.is_err();
 }
 
 fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {

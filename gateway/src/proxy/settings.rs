@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,6 +18,8 @@ pub struct ProxySettings {
     /// Reads continue until the kernel says that nothing is left, even after a short read. The short-circuit needs this:
     /// bytes can arrive past TCP's queue. Costs one system call per read otherwise saved.
     pub read_until_blocked: bool,
+    /// What `%HOSTNAME%` in header values stands for.
+    pub hostname: Arc<str>,
 }
 
 /// What one connection may cost.
@@ -44,7 +47,8 @@ pub struct Limits {
 /// The steps of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainTimes {
-    /// From "not ready" until connections are asked to close: load balancers need this long to look elsewhere.
+    /// From "not ready" until nothing new is accepted and connections at rest are closed: Services and load balancers need
+    /// this long to look elsewhere. In the second half answers ask for the end of their connection.
     pub announce: Duration,
     /// From then until connections that still live are cut.
     pub deadline: Duration,
@@ -58,6 +62,7 @@ impl Default for ProxySettings {
             limits: Limits::default(),
             drain: DrainTimes::default(),
             read_until_blocked: false,
+            hostname: Arc::from(""),
         }
     }
 }
