@@ -104,6 +104,8 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     tracing::info!("fast path: {}", fastpath.status());
     let fastpath = Arc::new(fastpath);
+    let proxy_settings =
+        ProxySettings { read_until_blocked: fastpath.is_active(), fastpath: fastpath.sockets(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),
@@ -120,7 +122,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         admin = %admin.bound.admin,
         readiness = %shown(admin.bound.readiness),
         metrics = %shown(admin.bound.metrics),
-        workers = settings.proxy.workers,
+        workers = proxy_settings.workers,
         "node-gateway {} starts", env!("CARGO_PKG_VERSION")
     );
 
@@ -132,7 +134,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
-        let serving = proxy::run(settings.proxy, published, telemetry, readiness, node_problems, drain);
+        let serving = proxy::run(proxy_settings, published, telemetry, readiness, node_problems, drain);
         tokio::pin!(serving);
         let mut ended_by = tokio::select! {
             result = &mut serving => return result.map_err(AppError::from),

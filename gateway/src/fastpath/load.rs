@@ -1,30 +1,33 @@
 //! From bytes to programs that run, and the meaning of what the kernel answers on the way.
 
 use super::{
-    Established, Mode, ProgramStatus, Status, Unavailable,
+    Unavailable, btf,
     cgroup::is_cgroup2,
-    maps::{self, StatsMap},
+    maps::{Maps, Wire},
+    syscall,
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::MapError,
-    programs::{CgroupAttachMode, Program, ProgramError, SkMsg, SockOps},
+    programs::{
+        CgroupAttachMode, Program, ProgramError, RawTracePoint, RawTracePointRunOptions, SkMsg, SockOps, TestRun as _,
+    },
 };
-use gateway_ebpf::{Info, LAYOUT_VERSION, PROGRAM_MSG, PROGRAM_SOCKOPS};
-use std::{fs::File, io, path::PathBuf, process};
+use gateway_ebpf::{Info, LAYOUT_VERSION, PROGRAM_MSG, PROGRAM_QUEUE, PROGRAM_SOCKOPS};
+use parking_lot::{Mutex, MutexGuard};
+use std::{fs::File, io, os::fd::AsFd as _, path::PathBuf, process};
 
 /// The loaded object. The link and the programs live as long as their file descriptors, which `object` owns: dropping it
 /// detaches, and so does the death of the process.
 #[derive(Debug)]
 pub(super) struct Loaded {
     object: Ebpf,
-    stats: StatsMap,
-    cgroup: PathBuf,
+    maps: Mutex<Maps>,
+    pub(super) cgroup: PathBuf,
 }
 
 impl Loaded {
-    /// Loads `object` and attaches `gw_sockops` to `cgroup`. `gw_msg` is loaded too, which has the verifier judge it, and
-    /// stays unattached while no socket is in a socket map.
+    /// Loads `object`, attaches `gw_msg` to the map of sockets and `gw_sockops` to `cgroup`.
     ///
     /// # Errors
     /// The step that failed, classified.
@@ -33,44 +36,64 @@ impl Loaded {
         if !is_cgroup2(&cgroup) {
             return Err(Unavailable::NotCgroup2 { path: cgroup });
         }
-        let mut object = EbpfLoader::new().load(object).map_err(refused_object)?;
-        let stats = StatsMap::take(&mut object)?;
-        maps::write_info(&mut object, this_daemon())?;
+        let offsets = Wire(btf::offsets()?);
+        let mut object =
+            EbpfLoader::new().override_global("gw_offsets", &offsets, true).load(object).map_err(refused_object)?;
+        let mut maps = Maps::take(&mut object)?;
+        maps.set_info(this_daemon()).map_err(unusable)?;
+
+        let queue: &mut RawTracePoint = program(&mut object, PROGRAM_QUEUE)?;
+        queue.load().map_err(|error| refused_program(PROGRAM_QUEUE, error))?;
 
         let msg: &mut SkMsg = program(&mut object, PROGRAM_MSG)?;
         msg.load().map_err(|error| refused_program(PROGRAM_MSG, error))?;
+        let refused = |program, cgroup: &PathBuf, source| Unavailable::Attach { program, cgroup: cgroup.clone(), source };
+        let fd = msg.fd().map_err(|error| refused(PROGRAM_MSG, &cgroup, io_error(error)))?;
+        syscall::attach_to_sockets(fd.as_fd(), maps.sockets())
+            .map_err(|source| refused(PROGRAM_MSG, &cgroup, source))?;
 
         let sockops: &mut SockOps = program(&mut object, PROGRAM_SOCKOPS)?;
         sockops.load().map_err(|error| refused_program(PROGRAM_SOCKOPS, error))?;
         // `Single` because bpf links are multi-attach by themselves; asking for it makes the kernel refuse the link.
-        sockops.attach(group, CgroupAttachMode::Single).map_err(|error| Unavailable::Attach {
-            program: PROGRAM_SOCKOPS,
-            cgroup: cgroup.clone(),
-            source: io_error(error),
-        })?;
-        Ok(Self { object, stats, cgroup })
+        sockops
+            .attach(group, CgroupAttachMode::Single)
+            .map_err(|error| refused(PROGRAM_SOCKOPS, &cgroup, io_error(error)))?;
+        Ok(Self { object, maps: Mutex::new(maps), cgroup })
     }
 
-    pub(super) fn status(&self) -> Status {
-        let stats = self.stats.read();
-        Status {
-            mode: Mode::Kernel,
-            reason: stats.as_ref().err().map(|error| format!("the counters cannot be read: {error}")),
-            cgroup: Some(self.cgroup.clone()),
-            programs: self.programs(),
-            established: stats.ok().map(Established::from),
-        }
+    pub(super) fn maps(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock()
     }
 
-    fn programs(&self) -> Vec<ProgramStatus> {
-        [(PROGRAM_SOCKOPS, true), (PROGRAM_MSG, false)]
-            .into_iter()
-            .filter_map(|(name, attached)| {
-                let info = self.object.program(name)?.info().ok()?;
-                Some(ProgramStatus { name: name.to_owned(), id: info.id(), attached })
-            })
-            .collect()
+    /// Throws the switch on.
+    ///
+    /// # Errors
+    /// When the settings cannot be written.
+    pub(super) fn enable(&self) -> Result<(), Unavailable> {
+        let mut maps = self.maps();
+        let mut settings = maps.settings().map_err(unusable)?;
+        settings.enabled = 1;
+        maps.set_settings(settings).map_err(unusable)
     }
+
+    /// The kernel's id of a program of the object.
+    pub(super) fn program_id(&self, name: &str) -> Option<u32> {
+        Some(self.object.program(name)?.info().ok()?.id())
+    }
+
+    /// Bytes queued for the application at the other end of our socket `cookie`, as of now. `None` without such a pair,
+    /// and when its other end has gone.
+    pub(super) fn queued(&self, cookie: u64) -> Option<u32> {
+        let program: &RawTracePoint = self.object.program(PROGRAM_QUEUE)?.try_into().ok()?;
+        let mut options = RawTracePointRunOptions::new();
+        options.args[0] = cookie;
+        let answer = program.test_run(options).ok()?.return_value;
+        (answer <= i32::MAX.unsigned_abs()).then_some(answer)
+    }
+}
+
+fn unusable(error: MapError) -> Unavailable {
+    Unavailable::Load { source: EbpfError::MapError(error) }
 }
 
 fn program<'a, P>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, Unavailable>

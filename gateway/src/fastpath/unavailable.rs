@@ -11,8 +11,10 @@ pub enum Unavailable {
     NotBuilt,
     #[error("cannot load BPF programs without {missing}: run as root, or grant the capabilities")]
     MissingCapabilities { missing: String },
-    #[error("this kernel has no BTF ({path} is missing): it was built without CONFIG_DEBUG_INFO_BTF")]
-    NoBtf { path: &'static str },
+    #[error("this kernel has no BTF ({path}: {source}): it was built without CONFIG_DEBUG_INFO_BTF")]
+    NoBtf { path: &'static str, source: io::Error },
+    #[error("this kernel is not as the guard knows it: it has no {field}")]
+    Fields { field: &'static str },
     #[error("no cgroup2 hierarchy is mounted: mount one at /sys/fs/cgroup or /sys/fs/cgroup/unified")]
     NoCgroup,
     #[error("cannot open the cgroup {}: {source}", path.display())]
@@ -31,6 +33,8 @@ pub enum Unavailable {
     Attach { program: &'static str, cgroup: PathBuf, source: io::Error },
     #[error("the BPF object does not fit this daemon ({what}): run cargo xtask build-ebpf and build again")]
     Mismatch { what: String },
+    #[error("cannot start the thread of the heartbeat: {source}")]
+    Heartbeat { source: io::Error },
     #[error("cannot load the BPF object: {source}")]
     Load { source: aya::EbpfError },
 }

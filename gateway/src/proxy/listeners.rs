@@ -1,7 +1,10 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
 use super::{client, problems::NodeProblems, worker::Worker};
-use crate::routing::snapshot::{Listener, ListenerKey, Snapshot};
+use crate::{
+    fastpath::{Announced, Sockets},
+    routing::snapshot::{Listener, ListenerKey, Snapshot},
+};
 use hashbrown::HashMap;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
@@ -26,6 +29,8 @@ pub(super) struct Listeners {
 
 #[derive(Debug)]
 struct OpenListener {
+    /// What the fast path knows of it, for as long as it is open.
+    _announced: Option<Announced>,
     /// Dropping it ends the accept loop.
     stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
@@ -64,7 +69,7 @@ impl Listeners {
 
     /// Closes every listening socket, after the connections that the kernel had already established were accepted.
     pub(super) async fn close(self) {
-        for (_, OpenListener { stop, accepting }) in self.open {
+        for (_, OpenListener { stop, accepting, .. }) in self.open {
             drop(stop);
             if let Err(error) = accepting.await {
                 tracing::error!(%error, "an accept loop ended in a panic");
@@ -78,11 +83,11 @@ impl Listeners {
     fn try_open(&mut self, listener: &Listener) {
         let address = listener.key.address.unwrap_or_else(|| self.worker.settings().listen_address);
         let address = SocketAddr::new(address, listener.key.port);
-        match bind(address) {
-            Ok(socket) => {
+        match bind(address, self.worker.settings().fastpath.as_ref()) {
+            Ok((socket, announced)) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { stop, accepting });
+                self.open.insert(listener.key, OpenListener { _announced: announced, stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {
@@ -96,7 +101,7 @@ impl Listeners {
 }
 
 /// A listening socket that shares its address with the other workers', and with another gateway's during an upgrade.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListener, Option<Announced>)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -106,8 +111,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
+    let announced = fastpath.and_then(|fastpath| match fastpath.announce(&socket, address.port()) {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            tracing::warn!(%address, %error, "connections to this address stay with TCP");
+            None
+        }
+    });
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok((TcpListener::from_std(socket.into())?, announced))
 }
 
 /// Accepts until told to stop, and then what is still in the queue.

@@ -1,12 +1,13 @@
 //! What the data plane can be told.
 
+use crate::fastpath::Sockets;
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
 /// Settings of the data plane; the defaults are those of `gateway run`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ProxySettings {
     /// Worker threads; each has its own sockets, runtime and pools. 0 counts as 1.
     pub workers: usize,
@@ -17,6 +18,8 @@ pub struct ProxySettings {
     /// Reads continue until the kernel says that nothing is left, even after a short read. The short-circuit needs this:
     /// bytes can arrive past TCP's queue. Costs one system call per read otherwise saved.
     pub read_until_blocked: bool,
+    /// Where the kernel moves bytes between our sockets and those of pods on this node.
+    pub fastpath: Option<Sockets>,
 }
 
 /// What one connection may cost.
@@ -58,6 +61,7 @@ impl Default for ProxySettings {
             limits: Limits::default(),
             drain: DrainTimes::default(),
             read_until_blocked: false,
+            fastpath: None,
         }
     }
 }
