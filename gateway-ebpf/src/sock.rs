@@ -154,9 +154,7 @@ impl Sock {
         let mut address = [0; 16];
         if field!(self, family) == AF_INET6 && !mapped {
             let (a, b, c, d) = (v6[0].to_ne_bytes(), v6[1].to_ne_bytes(), v6[2].to_ne_bytes(), v6[3].to_ne_bytes());
-            address = [
-                a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3],
-            ];
+            address = [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]];
         } else {
             let v4 = v4.to_ne_bytes();
             let mut index = 0;

@@ -8,6 +8,8 @@
 //! worker-N      current thread   traffic; reads the snapshot, shares nothing else
 //! ```
 
+mod about;
+mod fastpath_metrics;
 mod signals;
 
 use crate::{
@@ -25,6 +27,7 @@ use crate::{
     routing::compiler::CompileSettings,
     telemetry::{Telemetry, TelemetrySettings},
 };
+use fastpath_metrics::FastpathMetrics;
 use signals::Signals;
 use std::{io, path::PathBuf, sync::Arc, thread};
 use tokio::{
@@ -42,6 +45,10 @@ pub struct Settings {
     pub proxy: ProxySettings,
     pub admin: AdminSettings,
     pub telemetry: TelemetrySettings,
+    /// Where the last good objects are kept; `None` for nowhere.
+    pub snapshot_directory: Option<PathBuf>,
+    /// The node this gateway is on.
+    pub node: Arc<str>,
     pub fastpath: FastpathMode,
     /// `None` for the cgroup of the node's pods.
     pub fastpath_cgroup: Option<PathBuf>,
@@ -100,13 +107,21 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     tracing::info!("fast path: {}", fastpath.status());
     let fastpath = Arc::new(fastpath);
+    telemetry.register(|registry| {
+        registry.register("gateway", "This gateway", about::metric(&settings.node));
+        registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath))));
+    });
     let proxy_settings =
-        ProxySettings { read_until_blocked: fastpath.is_active(), fastpath: fastpath.sockets(), ..settings.proxy };
+        ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),
         telemetry: telemetry.clone(),
         readiness: readiness.clone(),
+        about: {
+            let (status, node) = (status.clone(), Arc::clone(&settings.node));
+            Arc::new(move || about::describe(&node, &status.load()))
+        },
         problems: all_problems(status.clone(), node_problems.clone()),
         fastpath: {
             let fastpath = Arc::clone(&fastpath);
@@ -125,7 +140,10 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let main_runtime = runtime()?;
     // Before the control thread: a signal that arrives while it starts is not lost.
     let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
-    let control = Control::new(settings.compile, publisher, status_writer);
+    let mut control = Control::new(settings.compile, publisher, status_writer);
+    if let Some(directory) = settings.snapshot_directory {
+        control = control.keeping(directory);
+    }
     let control_ended = start_control(control_runtime, control, settings.source, settings.default_namespace)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
@@ -190,11 +208,14 @@ fn start_control(
     Ok(ended)
 }
 
-/// Keeps the readiness check in step with the status until the first table is there.
+/// Keeps the readiness check in step with the status. It fails until the first table is there; what is in force stays in
+/// force, whatever becomes of the cluster, so it never fails again.
 async fn follow_status(mut status: StatusView, check: Check) {
     loop {
-        match status.load().waiting_for() {
-            None => return check.pass(),
+        let now = status.load();
+        match now.waiting_for() {
+            // Ready with what was on disk too: a gateway that had not been restarted would be, with the same.
+            None => check.pass_remarking(now.restored()),
             Some(waiting) => check.fail(waiting),
         }
         if !status.changed().await {

@@ -6,5 +6,5 @@ mod cluster;
 mod objects;
 
 pub use build::{Programs, products, programs};
-pub use cluster::{Cluster, Schema};
+pub use cluster::{Cluster, GATEWAY_TOKEN, SERVER, Schema};
 pub use objects::Objects;

@@ -19,6 +19,8 @@ pub struct Status {
     pub published: Option<SystemTime>,
     /// One for every kind, in the order of [`Kind::ALL`].
     pub kinds: Vec<KindStatus>,
+    /// When the snapshot on disk was written, if there is one (`--snapshot-dir`).
+    pub saved: Option<SystemTime>,
     /// Everything wrong with the inputs: first what a source could not read, then object by object, then what the
     /// compilation found.
     pub problems: Arc<[Problem]>,
@@ -29,8 +31,10 @@ pub struct Status {
 pub struct KindStatus {
     pub kind: Kind,
     pub state: SourceState,
-    /// Whether there has been a complete list.
+    /// Whether there has been a complete list, from the source or from disk.
     pub listed: bool,
+    /// Whether the objects are those that were on disk.
+    pub restored: bool,
     /// Objects the source has, whether they can be read or not.
     pub objects: usize,
     /// Objects of which nothing can be served.
@@ -50,6 +54,16 @@ impl Status {
         let waiting = by_reason(self.kinds.iter().filter(|kind| !kind.listed));
         let waiting: Vec<String> = waiting.into_iter().map(|(reason, kinds)| format!("{kinds} ({reason})")).collect();
         Some(format!("waiting for the first list of {}", waiting.join(", ")))
+    }
+
+    /// What is in force that was on disk, in words; `None` when nothing is.
+    pub fn restored(&self) -> Option<String> {
+        let kinds: Vec<&str> = self.kinds.iter().filter(|kind| kind.restored).map(|kind| kind.kind.name()).collect();
+        if kinds.is_empty() {
+            return None;
+        }
+        let age = self.saved.and_then(|saved| SystemTime::now().duration_since(saved).ok()).unwrap_or_default();
+        Some(format!("served from the snapshot on disk, written {} s ago: {}", age.as_secs(), kinds.join(", ")))
     }
 
     /// The kinds that cannot be followed now, as problems of this node: one for each reason.
@@ -103,6 +117,11 @@ pub fn channel() -> (StatusWriter, StatusView) {
 }
 
 impl StatusWriter {
+    /// What is in force that was on disk, as of the last status.
+    pub(super) fn restored(&self) -> Option<String> {
+        self.0.borrow().restored()
+    }
+
     pub(super) fn store(&self, status: Status) {
         self.0.send_replace(Arc::new(status));
     }

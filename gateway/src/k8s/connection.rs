@@ -16,7 +16,7 @@ struct Shared {
     /// Held while a client is made, so that only one is.
     current: tokio::sync::Mutex<Current>,
     /// Why the API server cannot be followed at all, as long as that is so.
-    trouble: Mutex<Option<Failure>>,
+    trouble: Mutex<Option<(Failure, String)>>,
 }
 
 #[derive(Default)]
@@ -63,9 +63,16 @@ impl Connection {
 
     /// Says what is wrong with the API server as a whole, once for all kinds.
     pub(super) fn is_in_trouble(&self, failure: Failure, reason: &str) {
-        if self.0.trouble.lock().replace(failure) == Some(failure) {
+        let mut trouble = self.0.trouble.lock();
+        let known = trouble.as_ref().is_some_and(|(known, text)| {
+            // The text of an outage changes from try to try (refused, reset, timed out); that of credentials when somebody
+            // has changed them, and wants to know what is wrong with them now.
+            *known == failure && (failure == Failure::Unreachable || text == reason)
+        });
+        if known {
             tracing::debug!("still no API server: {reason}");
         } else {
+            *trouble = Some((failure, reason.to_owned()));
             tracing::warn!("cannot follow the cluster: {reason}; what is known stays in force");
         }
     }

@@ -36,9 +36,9 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 struct OpenListener {
     /// What the fast path knows of it, for as long as it is open.
-    _announced: Option<Announced>,
+    announced: Option<Announced>,
     /// Dropping it ends the accept loop.
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
 }
 
@@ -75,8 +75,11 @@ impl Listeners {
 
     /// Closes every listening socket, after the connections that the kernel had already established were accepted.
     pub(super) async fn close(self) {
-        let accepting: Vec<_> = self.open.into_values().map(|OpenListener { accepting, .. }| accepting).collect();
-        for accepting in accepting {
+        let told = self.open.into_values().map(|OpenListener { announced, stop, accepting }| {
+            drop(stop);
+            (announced, accepting)
+        });
+        for (_announced, accepting) in told.collect::<Vec<_>>() {
             if let Err(error) = accepting.await {
                 tracing::error!(%error, "an accept loop ended in a panic");
             }
@@ -93,7 +96,7 @@ impl Listeners {
             Ok((socket, announced)) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { _announced: announced, _stop: stop, accepting });
+                self.open.insert(listener.key, OpenListener { announced, stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {
