@@ -69,7 +69,8 @@ pub(crate) fn add_istio(
     if started.is_err() {
         rising.daemons.iter_mut().for_each(Daemon::end);
     }
-    started.and(state.write(instance))
+    let written = state.write(instance);
+    started.and(written)
 }
 
 impl<'a> Rising<'a> {
