@@ -13,6 +13,7 @@ mod kubectl;
 mod network;
 mod node;
 mod plan;
+mod stage;
 mod state;
 mod status;
 mod up;
@@ -71,6 +72,8 @@ enum Verb {
     },
 }
 
+pub(crate) use stage::{Istio, Stage};
+
 pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     ensure!(nix::unistd::geteuid().is_root(), "a cluster needs namespaces and cgroups: run this as root");
     let instance = Instance::named(&arguments.name)?;
@@ -90,6 +93,17 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
 
 fn bring_up(instance: &Instance, nodes: u8, istio: bool, interrupt: &Interrupt) -> anyhow::Result<()> {
     let began = Instant::now();
+    raise(instance, nodes, istio, interrupt)?;
+    eprintln!("{}", styled("2", &format!("up after {:.1} s", began.elapsed().as_secs_f64())));
+    println!("export KUBECONFIG={}", instance.kubeconfig().display());
+    let name = if instance.name() == "dev" { String::new() } else { format!("--name {} ", instance.name()) };
+    println!("cargo xtask cluster {name}kubectl get nodes,pods --all-namespaces");
+    println!("cargo xtask cluster {name}down");
+    Ok(())
+}
+
+/// Sees to it that the cluster is up.
+fn raise(instance: &Instance, nodes: u8, istio: bool, interrupt: &Interrupt) -> anyhow::Result<()> {
     let programs = Programs::ready(interrupt)?;
     let istio = if istio { Some(istio::Programs::ready(interrupt)?) } else { None };
     let _lock = cache::lock(&instance::clusters()?, interrupt)?;
@@ -116,11 +130,6 @@ fn bring_up(instance: &Instance, nodes: u8, istio: bool, interrupt: &Interrupt) 
             };
         }
     }
-    eprintln!("{}", styled("2", &format!("up after {:.1} s", began.elapsed().as_secs_f64())));
-    println!("export KUBECONFIG={}", instance.kubeconfig().display());
-    let name = if instance.name() == "dev" { String::new() } else { format!("--name {} ", instance.name()) };
-    println!("cargo xtask cluster {name}kubectl get nodes,pods --all-namespaces");
-    println!("cargo xtask cluster {name}down");
     Ok(())
 }
 

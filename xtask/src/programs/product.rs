@@ -86,7 +86,15 @@ pub(crate) static ISTIO: Product = Product {
     minutes: 5,
 };
 
-pub(crate) static GO_PRODUCTS: [&Product; 4] = [&KUBERNETES, &CONTAINERD, &COREDNS, &ISTIO];
+pub(crate) static HELM: Product = Product {
+    name: "helm",
+    programs: &[program("helm.sh/helm/v3/cmd/helm", &["version"])],
+    flags: &[],
+    variables: &[],
+    minutes: 2,
+};
+
+pub(crate) static GO_PRODUCTS: [&Product; 5] = [&KUBERNETES, &CONTAINERD, &COREDNS, &ISTIO, &HELM];
 
 #[cfg(test)]
 mod tests {

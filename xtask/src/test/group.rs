@@ -34,12 +34,20 @@ pub(crate) enum Need {
     /// A client, and what reads its answers.
     Curl,
     CargoFuzz,
+    /// A whole cluster with our gateway's image in its nodes.
+    Cluster,
+    /// Istio in it.
+    Istio,
 }
 
 impl Group {
     /// Needs neither root nor a cluster, and ends by itself.
     pub(crate) fn is_fast(&self) -> bool {
         self.needs.is_empty()
+    }
+
+    pub(crate) fn needs_cluster(&self) -> bool {
+        self.needs.contains(&Need::Cluster)
     }
 
     pub(crate) fn tools(&self) -> Vec<Tool> {
@@ -50,7 +58,7 @@ impl Group {
             Need::Root => vec![tool("ip", "iproute2"), tool("nsenter", "util-linux")],
             Need::BpfObject => vec![tool("bpftool", "bpftool")],
             Need::CargoFuzz => vec![tool("g++", "g++")],
-            Need::Go => Vec::new(),
+            Need::Go | Need::Cluster | Need::Istio => Vec::new(),
         };
         self.needs.iter().flat_map(of).collect()
     }
@@ -70,6 +78,8 @@ impl Group {
             Need::Etcd => "etcd",
             Need::Go => "Go",
             Need::CargoFuzz => "cargo-fuzz",
+            Need::Cluster => "a cluster",
+            Need::Istio => "Istio",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
         if needs.is_empty() { what } else { format!("{what}; needs {}", needs.join(", ")) }
@@ -93,6 +103,9 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
+            "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],
+            "cluster" => vec![Need::Cluster, Need::Root, Need::Go, Need::BpfObject],
+            "istio" => vec![Need::Cluster, Need::Istio, Need::Root, Need::Go, Need::BpfObject],
             _ => Vec::new(),
         };
         groups.push(Group { name, runner, needs });
@@ -102,7 +115,8 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
     }
     let needs = vec![Need::Root, Need::BpfObject, Need::Curl];
     groups.push(Group { name: "demo".to_owned(), runner: Runner::Demo, needs });
-    groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit"));
+    // Those that share a cluster follow each other.
+    groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit", group.needs_cluster()));
     Ok(groups)
 }
 

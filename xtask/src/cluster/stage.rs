@@ -1,0 +1,129 @@
+//! The cluster of a test run: brought up for it with everything in it that the tests expect, and taken down after it.
+
+use super::{down, instance::Instance, kubectl::Kubectl, load_images, raise, running, state};
+use crate::{
+    image::{self, Profile},
+    interrupt::Interrupt,
+    output::step,
+    programs, workspace,
+};
+use anyhow::{Context, ensure};
+use std::{
+    ffi::OsString,
+    io,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Not the developer's own, which may be up at the same time.
+const NAME: &str = "test";
+/// What happens on one node must not happen on another.
+const NODES: u8 = 2;
+
+/// Read by tests/harness/cluster.rs.
+const KUBECONFIG: &str = "NODE_GATEWAY_KUBECONFIG";
+const STATE: &str = "NODE_GATEWAY_CLUSTER_STATE";
+const HELM: &str = "NODE_GATEWAY_HELM";
+
+/// A cluster for tests. Dropped, ours goes.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    environment: Vec<(&'static str, OsString)>,
+    _ours: Option<Ours>,
+}
+
+/// Ours as long as it lives.
+#[derive(Debug)]
+struct Ours {
+    instance: Instance,
+    _turn: UnixListener,
+}
+
+/// Who is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Istio {
+    Beside,
+    Absent,
+}
+
+impl Stage {
+    /// Our own cluster, with the images of the tests' pods in its nodes. With Istio beside it, our gateway is installed
+    /// from deploy/overlays/local as well, so that there are two to compare.
+    pub(crate) fn set(istio: Istio, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        let instance = Instance::named(NAME)?;
+        let helm = programs::helm(interrupt)?;
+        let gateway = image::gateway(Profile::Quick, image::GATEWAY, &image::archive_path("node-gateway"), interrupt)?;
+        let mut images: Vec<PathBuf> = vec![gateway.path];
+        images.extend(image::test_images(Profile::Quick, interrupt)?.into_iter().map(|archive| archive.path));
+        let turn = wait_for_turn(&instance, interrupt)?;
+        // From here on `drop` takes it down.
+        let ours = Ours { instance: instance.clone(), _turn: turn };
+        let environment = vec![
+            (KUBECONFIG, instance.kubeconfig().into()),
+            (STATE, state::path(&instance).into()),
+            (HELM, helm.into()),
+            ("KUBECACHEDIR", instance.path("kubectl-cache").into()),
+        ];
+        let stage = Self { environment, _ours: Some(ours) };
+        // What a run that was killed has left would not be what this one expects.
+        down::take_down(&instance)?;
+        raise(&instance, NODES, istio == Istio::Beside, interrupt)?;
+        let state = running(&instance)?;
+        load_images(&state, &images, interrupt)?;
+        if istio == Istio::Beside {
+            let kubectl = Kubectl::new(state.file("kubectl"), &instance);
+            step("our gateway", |_| install(&kubectl, interrupt))?;
+        }
+        Ok(stage)
+    }
+
+    /// A cluster that somebody has. It is left as it is, but for what the tests themselves do.
+    pub(crate) fn borrowed(kubeconfig: &Path, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        ensure!(kubeconfig.is_file(), "{} is no file: name the kubeconfig of a cluster", kubeconfig.display());
+        let kubeconfig = kubeconfig.canonicalize().with_context(|| format!("find {}", kubeconfig.display()))?;
+        let helm = programs::helm(interrupt)?;
+        Ok(Self { environment: vec![(KUBECONFIG, kubeconfig.into()), (HELM, helm.into())], _ours: None })
+    }
+
+    /// What the tests' environment needs.
+    pub(crate) fn environment(&self) -> &[(&'static str, OsString)] {
+        &self.environment
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        if let Err(error) = down::take_down(&self.instance) {
+            eprintln!("error: cluster {} is not gone: {error:#}", self.instance.name());
+        }
+    }
+}
+
+/// Test runs of several checkouts take turns: they all call their cluster the same. The turn ends with what is returned.
+fn wait_for_turn(instance: &Instance, interrupt: &Interrupt) -> anyhow::Result<UnixListener> {
+    let name = SocketAddr::from_abstract_name(instance.prefix()).context("name a lock")?;
+    let mut said = false;
+    loop {
+        // Unlike a file, this name is free again when its owner is gone, and leaves nothing.
+        match UnixListener::bind_addr(&name) {
+            Ok(turn) => return Ok(turn),
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(error).context("take a lock"),
+            Err(_) if said => {}
+            Err(_) => eprintln!("Waiting for another test run to take its cluster down"),
+        }
+        said = true;
+        interrupt.pause(Duration::from_millis(200))?;
+    }
+}
+
+fn install(kubectl: &Kubectl, interrupt: &Interrupt) -> anyhow::Result<String> {
+    let overlay = workspace::root().join("deploy/overlays/local");
+    kubectl.output(&format!("apply --server-side -k {}", overlay.display()), interrupt)?;
+    let daemon_set = "daemonset/istio-ingressgateway --namespace istio-system";
+    kubectl.output(&format!("rollout status {daemon_set} --timeout=180s"), interrupt)?;
+    Ok("installed from deploy/overlays/local".to_owned())
+}
