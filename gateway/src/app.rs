@@ -112,7 +112,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath))));
     });
     let proxy_settings =
-        ProxySettings { read_until_blocked: fastpath.is_active(), fastpath: fastpath.sockets(), ..settings.proxy };
+        ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),

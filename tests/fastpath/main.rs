@@ -12,5 +12,6 @@ mod closing;
 mod matrix;
 mod memory;
 mod order;
+mod programs;
 mod sharing;
 mod switches;

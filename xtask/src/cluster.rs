@@ -8,6 +8,7 @@ mod dns;
 mod down;
 mod images;
 mod instance;
+mod istio;
 mod kubectl;
 mod network;
 mod node;
@@ -33,7 +34,7 @@ use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, time::Ins
 /// A real Kubernetes 1.36 on this machine: each node a network namespace with its own kubelet, containerd and kube-proxy.
 ///
 /// Needs root. Installs, where they are missing, with apt-get: etcd-server, runc, containernetworking-plugins, iptables,
-/// conntrack, openssl, iproute2, util-linux, procps and gcc; and builds Kubernetes, containerd and CoreDNS, with --istio also Istio,
+/// conntrack, openssl, iproute2, util-linux, procps, gcc and curl; and builds Kubernetes, containerd and CoreDNS, with --istio also Istio,
 /// from their Go modules (about ten minutes, once).
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -50,6 +51,9 @@ enum Verb {
     Up {
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=9))]
         nodes: u8,
+        /// Adds Istio's own control plane and gateway; also to a cluster that is up already.
+        #[arg(long)]
+        istio: bool,
     },
     /// Removes it and every trace of it, whatever state it is in.
     Down,
@@ -71,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
     ensure!(nix::unistd::geteuid().is_root(), "a cluster needs namespaces and cgroups: run this as root");
     let instance = Instance::named(&arguments.name)?;
     match &arguments.verb {
-        Verb::Up { nodes } => bring_up(&instance, *nodes, interrupt),
+        Verb::Up { nodes, istio } => bring_up(&instance, *nodes, *istio, interrupt),
         Verb::Down => take_down(&instance, interrupt),
         Verb::Status => status::show(&instance, &running(&instance)?, interrupt),
         Verb::Kubectl { arguments } => {
@@ -84,9 +88,10 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
     }
 }
 
-fn bring_up(instance: &Instance, nodes: u8, interrupt: &Interrupt) -> anyhow::Result<()> {
+fn bring_up(instance: &Instance, nodes: u8, istio: bool, interrupt: &Interrupt) -> anyhow::Result<()> {
     let began = Instant::now();
     let programs = Programs::ready(interrupt)?;
+    let istio = if istio { Some(istio::Programs::ready(interrupt)?) } else { None };
     let _lock = cache::lock(&instance::clusters()?, interrupt)?;
     if let Some(state) = usable(instance)? {
         let up = state.nodes().len();
@@ -96,11 +101,14 @@ fn bring_up(instance: &Instance, nodes: u8, interrupt: &Interrupt) -> anyhow::Re
             instance.name()
         );
         eprintln!("Cluster {} is up already", instance.name());
+        if let Some(istio) = istio.filter(|_| !state.has_istio()) {
+            up::add_istio(instance, state, programs, &istio, interrupt)?;
+        }
     } else {
         if down::remains(instance)? {
             step("remains", |_| down::take_down(instance).map(|()| "of an earlier run removed".to_owned()))?;
         }
-        if let Err(error) = up::bring_up(instance, nodes, programs, interrupt) {
+        if let Err(error) = up::bring_up(instance, nodes, programs, istio.as_ref(), interrupt) {
             // Nobody is helped by half a cluster; what its parts said is in the error.
             return match down::take_down(instance) {
                 Ok(()) => Err(error),

@@ -32,7 +32,7 @@ pub(crate) struct Programs {
 /// Where Debian puts the plugins that connect pods.
 pub(crate) const CNI_PLUGINS: &str = "/usr/lib/cni";
 
-const TOOLS: [Tool; 10] = [
+const TOOLS: [Tool; 11] = [
     tool("etcd", "etcd-server"),
     tool("runc", "runc"),
     tool("iptables", "iptables"),
@@ -43,6 +43,7 @@ const TOOLS: [Tool; 10] = [
     tool("sysctl", "procps"),
     tool("mount", "mount"),
     tool("cc", "gcc"),
+    tool("curl", "curl"),
 ];
 
 const fn tool(program: &'static str, package: &'static str) -> Tool {

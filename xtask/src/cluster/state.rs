@@ -4,7 +4,7 @@
 use super::{
     cgroups,
     daemon::{self, Daemon},
-    instance::{Instance, Node},
+    instance::{Instance, Network, Node},
     network,
     plan::Plan,
 };
@@ -45,7 +45,6 @@ impl State {
                 "cgroup": cgroups::of_node(instance, node)?,
                 "containerd": instance.containerd_socket(node),
                 "process": init.id(),
-                "processes": json!({}),
             }))
         };
         let described: anyhow::Result<Vec<Value>> = Node::first(plan.nodes).zip(nodes).map(node).collect();
@@ -118,6 +117,13 @@ impl State {
 
     pub(crate) fn nodes(&self) -> &[Value] {
         self.0["nodes"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// # Errors
+    /// When the state is not one of ours.
+    pub(crate) fn network(&self) -> anyhow::Result<Network> {
+        let addresses = self.0["network"].as_str().unwrap_or_default();
+        Network::all().find(|network| network.nodes() == addresses).with_context(|| format!("no network: {addresses}"))
     }
 
     pub(crate) fn has_istio(&self) -> bool {

@@ -5,11 +5,12 @@ use super::{
     daemon::Daemon,
     dns,
     images::{self, Loading},
-    instance::{Instance, Node},
+    instance::{Instance, Network, Node},
+    istio,
     kubectl::Kubectl,
     network, node,
     plan::{Plan, Programs},
-    state::State,
+    state::{self, State},
 };
 use crate::{interrupt::Interrupt, output::step};
 use anyhow::{Context, bail};
@@ -38,17 +39,45 @@ pub(crate) fn bring_up(
     instance: &Instance,
     nodes: u8,
     programs: Programs,
+    istio: Option<&istio::Programs>,
     interrupt: &Interrupt,
-) -> anyhow::Result<State> {
-    let kubectl = Kubectl::new(programs.kubernetes("kubectl"), instance);
-    let plan = Plan { instance: instance.clone(), network: network::free(interrupt)?, nodes, programs };
-    let mut rising = Rising { plan, kubectl, interrupt, inits: Vec::new(), daemons: Vec::new() };
+) -> anyhow::Result<()> {
+    let mut rising = Rising::new(instance, network::free(interrupt)?, nodes, programs, interrupt);
     step("network", |_| rising.lay_ground())?;
     step("control plane", |_| rising.start_control_plane())?;
     step("nodes", |_| rising.start_nodes())?;
-    let state = State::new(&rising.plan, &rising.inits, &rising.daemons)?;
-    state.write(&rising.plan.instance)?;
-    Ok(state)
+    let mut state = State::new(&rising.plan, &rising.inits, &rising.daemons)?;
+    if let Some(istio) = istio {
+        step("Istio", |_| istio::start(&mut rising, istio, &mut state))?;
+    }
+    state.write(instance)
+}
+
+/// Starts Istio in a cluster that is up.
+pub(crate) fn add_istio(
+    instance: &Instance,
+    mut state: State,
+    programs: Programs,
+    istio: &istio::Programs,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let nodes = u8::try_from(state.nodes().len()).context("more nodes than there can be")?;
+    let mut rising = Rising::new(instance, state.network()?, nodes, programs, interrupt);
+    // Until it is complete again: a later run that finds no state does not trust what it finds instead.
+    fs::remove_file(state::path(instance)).context("remove the cluster's state")?;
+    let started = step("Istio", |_| istio::start(&mut rising, istio, &mut state));
+    if started.is_err() {
+        rising.daemons.iter_mut().for_each(Daemon::end);
+    }
+    started.and(state.write(instance))
+}
+
+impl<'a> Rising<'a> {
+    fn new(instance: &Instance, network: Network, nodes: u8, programs: Programs, interrupt: &'a Interrupt) -> Self {
+        let kubectl = Kubectl::new(programs.kubernetes("kubectl"), instance);
+        let plan = Plan { instance: instance.clone(), network, nodes, programs };
+        Self { plan, kubectl, interrupt, inits: Vec::new(), daemons: Vec::new() }
+    }
 }
 
 impl Rising<'_> {
