@@ -13,12 +13,20 @@ use anyhow::ensure;
 use serde_json::Value;
 use std::path::Path;
 
+/// Where every difference is explained; requests name its entries by their first column.
+const DIFFERENCES: &str = include_str!("../../docs/istio-differences.md");
+
 /// Runs the cases whose names contain one of `names`, or all.
 pub(crate) fn run(names: &[String]) -> anyhow::Result<Report> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("istio");
     let mut cases = case::all(&folder)?;
     cases.retain(|case| names.is_empty() || names.iter().any(|name| case.name.contains(name.as_str())));
     ensure!(!cases.is_empty(), "no case is named like {names:?}");
+    for request in cases.iter().flat_map(|case| &case.requests) {
+        if let Some(entry) = &request.differs {
+            ensure!(DIFFERENCES.contains(&format!("\n| {entry} |")), "docs/istio-differences.md has no entry {entry:?}");
+        }
+    }
     let lab = Lab::open()?;
     let mut report = Report::default();
     run_cases(&lab, &cases, &mut report)?;
@@ -38,22 +46,18 @@ fn run_cases(lab: &Lab, cases: &[Case], report: &mut Report) -> anyhow::Result<(
     let tables = Table::of_envoy(lab.admin)?.differences(&Explained::of(lab)?.table);
     for case in cases {
         let verdicts: Vec<Verdict> = verdicts.by_ref().take(case.requests.len()).collect();
-        let about_case = |difference: &&String| mentions(difference, &case.name);
+        let about_case = |difference: &&String| culprit(difference, cases) == Some(&case.name);
         let tables = tables.iter().filter(about_case).cloned().collect();
         judge(case, &verdicts, tables, report);
     }
     Ok(())
 }
 
-/// Whether a difference of the tables is about an object or a host of the case.
-fn mentions(difference: &str, name: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    difference.match_indices(name).any(|(at, _)| {
-        let (before, after) = (&difference[..at], &difference[at + name.len()..]);
-        // A longer name of another case must not count: `path` in `path-regex`. Objects of the case go on after a dash, so
-        // a dash behind is no end, and a case whose name begins with another's takes both blames.
-        !before.ends_with(is_part) && !after.starts_with(|c: char| c.is_ascii_alphanumeric())
-    })
+/// The case a difference of the tables is about: of those it mentions the one with the longest name, since names of cases
+/// begin with names of cases.
+fn culprit<'c>(difference: &str, cases: &'c [Case]) -> Option<&'c String> {
+    let mentioned = cases.iter().map(|case| &case.name).filter(|name| difference.contains(name.as_str()));
+    mentioned.max_by_key(|name| name.len())
 }
 
 fn judge(case: &Case, verdicts: &[Verdict], tables: Vec<String>, report: &mut Report) {
