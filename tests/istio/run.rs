@@ -79,7 +79,7 @@ fn judge(case: &Case, verdicts: &[Verdict], tables: Vec<String>, report: &mut Re
             None => {}
         }
     }
-    let differs = verdicts.iter().any(|verdict| !verdict.differences.is_empty());
+    let differs = !tables.is_empty() || verdicts.iter().any(|verdict| !verdict.differences.is_empty());
     match &case.pending {
         Some(reason) if !differs => failures.push(format!(
             "{}/{}: is pending ({reason}), and passes: it is not pending any more",
