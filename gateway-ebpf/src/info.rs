@@ -1,11 +1,11 @@
 //! Who loaded the object, for an operator with bpftool.
 
-use crate::Stats;
+use crate::{End, Events, Half, Hint, Own, Pair, Place, Port, Proof, Settings, Stats};
 use bytemuck::{Pod, Zeroable};
 use core::mem::offset_of;
 
 /// Raised by hand when the meaning of a map changes while its layout does not.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Identifies the daemon that loaded the object and the layout of its maps.
 #[repr(C)]
@@ -15,6 +15,8 @@ pub struct Info {
     pub layout_version: u32,
     /// Size and field offsets of every shared type, folded into one number. Maps of another layout are never reused.
     pub layout_hash: u32,
+    /// Drawn by the daemon as it starts: process ids are 1 in every container.
+    pub instance: u64,
     /// The daemon's process id, in the pid namespace of the daemon.
     pub pid: u32,
     /// Version of the daemon.
@@ -25,21 +27,31 @@ pub struct Info {
     pub reserved: [u16; 3],
 }
 
-const _: () = assert!(size_of::<Info>() == 24);
+const _: () = assert!(size_of::<Info>() == 32);
 
 impl Info {
     /// The layout this crate was compiled with.
     pub const LAYOUT_HASH: u32 = fnv1a(&[
         LAYOUT_VERSION as usize,
         size_of::<Stats>(),
-        offset_of!(Stats, active_established),
-        offset_of!(Stats, passive_established),
-        offset_of!(Stats, messages_passed),
+        size_of::<Events>(),
         size_of::<Info>(),
-        offset_of!(Info, layout_version),
         offset_of!(Info, layout_hash),
-        offset_of!(Info, pid),
-        offset_of!(Info, version_major),
+        size_of::<Settings>(),
+        offset_of!(Settings, enabled),
+        size_of::<Place>(),
+        size_of::<Port>(),
+        size_of::<Own>(),
+        size_of::<Hint>(),
+        size_of::<Proof>(),
+        offset_of!(Proof, caller_sequence),
+        size_of::<Half>(),
+        offset_of!(Half, pair),
+        size_of::<End>(),
+        offset_of!(End, direction),
+        size_of::<Pair>(),
+        offset_of!(Pair, direction),
+        offset_of!(Pair, local),
     ]);
 }
 

@@ -4,19 +4,67 @@
 //! size asserted, because the object and the daemon are compiled by different compilers.
 #![no_std]
 
+mod direction;
 mod info;
+mod pair;
+mod settings;
 mod stats;
 
+pub use direction::Direction;
 pub use info::{Info, LAYOUT_VERSION};
-pub use stats::Stats;
+pub use pair::{End, Half, Hint, Own, Pair, Place, Port, Proof};
+pub use settings::{Offsets, Settings};
+pub use stats::{Events, Stats};
 
 /// The program that sees sockets being established, on a cgroup. Names stay within the kernel's 15 characters.
 pub const PROGRAM_SOCKOPS: &str = "gw_sockops";
 /// The program that sees messages being sent, on a map of sockets.
 pub const PROGRAM_MSG: &str = "gw_msg";
-/// Per-CPU array of one [`Stats`].
+/// The program that the daemon runs to ask how much a peer has not read yet.
+pub const PROGRAM_QUEUE: &str = "gw_queue";
+/// Per-CPU array of one [`Stats`] for every [`Direction`].
 pub const MAP_STATS: &str = "gw_stats";
+/// Per-CPU array of one [`Events`].
+pub const MAP_EVENTS: &str = "gw_events";
 /// Array of one [`Info`], written by the daemon once it has loaded the object.
 pub const MAP_INFO: &str = "gw_info";
-/// The only key of [`MAP_STATS`] and [`MAP_INFO`].
+/// Array of one [`Settings`].
+pub const MAP_SETTINGS: &str = "gw_settings";
+/// Socket hash: cookie → socket. Everything in it may be redirected to.
+pub const MAP_SOCKS: &str = "gw_socks";
+/// Hash: cookie → [`Pair`].
+pub const MAP_PAIRS: &str = "gw_pairs";
+/// Socket storage: [`End`].
+pub const MAP_ENDS: &str = "gw_ends";
+/// Socket storage: [`Own`].
+pub const MAP_OWN: &str = "gw_own";
+/// LRU hash: [`Port`] → the instance that listens. Ports of a daemon that was killed in a network namespace that has gone
+/// with it are forgotten in time.
+pub const MAP_PORTS: &str = "gw_ports";
+/// LRU hash: [`Place`] → [`Hint`].
+pub const MAP_HINTS: &str = "gw_hints";
+/// LRU hash: [`Proof`] → [`Half`].
+pub const MAP_PROOFS: &str = "gw_proofs";
+/// Hash: address (IPv4 as `::ffff:a.b.c.d`) → generation of the opt-out.
+pub const MAP_OPT_OUT: &str = "gw_opt_out";
+/// Every map, in no order.
+pub const MAPS: [&str; 12] = [
+    MAP_STATS,
+    MAP_EVENTS,
+    MAP_INFO,
+    MAP_SETTINGS,
+    MAP_SOCKS,
+    MAP_PAIRS,
+    MAP_ENDS,
+    MAP_OWN,
+    MAP_PORTS,
+    MAP_HINTS,
+    MAP_PROOFS,
+    MAP_OPT_OUT,
+];
+/// The only key of the arrays of one.
 pub const ONLY: u32 = 0;
+
+/// Memory that may lie in a peer's queue before TCP takes over. Charged are whole bytes as sent; one more message of up to
+/// 64 KiB may still be let in.
+pub const QUEUE_BUDGET: u32 = 256 * 1024;

@@ -4,12 +4,15 @@
 #![no_std]
 #![no_main]
 
+mod guard;
 mod maps;
 mod prog {
     //! One file per program.
     pub(crate) mod msg;
+    pub(crate) mod queue;
     pub(crate) mod sockops;
 }
+mod sock;
 
 /// The kernel gives every helper only to programs under a licence it accepts.
 #[unsafe(link_section = "license")]

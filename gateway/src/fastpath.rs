@@ -4,21 +4,31 @@
 //! worth short-circuiting (`pairing` will decide that). Whatever fails here, traffic flows through userspace: `start`
 //! answers with a [`Fastpath`] that says why it is idle, and errs only where the operator required the kernel.
 
+mod btf;
 mod cgroup;
+mod heartbeat;
 mod load;
 mod maps;
 mod object;
+mod pins;
 mod privileges;
+mod self_test;
+mod sockets;
 mod status;
+mod syscall;
 mod unavailable;
 
-pub use status::{Established, Mode, ProgramStatus, Status};
+pub use self_test::Mismatch;
+pub use sockets::{Announced, SocketCookie, Sockets};
+pub use status::{Amount, Established, Mode, Moved, PairCount, ProgramStatus, Status};
 pub use unavailable::Unavailable;
 
-use load::Loaded;
+use heartbeat::Heartbeat;
+use load::{Keep, Loaded};
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
 };
 
 /// What the operator asked for (`--fastpath`).
@@ -36,7 +46,15 @@ pub enum FastpathMode {
 /// The programs in the kernel, or the reason why there are none. Dropping it detaches and unloads everything.
 #[derive(Debug)]
 pub struct Fastpath {
-    state: Result<Loaded, Unavailable>,
+    state: Result<Active, Unavailable>,
+}
+
+/// What runs while the fast path does.
+#[derive(Debug)]
+struct Active {
+    loaded: Arc<Loaded>,
+    sockets: Sockets,
+    _heartbeat: Heartbeat,
 }
 
 /// Loads the embedded object and attaches it to `cgroup`; without one, to the cgroup of the node's pods, or to the root
@@ -53,7 +71,7 @@ pub fn start(mode: FastpathMode, cgroup: Option<&Path>) -> Result<Fastpath, Unav
     Ok(Fastpath { state })
 }
 
-fn activate(cgroup: Option<&Path>) -> Result<Loaded, Unavailable> {
+fn activate(cgroup: Option<&Path>) -> Result<Active, Unavailable> {
     // Ordered so that the first failure is the one whose remedy helps.
     let object = object::embedded()?;
     privileges::check()?;
@@ -61,7 +79,11 @@ fn activate(cgroup: Option<&Path>) -> Result<Loaded, Unavailable> {
         Some(path) => PathBuf::from(path),
         None => cgroup::default_cgroup()?,
     };
-    Loaded::new(object, cgroup)
+    self_test::run(object, &cgroup)?;
+    let loaded = Arc::new(Loaded::new(object, cgroup, Keep::Pinned)?);
+    let heartbeat = Heartbeat::start(Arc::clone(&loaded)).map_err(|source| Unavailable::Heartbeat { source })?;
+    loaded.enable()?;
+    Ok(Active { sockets: Sockets::new(Arc::clone(&loaded)), loaded, _heartbeat: heartbeat })
 }
 
 impl Fastpath {
@@ -71,11 +93,17 @@ impl Fastpath {
         self.state.is_ok()
     }
 
+    /// What the data plane needs to take part; `None` while no program is attached.
+    #[must_use]
+    pub fn sockets(&self) -> Option<Sockets> {
+        self.state.as_ref().ok().map(|active| active.sockets.clone())
+    }
+
     /// Mode, reason, programs and counters as of now; reads the kernel's maps, which costs some microseconds.
     #[must_use]
     pub fn status(&self) -> Status {
         match &self.state {
-            Ok(loaded) => loaded.status(),
+            Ok(active) => Status::kernel(&active.loaded),
             Err(unavailable) => Status::userspace(unavailable),
         }
     }

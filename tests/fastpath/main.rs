@@ -8,4 +8,10 @@ mod peers;
 mod scale;
 mod world;
 
+mod closing;
 mod matrix;
+mod memory;
+mod order;
+mod programs;
+mod sharing;
+mod switches;

@@ -59,13 +59,13 @@ fn matrix(world: &World, fast: Fast, connections: usize) {
     assert!(wrong.is_empty(), "{} connections went wrong:\n{}", wrong.len(), wrong.join("\n"));
     backends.assert_content();
     assert_eq!(backends.requests(), sent.load(Ordering::Relaxed) as u64, "every request was answered by a backend");
-    let moved = gateway.moved();
-    println!("{connections} connections, {} requests, {moved:?}", sent.load(Ordering::Relaxed));
+    let counts = gateway.counts();
+    println!("{connections} connections, {} requests, {counts:?}", sent.load(Ordering::Relaxed));
     if fast == Fast::Require {
         // Head and answer of nearly every exchange are small: on both legs they are two messages each.
-        assert!(moved.messages > sent.load(Ordering::Relaxed) as u64, "the kernel moved too little: {moved:?}");
+        assert!(counts.redirected > sent.load(Ordering::Relaxed) as u64, "the kernel moved too little: {counts:?}");
     } else {
-        assert_eq!(moved.messages, 0, "the kernel was to stay away");
+        assert_eq!(counts.redirected, 0, "the kernel was to stay away");
     }
 }
 
@@ -76,6 +76,9 @@ fn connection(world: &World, random: &mut Rng) -> Result<usize, String> {
     let how = READS[random.usize(..READS.len())];
     let mut client = Client::connect(&world.caller, entrance, how, random)
         .map_err(|error| format!("{entrance} cannot be reached: {error}"))?;
+    if random.u8(..) < 16 {
+        client.reader().slow_down(random.fork());
+    }
     let requests = random.usize(1..=4);
     for number in 0..requests {
         let exchange = Exchange {
@@ -87,6 +90,7 @@ fn connection(world: &World, random: &mut Rng) -> Result<usize, String> {
             chunked_up: random.bool(),
             chunked_down: random.bool(),
             close: random.u8(..) < 64,
+            slow: random.u8(..) < 16,
         };
         let done = client.exchange(&exchange);
         done.map_err(|error| format!("{how:?} through {entrance}, request {number}: {error}"))?;

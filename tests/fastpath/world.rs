@@ -11,19 +11,22 @@
 
 mod cgroup;
 mod gateway;
+mod kernel;
 mod namespace;
 mod routes;
 mod traces;
 
-pub(crate) use gateway::{Gateway, Moved};
+pub(crate) use gateway::Gateway;
+pub(crate) use kernel::{Counts, batch, bpftool};
 pub(crate) use namespace::Namespace;
 pub(crate) use routes::{everything_to, slice};
-pub(crate) use traces::Traces;
+pub(crate) use traces::pages;
 
 use cgroup::Cgroup;
 use harness::{daemon, privilege};
 use parking_lot::Mutex;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use traces::Traces;
 
 /// The gateway's port in its namespace.
 pub(crate) const PORT: u16 = 8080;
@@ -37,6 +40,9 @@ pub(crate) enum Fast {
     Require,
     Off,
 }
+
+/// Every test runs in both, and must see the same bytes.
+pub(crate) const MODES: [Fast; 1] = [Fast::Off];
 
 /// How a caller reaches the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +91,9 @@ impl World {
             cgroup,
         };
         for (number, namespace) in (1..).zip([&world.caller, &world.node, &world.pods]) {
-            world.router.ip(&format!(
-                "link add r{number} type veth peer name eth0 netns {}",
-                namespace.path().display()
-            ));
+            world
+                .router
+                .ip(&format!("link add r{number} type veth peer name eth0 netns {}", namespace.path().display()));
             world.router.ip(&format!("addr add 10.244.{number}.1/24 dev r{number}"));
             world.router.ip(&format!("addr add fd00:{number}::1/64 dev r{number} nodad"));
             world.router.ip(&format!("link set r{number} up"));
@@ -104,7 +109,7 @@ impl World {
         }
         world.router.sysctl("net/ipv4/ip_forward", "1");
         world.router.sysctl("net/ipv6/conf/all/forwarding", "1");
-        let dnat = format!("-t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination");
+        let dnat = "-t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination";
         world.router.run(&format!("iptables {dnat} 10.244.2.2:{PORT} -d 10.96.0.10"));
         world.router.run(&format!("ip6tables {dnat} [fd00:2::2]:{PORT} -d fd00:96::a"));
         world.router.sysctl("net/netfilter/nf_conntrack_tcp_timeout_time_wait", "1");

@@ -63,8 +63,7 @@ impl Answer {
         if from_pod {
             fields.remove("content-length");
         }
-        let body =
-            if upstream.is_some() { String::new() } else { String::from_utf8_lossy(&message.body).into_owned() };
+        let body = if upstream.is_some() { String::new() } else { String::from_utf8_lossy(&message.body).into_owned() };
         Self::Response(Response { status: message.status(), fields, body, upstream })
     }
 

@@ -39,7 +39,11 @@ impl Verdict {
 
 /// Asks every request of both gateways, and those again that do not come out as they should, until they do or time is up.
 /// `should_differ` says which of them are supposed to.
-pub(crate) fn requests(lab: &Lab, requests: &[&Request], should_differ: impl Fn(usize) -> bool) -> anyhow::Result<Vec<Verdict>> {
+pub(crate) fn requests(
+    lab: &Lab,
+    requests: &[&Request],
+    should_differ: impl Fn(usize) -> bool,
+) -> anyhow::Result<Vec<Verdict>> {
     let deadline = Instant::now() + PATIENCE;
     let mut verdicts: Vec<Option<Verdict>> = vec![None; requests.len()];
     loop {

@@ -1,6 +1,10 @@
 //! Are two gateways drawing from the same distribution? χ² tests.
 
-use super::{exchange::Gateway, lab::Lab, request::{Request, Shares}};
+use super::{
+    exchange::Gateway,
+    lab::Lab,
+    request::{Request, Shares},
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values that χ² exceeds by chance once in 10⁷ tests, for 1, 2, … degrees of freedom: a run makes a few dozen tests, and a

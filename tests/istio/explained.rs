@@ -53,7 +53,8 @@ impl Explained {
 }
 
 fn question(request: &Request) -> anyhow::Result<Option<Question>> {
-    let (path, query) = request.target.split_once('?').map_or((&*request.target, None), |(p, q)| (p, Some(q.to_owned())));
+    let (path, query) =
+        request.target.split_once('?').map_or((&*request.target, None), |(p, q)| (p, Some(q.to_owned())));
     let Ok(method) = Method::from_bytes(request.method.as_bytes()) else { return Ok(None) };
     // A field that nothing but a socket carries; what it meets is the data plane's, not routing's.
     if request.fields.iter().any(|(name, _)| HeaderName::try_from(name.as_str()).is_err()) {
@@ -132,7 +133,8 @@ fn against_policy(explained: &Explanation, envoy: &Table) -> Vec<String> {
         // Routes of one object that say the same cannot be told apart, and need not be.
         let destinations: Vec<&str> = explained.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
         let is_same = |row: &&super::table::Row| {
-            row.object == object && row.destinations.iter().map(|(name, _)| name.as_str()).eq(destinations.iter().copied())
+            row.object == object
+                && row.destinations.iter().map(|(name, _)| name.as_str()).eq(destinations.iter().copied())
         };
         let rows: Vec<_> = host.iter().filter(is_same).collect();
         let policy = rows.first()?.policy.as_ref()?;
@@ -146,7 +148,10 @@ fn against_policy(explained: &Explanation, envoy: &Table) -> Vec<String> {
     }
     let (attempts, retry_on) = (u64::from(retries.attempts), retries.retry_on.to_string());
     if (attempts, &retry_on) != (policy.attempts, &policy.retry_on) {
-        found.push(format!("retries: Istio {} on {}, explain {attempts} on {retry_on}", policy.attempts, policy.retry_on));
+        found.push(format!(
+            "retries: Istio {} on {}, explain {attempts} on {retry_on}",
+            policy.attempts, policy.retry_on
+        ));
     }
     found
 }

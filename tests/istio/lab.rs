@@ -72,7 +72,8 @@ impl Lab {
         let namespaces = common.iter().take_while(|object| object["kind"] == "Namespace").count();
         self.apply(&common[..namespaces])?;
         // The controller manager makes the service account a moment after the namespace; no pod is admitted before.
-        let pods: Vec<Value> = PODS.iter().map(|(name, namespace, app, version)| pod(name, namespace, app, version)).collect();
+        let pods: Vec<Value> =
+            PODS.iter().map(|(name, namespace, app, version)| pod(name, namespace, app, version)).collect();
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.apply(&pods) {
             ensure!(Instant::now() < deadline, error);

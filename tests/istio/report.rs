@@ -23,7 +23,14 @@ struct Counts {
 
 impl Report {
     /// A case has been run.
-    pub(crate) fn case(&mut self, feature: &str, requests: usize, explained: usize, is_pending: bool, failures: Vec<String>) {
+    pub(crate) fn case(
+        &mut self,
+        feature: &str,
+        requests: usize,
+        explained: usize,
+        is_pending: bool,
+        failures: Vec<String>,
+    ) {
         let counts = self.features.entry(feature.to_owned()).or_default();
         counts.cases += 1;
         counts.requests += requests;
@@ -39,7 +46,10 @@ impl Report {
 
     /// The table, the failures, the line of a test runner, and the closing line.
     pub(crate) fn print(&self) {
-        println!("{:<22} {:>6} {:>9} {:>10} {:>8} {:>7}", "feature", "cases", "requests", "on purpose", "pending", "failed");
+        println!(
+            "{:<22} {:>6} {:>9} {:>10} {:>8} {:>7}",
+            "feature", "cases", "requests", "on purpose", "pending", "failed"
+        );
         let mut all = Counts::default();
         for (feature, counts) in &self.features {
             println!(

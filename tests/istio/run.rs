@@ -39,7 +39,8 @@ fn run_cases(lab: &Lab, cases: &[Case], report: &mut Report) -> anyhow::Result<(
     lab.apply(&objects)?;
     lab.settle()?;
     explained::check_listing(lab)?;
-    let all: Vec<(&Case, &Request)> = cases.iter().flat_map(|case| case.requests.iter().map(move |r| (case, r))).collect();
+    let all: Vec<(&Case, &Request)> =
+        cases.iter().flat_map(|case| case.requests.iter().map(move |r| (case, r))).collect();
     let requests: Vec<&Request> = all.iter().map(|(_, request)| *request).collect();
     let should_differ = |index: usize| all[index].0.pending.is_some() || all[index].1.differs.is_some();
     let mut verdicts = check::requests(lab, &requests, should_differ)?.into_iter();
@@ -74,7 +75,12 @@ fn judge(case: &Case, verdicts: &[Verdict], tables: Vec<String>, report: &mut Re
                 at(request)
             )),
             None if case.pending.is_none() && !verdict.differences.is_empty() => {
-                failures.push(format!("{} {:?}\n    {}", at(request), request.fields, verdict.differences.join("\n    ")));
+                failures.push(format!(
+                    "{} {:?}\n    {}",
+                    at(request),
+                    request.fields,
+                    verdict.differences.join("\n    ")
+                ));
             }
             None => {}
         }

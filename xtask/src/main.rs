@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal")]
 
 mod build_ebpf;
+mod cluster;
 mod command;
 mod demo;
 mod fuzz;
@@ -11,6 +12,7 @@ mod image;
 mod install;
 mod interrupt;
 mod output;
+mod programs;
 mod test;
 mod tidy;
 mod workspace;
@@ -30,6 +32,8 @@ struct Arguments {
 enum Verb {
     Demo(demo::Arguments),
     Test(test::Arguments),
+    Cluster(cluster::Arguments),
+    Programs(programs::Arguments),
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
@@ -42,6 +46,8 @@ fn main() -> ExitCode {
     let result = interrupt::Interrupt::install().and_then(|interrupt| match arguments.verb {
         Verb::Demo(arguments) => demo::run(&arguments, &interrupt),
         Verb::Test(arguments) => test::run(&arguments, &interrupt),
+        Verb::Cluster(arguments) => cluster::run(&arguments, &interrupt),
+        Verb::Programs(arguments) => programs::run(&arguments, &interrupt),
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),

@@ -1,18 +1,131 @@
-//! `gw_msg`: runs on every message a socket of a socket map sends.
+//! `gw_msg`: runs on every message a socket of `gw_socks` sends, and puts it into the peer's queue where that is safe.
+//!
+//! No path of this program drops a message: the sender would see EACCES. Whatever is in doubt goes to TCP.
 
-use crate::maps::gw_stats;
-use aya_ebpf::{bindings::sk_action::SK_PASS, macros::sk_msg, programs::SkMsgContext};
-use gateway_ebpf::ONLY;
+use crate::{
+    guard::{Peer, has_delivered_all},
+    maps::{gw_ends, gw_pairs, gw_settings, gw_socks, gw_stats},
+};
+use aya_ebpf::{
+    bindings::{BPF_TCP_CLOSE_WAIT, BPF_TCP_ESTABLISHED, sk_action::SK_PASS},
+    helpers::bpf_ktime_get_coarse_ns,
+    macros::sk_msg,
+    programs::SkMsgContext,
+};
+use gateway_ebpf::{Direction, ONLY, Pair, QUEUE_BUDGET, Stats};
 
-/// Passes every message to TCP and counts it. No path of this program may drop a message: the sender would see EACCES.
+/// Why a message is left to TCP.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    NoPeer,
+    Unread,
+    OverBudget,
+    Paused,
+    Off,
+    Stale,
+    Closing,
+}
+
 #[sk_msg]
-pub(crate) fn gw_msg(_ctx: SkMsgContext) -> u32 {
-    if let Some(stats) = gw_stats.get_ptr_mut(ONLY) {
-        // SAFETY: the pointer is this CPU's slot of a per-CPU array, which lives as long as the program.
-        #[expect(unsafe_code, reason = "map values are reached through pointers")]
-        unsafe {
-            (*stats).messages_passed += 1;
+pub(crate) fn gw_msg(ctx: SkMsgContext) -> u32 {
+    // SAFETY: the context lives as long as the program runs; the field is a union in the kernel's header.
+    #[expect(unsafe_code, reason = "the context is reached through a pointer")]
+    let socket = unsafe { (*ctx.msg).__bindgen_anon_3.sk };
+    if socket.is_null() {
+        return SK_PASS;
+    }
+    // SAFETY: not null, and the verifier knows it for a socket.
+    #[expect(unsafe_code, reason = "the socket is reached through a pointer")]
+    let state = unsafe { (*socket).state };
+    let Some(end) = gw_ends.get(socket) else { return SK_PASS };
+    let Some(stats) = gw_stats.get_ptr_mut(end.direction) else { return SK_PASS };
+    // SAFETY: the pointer is this CPU's slot of a per-CPU array, which lives as long as the program.
+    #[expect(unsafe_code, reason = "map values are reached through pointers")]
+    let stats = unsafe { &mut *stats };
+    let bytes = u64::from(ctx.size());
+    let Some(pair) = gw_pairs.get_ptr_mut(end.cookie) else {
+        count(stats, None, bytes, Pass::NoPeer);
+        return SK_PASS;
+    };
+    // SAFETY: only this program writes the entry, under the lock of the sending socket.
+    #[expect(unsafe_code, reason = "map values are reached through pointers")]
+    let pair = unsafe { &mut *pair };
+    match judge(pair, state) {
+        Ok(()) if gw_socks.redirect(&ctx, pair.peer) => {
+            stats.redirected_messages += 1;
+            stats.redirected_bytes += bytes;
+            pair.redirected_messages += 1;
+            pair.redirected_bytes += bytes;
         }
+        // The peer has been closed since it was looked at. A refused redirect changes nothing: TCP takes the message.
+        Ok(()) => count(stats, Some(pair), bytes, Pass::Closing),
+        Err(pass) => count(stats, Some(pair), bytes, pass),
     }
     SK_PASS
+}
+
+/// Whether the message may go into the peer's queue now.
+#[inline(always)]
+fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
+    let wanted = wanted(pair);
+    let gateway_reads = Direction::is_read_by_gateway(pair.direction);
+    if let (Err(pass), true) = (wanted, gateway_reads) {
+        return Err(pass);
+    }
+    // What is sent after shutdown(SHUT_WR) has to fail, and TCP knows how.
+    if state != BPF_TCP_ESTABLISHED && state != BPF_TCP_CLOSE_WAIT {
+        return Err(Pass::Closing);
+    }
+    let Some(peer) = Peer::of(pair) else { return Err(Pass::Closing) };
+    if !cfg!(feature = "without-order") && (!peer.has_read_all || !has_delivered_all(pair)) {
+        return Err(Pass::Unread);
+    }
+    if !cfg!(feature = "without-memory") && peer.queued >= QUEUE_BUDGET {
+        return Err(Pass::OverBudget);
+    }
+    match wanted {
+        // Somebody else's code reads this queue. With bytes in TCP's queue too it might never look for those, so the
+        // switch waits until this one is empty.
+        Err(_) if peer.queued > 0 => Ok(()),
+        other => other,
+    }
+}
+
+/// Whether anything is to be redirected at all.
+#[inline(always)]
+fn wanted(pair: &Pair) -> Result<(), Pass> {
+    if cfg!(feature = "without-switch") {
+        return Ok(());
+    }
+    let Some(settings) = gw_settings.get(ONLY) else { return Err(Pass::Off) };
+    if settings.enabled == 0 || settings.tripped != 0 {
+        return Err(Pass::Off);
+    }
+    // SAFETY: the helper takes nothing and returns a number.
+    #[expect(unsafe_code, reason = "helpers are unsafe to call")]
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    // A heartbeat in the future is a coarse clock's.
+    if now > settings.heartbeat_ns && now - settings.heartbeat_ns > settings.stale_after_ns {
+        return Err(Pass::Stale);
+    }
+    if pair.paused != 0 { Err(Pass::Paused) } else { Ok(()) }
+}
+
+#[inline(always)]
+fn count(stats: &mut Stats, pair: Option<&mut Pair>, bytes: u64, pass: Pass) {
+    stats.passed_messages += 1;
+    stats.passed_bytes += bytes;
+    if let Some(pair) = pair {
+        pair.passed_messages += 1;
+        pair.passed_bytes += bytes;
+    }
+    match pass {
+        Pass::NoPeer => stats.passed_no_peer += 1,
+        Pass::Unread => stats.passed_unread += 1,
+        Pass::OverBudget => stats.passed_over_budget += 1,
+        Pass::Paused => stats.passed_paused += 1,
+        Pass::Off => stats.passed_off += 1,
+        Pass::Stale => stats.passed_stale += 1,
+        Pass::Closing => stats.passed_closing += 1,
+    }
 }

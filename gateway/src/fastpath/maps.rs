@@ -1,71 +1,156 @@
 //! The maps as typed values: the one bridge between our plain types and aya's.
 
-use super::{Established, Unavailable};
+use super::Unavailable;
 use aya::{
     Ebpf, Pod,
-    maps::{Array, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, SkStorage},
 };
-use gateway_ebpf::{Info, MAP_INFO, MAP_STATS, ONLY, Stats};
+use gateway_ebpf::{
+    Direction, Events, Info, MAP_EVENTS, MAP_INFO, MAP_OPT_OUT, MAP_OWN, MAP_PAIRS, MAP_PORTS, MAP_SETTINGS, MAP_SOCKS,
+    MAP_STATS, ONLY, Own, Pair, Port, Settings, Stats,
+};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// A type of `gateway_ebpf` as aya wants it.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
-struct Wire<T>(T);
+pub(super) struct Wire<T>(pub(super) T);
 
 // SAFETY: `bytemuck::Pod` proves what aya's marker only promises: every bit pattern is a value and there is no padding;
 // `Wire` is transparent.
 #[expect(unsafe_code, reason = "aya marks the types it copies from and to the kernel with an unsafe trait")]
 unsafe impl<T: bytemuck::Pod> Pod for Wire<T> {}
 
-/// The counters.
-pub(super) struct StatsMap(PerCpuArray<MapData, Wire<Stats>>);
+/// The maps that the daemon reads and writes. The others are the programs' alone.
+pub(super) struct Maps {
+    stats: PerCpuArray<MapData, Wire<Stats>>,
+    events: PerCpuArray<MapData, Wire<Events>>,
+    info: Array<MapData, Wire<Info>>,
+    settings: Array<MapData, Wire<Settings>>,
+    pairs: HashMap<MapData, u64, Wire<Pair>>,
+    ports: HashMap<MapData, Wire<Port>, u64>,
+    opt_out: HashMap<MapData, [u8; 16], u64>,
+    own: SkStorage<MapData, Wire<Own>>,
+    socks: MapData,
+}
 
-impl StatsMap {
-    /// Takes the counters out of the object, so that they can be read while the rest is only kept.
+impl Maps {
+    /// Takes the maps out of the object.
     ///
     /// # Errors
-    /// [`Unavailable::Mismatch`] when the object has no such map or its values have another size.
+    /// [`Unavailable::Mismatch`] when one is missing or has other types.
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, Unavailable> {
-        let map = object.take_map(MAP_STATS).ok_or_else(|| missing(MAP_STATS))?;
-        PerCpuArray::try_from(map).map(Self).map_err(|error| mismatch(MAP_STATS, &error))
+        Ok(Self {
+            stats: typed(object, MAP_STATS)?,
+            events: typed(object, MAP_EVENTS)?,
+            info: typed(object, MAP_INFO)?,
+            settings: typed(object, MAP_SETTINGS)?,
+            pairs: typed(object, MAP_PAIRS)?,
+            ports: typed(object, MAP_PORTS)?,
+            opt_out: typed(object, MAP_OPT_OUT)?,
+            own: typed(object, MAP_OWN)?,
+            socks: match object.take_map(MAP_SOCKS) {
+                Some(Map::SockHash(data)) => data,
+                Some(_) => return Err(Unavailable::Mismatch { what: format!("{MAP_SOCKS} is no socket hash") }),
+                None => return Err(missing(MAP_SOCKS)),
+            },
+        })
     }
 
-    /// The sum over the CPUs.
-    ///
-    /// # Errors
-    /// What the kernel answered to the lookup.
-    pub(super) fn read(&self) -> Result<Stats, MapError> {
-        let per_cpu = self.0.get(&ONLY, 0)?;
+    pub(super) fn sockets(&self) -> BorrowedFd<'_> {
+        self.socks.fd().as_fd()
+    }
+
+    /// The counters of one direction, summed over the CPUs.
+    pub(super) fn stats(&self, direction: u32) -> Result<Stats, MapError> {
+        let per_cpu = self.stats.get(&direction, 0)?;
         Ok(per_cpu.iter().fold(Stats::default(), |total, cpu| total.plus(cpu.0)))
     }
+
+    /// What became of connections, summed over the CPUs.
+    pub(super) fn events(&self) -> Result<Events, MapError> {
+        let per_cpu = self.events.get(&ONLY, 0)?;
+        Ok(per_cpu.iter().fold(Events::default(), |total, cpu| total.plus(cpu.0)))
+    }
+
+    pub(super) fn info(&self) -> Result<Info, MapError> {
+        self.info.get(&ONLY, 0).map(|info| info.0)
+    }
+
+    pub(super) fn set_info(&mut self, info: Info) -> Result<(), MapError> {
+        self.info.set(ONLY, Wire(info), 0)
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings, MapError> {
+        self.settings.get(&ONLY, 0).map(|settings| settings.0)
+    }
+
+    pub(super) fn set_settings(&mut self, settings: Settings) -> Result<(), MapError> {
+        self.settings.set(ONLY, Wire(settings), 0)
+    }
+
+    /// Every entry of `gw_pairs`: two a pair. Entries that come or go meanwhile may be missed or seen twice.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (u64, Pair)> {
+        self.pairs.iter().flatten().map(|(cookie, pair)| (cookie, pair.0))
+    }
+
+    pub(super) fn pair(&self, cookie: u64) -> Option<Pair> {
+        self.pairs.get(&cookie, 0).ok().map(|pair| pair.0)
+    }
+
+    pub(super) fn remove_pair(&mut self, cookie: u64) {
+        // It may have gone by itself.
+        let _gone = self.pairs.remove(&cookie);
+    }
+
+    pub(super) fn set_pair(&mut self, cookie: u64, pair: Pair) -> Result<(), MapError> {
+        const BPF_EXIST: u64 = 2;
+        self.pairs.insert(cookie, Wire(pair), BPF_EXIST)
+    }
+
+    pub(super) fn add_port(&mut self, port: Port, instance: u64) -> Result<(), MapError> {
+        self.ports.insert(Wire(port), instance, 0)
+    }
+
+    /// Removes the port unless another daemon has taken it over.
+    pub(super) fn remove_port(&mut self, port: Port, instance: u64) {
+        if self.ports.get(&Wire(port), 0).is_ok_and(|owner| owner == instance) {
+            let _gone = self.ports.remove(&Wire(port));
+        }
+    }
+
+    pub(super) fn mark_own(&mut self, socket: &impl AsRawFd, own: Own) -> Result<(), MapError> {
+        self.own.insert(socket, Wire(own), 0)
+    }
+
+    pub(super) fn opt_out(&mut self, address: [u8; 16], generation: u64) -> Result<(), MapError> {
+        self.opt_out.insert(address, generation, 0)
+    }
+
+    pub(super) fn opt_in(&mut self, address: [u8; 16]) {
+        let _gone = self.opt_out.remove(&address);
+    }
 }
 
-impl std::fmt::Debug for StatsMap {
+impl std::fmt::Debug for Maps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("StatsMap").field(&self.read().ok()).finish()
+        f.debug_struct("Maps").field("info", &self.info().ok()).finish_non_exhaustive()
     }
 }
 
-impl From<Stats> for Established {
-    fn from(stats: Stats) -> Self {
-        Self { active: stats.active_established, passive: stats.passive_established }
-    }
-}
-
-/// Says in `gw_info` who loaded the object.
-///
-/// # Errors
-/// [`Unavailable::Mismatch`] when the object has no such map or its value has another size.
-pub(super) fn write_info(object: &mut Ebpf, info: Info) -> Result<(), Unavailable> {
-    let map = object.map_mut(MAP_INFO).ok_or_else(|| missing(MAP_INFO))?;
-    let mut array: Array<_, Wire<Info>> = Array::try_from(map).map_err(|error| mismatch(MAP_INFO, &error))?;
-    array.set(ONLY, Wire(info), 0).map_err(|error| mismatch(MAP_INFO, &error))
+fn typed<M: TryFrom<Map, Error = MapError>>(object: &mut Ebpf, name: &'static str) -> Result<M, Unavailable> {
+    let map = object.take_map(name).ok_or_else(|| missing(name))?;
+    M::try_from(map).map_err(|error| Unavailable::Mismatch { what: format!("{name}: {error}") })
 }
 
 fn missing(map: &str) -> Unavailable {
     Unavailable::Mismatch { what: format!("it has no map {map}") }
 }
 
-fn mismatch(map: &str, error: &MapError) -> Unavailable {
-    Unavailable::Mismatch { what: format!("{map}: {error}") }
-}
+/// Every direction's number and name, as JSON and metrics spell it.
+pub(super) const DIRECTIONS: [(u32, &str); Direction::COUNT as usize] = [
+    (Direction::CALLER_TO_GATEWAY, "caller_to_gateway"),
+    (Direction::GATEWAY_TO_CALLER, "gateway_to_caller"),
+    (Direction::GATEWAY_TO_ENDPOINT, "gateway_to_endpoint"),
+    (Direction::ENDPOINT_TO_GATEWAY, "endpoint_to_gateway"),
+];

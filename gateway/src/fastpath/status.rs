@@ -1,8 +1,10 @@
 //! What the fast path tells `admin`, the log and the operator.
 
-use super::Unavailable;
+use super::{Unavailable, load::Loaded, maps::DIRECTIONS};
+use aya::maps::MapError;
+use gateway_ebpf::{Direction, Events, PROGRAM_MSG, PROGRAM_SOCKOPS, Stats};
 use serde::Serialize;
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// Where bytes can flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,9 +24,17 @@ pub struct Status {
     pub reason: Option<String>,
     /// The cgroup whose sockets the programs see.
     pub cgroup: Option<PathBuf>,
+    /// A mismatch was found, and nothing is redirected until the daemon is started again.
+    pub tripped: bool,
     pub programs: Vec<ProgramStatus>,
-    /// Counted since the object was loaded.
+    /// Counted since the maps were made.
     pub established: Option<Established>,
+    /// Connections there are now whose two ends are proven.
+    pub pairs: Option<PairCount>,
+    /// Connections that were not taken in, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// By direction.
+    pub moved: BTreeMap<&'static str, Moved>,
 }
 
 /// A program in the kernel.
@@ -34,7 +44,6 @@ pub struct ProgramStatus {
     pub name: String,
     /// The kernel's id of the program.
     pub id: u32,
-    /// Loaded programs that are not attached yet run for nobody.
     pub attached: bool,
 }
 
@@ -47,14 +56,121 @@ pub struct Established {
     pub passive: u64,
 }
 
+/// Proven pairs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PairCount {
+    /// Callers and the gateway.
+    pub callers: u64,
+    /// The gateway and endpoints.
+    pub endpoints: u64,
+    /// Since the maps were made.
+    pub total: u64,
+}
+
+/// What was sent in one direction on connections that are, or may become, pairs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Moved {
+    /// By the kernel, past TCP.
+    pub redirected: Amount,
+    /// Through TCP.
+    pub passed: Amount,
+    /// Messages passed, by reason.
+    pub passed_because: BTreeMap<&'static str, u64>,
+}
+
+/// Messages and the bytes in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Amount {
+    pub messages: u64,
+    pub bytes: u64,
+}
+
 impl Status {
     pub(super) fn userspace(unavailable: &Unavailable) -> Self {
         Self {
             mode: Mode::Userspace,
             reason: Some(unavailable.to_string()),
             cgroup: None,
+            tripped: false,
             programs: Vec::new(),
             established: None,
+            pairs: None,
+            refused: BTreeMap::new(),
+            moved: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn kernel(loaded: &Loaded) -> Self {
+        let mut status = Self {
+            mode: Mode::Kernel,
+            reason: None,
+            cgroup: Some(loaded.cgroup.clone()),
+            tripped: false,
+            programs: [PROGRAM_SOCKOPS, PROGRAM_MSG]
+                .into_iter()
+                .filter_map(|name| {
+                    let id = loaded.program_id(name)?;
+                    Some(ProgramStatus { name: name.to_owned(), id, attached: true })
+                })
+                .collect(),
+            established: None,
+            pairs: None,
+            refused: BTreeMap::new(),
+            moved: BTreeMap::new(),
+        };
+        if let Err(error) = status.count(loaded) {
+            status.reason = Some(format!("the counters cannot be read: {error}"));
+        }
+        status
+    }
+
+    fn count(&mut self, loaded: &Loaded) -> Result<(), MapError> {
+        let maps = loaded.maps();
+        let settings = maps.settings()?;
+        self.tripped = settings.tripped != 0;
+        let events = maps.events()?;
+        self.established = Some(Established { active: events.active_established, passive: events.passive_established });
+        self.refused = refused(events);
+        let mut pairs = PairCount { total: events.paired, ..PairCount::default() };
+        for (_, pair) in maps.pairs() {
+            match pair.direction {
+                Direction::GATEWAY_TO_CALLER => pairs.callers += 1,
+                Direction::GATEWAY_TO_ENDPOINT => pairs.endpoints += 1,
+                _ => {}
+            }
+        }
+        self.pairs = Some(pairs);
+        for (direction, name) in DIRECTIONS {
+            self.moved.insert(name, Moved::from(maps.stats(direction)?));
+        }
+        Ok(())
+    }
+}
+
+fn refused(events: Events) -> BTreeMap<&'static str, u64> {
+    BTreeMap::from([
+        ("mptcp", events.refused_mptcp),
+        ("foreign", events.refused_foreign),
+        ("full", events.refused_full),
+        ("opt_out", events.refused_opt_out),
+        ("other", events.refused_other),
+    ])
+}
+
+impl From<Stats> for Moved {
+    fn from(stats: Stats) -> Self {
+        Self {
+            redirected: Amount { messages: stats.redirected_messages, bytes: stats.redirected_bytes },
+            passed: Amount { messages: stats.passed_messages, bytes: stats.passed_bytes },
+            passed_because: BTreeMap::from([
+                ("no_peer", stats.passed_no_peer),
+                ("unread", stats.passed_unread),
+                ("over_budget", stats.passed_over_budget),
+                ("paused", stats.passed_paused),
+                ("off", stats.passed_off),
+                ("stale", stats.passed_stale),
+                ("closing", stats.passed_closing),
+            ]),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why the kernel cannot help, in words an operator can act on.
 
+use super::self_test::Mismatch;
 use std::{io, path::PathBuf};
 
 /// The reason why no program runs in the kernel. Each message ends with the remedy, where there is one.
@@ -11,8 +12,10 @@ pub enum Unavailable {
     NotBuilt,
     #[error("cannot load BPF programs without {missing}: run as root, or grant the capabilities")]
     MissingCapabilities { missing: String },
-    #[error("this kernel has no BTF ({path} is missing): it was built without CONFIG_DEBUG_INFO_BTF")]
-    NoBtf { path: &'static str },
+    #[error("this kernel has no BTF ({path}: {source}): it was built without CONFIG_DEBUG_INFO_BTF")]
+    NoBtf { path: &'static str, source: io::Error },
+    #[error("this kernel is not as the guard knows it: it has no {field}")]
+    Fields { field: &'static str },
     #[error("no cgroup2 hierarchy is mounted: mount one at /sys/fs/cgroup or /sys/fs/cgroup/unified")]
     NoCgroup,
     #[error("cannot open the cgroup {}: {source}", path.display())]
@@ -31,6 +34,12 @@ pub enum Unavailable {
     Attach { program: &'static str, cgroup: PathBuf, source: io::Error },
     #[error("the BPF object does not fit this daemon ({what}): run cargo xtask build-ebpf and build again")]
     Mismatch { what: String },
+    #[error("this kernel does not do what the short-circuit needs: {source}")]
+    SelfTest { source: Mismatch },
+    #[error("cannot make {}: {source}", path.display())]
+    Pins { path: PathBuf, source: io::Error },
+    #[error("cannot start the thread of the heartbeat: {source}")]
+    Heartbeat { source: io::Error },
     #[error("cannot load the BPF object: {source}")]
     Load { source: aya::EbpfError },
 }

@@ -230,7 +230,8 @@ async fn acquire(
     }
     let settings = worker.settings();
     // Boxed, so that every exchange does not carry the room for it.
-    Box::pin(connect(endpoint, settings.limits.connect_timeout, settings.read_until_blocked)).await
+    let fastpath = settings.fastpath.as_ref();
+    Box::pin(connect(endpoint, settings.limits.connect_timeout, fastpath)).await
 }
 
 /// Envoy's fully jittered back-off between tries: up to 25 ms, then up to 50 ms (`JitteredExponentialBackOffStrategy` in

@@ -3,7 +3,10 @@
 mod syn_filter;
 
 use super::{client, problems::NodeProblems, worker::Worker};
-use crate::routing::snapshot::{Listener, ListenerKey, Snapshot};
+use crate::{
+    fastpath::{Announced, Sockets},
+    routing::snapshot::{Listener, ListenerKey, Snapshot},
+};
 use hashbrown::HashMap;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
@@ -32,8 +35,10 @@ pub(super) struct Listeners {
 
 #[derive(Debug)]
 struct OpenListener {
+    /// What the fast path knows of it, for as long as it is open.
+    announced: Option<Announced>,
     /// Dropping it ends the accept loop.
-    _stop: oneshot::Sender<()>,
+    stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
 }
 
@@ -70,8 +75,11 @@ impl Listeners {
 
     /// Closes every listening socket, after the connections that the kernel had already established were accepted.
     pub(super) async fn close(self) {
-        let accepting: Vec<_> = self.open.into_values().map(|OpenListener { accepting, .. }| accepting).collect();
-        for accepting in accepting {
+        let told = self.open.into_values().map(|OpenListener { announced, stop, accepting }| {
+            drop(stop);
+            (announced, accepting)
+        });
+        for (_announced, accepting) in told.collect::<Vec<_>>() {
             if let Err(error) = accepting.await {
                 tracing::error!(%error, "an accept loop ended in a panic");
             }
@@ -84,11 +92,11 @@ impl Listeners {
     fn try_open(&mut self, listener: &Listener) {
         let address = listener.key.address.unwrap_or_else(|| self.worker.settings().listen_address);
         let address = SocketAddr::new(address, listener.key.port);
-        match bind(address) {
-            Ok(socket) => {
+        match bind(address, self.worker.settings().fastpath.as_ref()) {
+            Ok((socket, announced)) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { _stop: stop, accepting });
+                self.open.insert(listener.key, OpenListener { announced, stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {
@@ -102,7 +110,7 @@ impl Listeners {
 }
 
 /// A listening socket that shares its address with the other workers', and with another gateway's during an upgrade.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListener, Option<Announced>)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -112,8 +120,15 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.bind(&address.into())?;
+    let announced = fastpath.and_then(|fastpath| match fastpath.announce(&socket, address.port()) {
+        Ok(announced) => Some(announced),
+        Err(error) => {
+            tracing::warn!(%address, %error, "connections to this address stay with TCP");
+            None
+        }
+    });
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok((TcpListener::from_std(socket.into())?, announced))
 }
 
 /// Accepts until told to stop, and then what is still in the queue.

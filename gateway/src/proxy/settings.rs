@@ -1,12 +1,14 @@
 //! What the data plane can be told.
 
+use crate::fastpath::Sockets;
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
 /// Settings of the data plane; the defaults are those of `gateway run`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ProxySettings {
     /// Worker threads; each has its own sockets, runtime and pools. 0 counts as 1.
     pub workers: usize,
@@ -14,9 +16,10 @@ pub struct ProxySettings {
     pub listen_address: IpAddr,
     pub limits: Limits,
     pub drain: DrainTimes,
-    /// Reads continue until the kernel says that nothing is left, even after a short read. The short-circuit needs this:
-    /// bytes can arrive past TCP's queue. Costs one system call per read otherwise saved.
-    pub read_until_blocked: bool,
+    /// What `%HOSTNAME%` in header values stands for.
+    pub hostname: Arc<str>,
+    /// Where the kernel moves bytes between our sockets and those of pods on this node.
+    pub fastpath: Option<Sockets>,
 }
 
 /// What one connection may cost.
@@ -58,7 +61,8 @@ impl Default for ProxySettings {
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             limits: Limits::default(),
             drain: DrainTimes::default(),
-            read_until_blocked: false,
+            hostname: Arc::from(""),
+            fastpath: None,
         }
     }
 }

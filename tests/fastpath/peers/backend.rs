@@ -1,6 +1,6 @@
 //! A pod that verifies what it is sent and answers as the request asks.
 
-use super::{Content, Head, READS, Read, Reader, Write, listen, message, send, socket::prepare};
+use super::{Content, Fault, Head, READS, Read, Reader, Write, listen, message, send, socket::prepare};
 use crate::world::{Namespace, WAYS, Way, World};
 use fastrand::Rng;
 use parking_lot::Mutex;
@@ -10,7 +10,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
 };
@@ -26,6 +26,8 @@ pub(crate) struct Backend {
 #[derive(Default)]
 pub(crate) struct Seen {
     faults: Mutex<Vec<String>>,
+    /// Connections may end at any point.
+    may_break: AtomicBool,
     requests: AtomicU64,
     connections: AtomicU64,
 }
@@ -33,10 +35,10 @@ pub(crate) struct Seen {
 impl Backend {
     /// A backend that reads in one way and speaks HTTP.
     pub(crate) fn start(namespace: &Namespace, address: SocketAddr, how: Read) -> Self {
-        Self::serving(namespace, address, move |stream, seen| {
-            if let Err(fault) = serve(stream, how, seen) {
-                seen.faults.lock().push(format!("backend {how:?}: {fault}"));
-            }
+        Self::serving(namespace, address, move |stream, seen| match serve(stream, how, seen) {
+            Err(Fault::Broken(_)) if seen.may_break.load(Ordering::Relaxed) => {}
+            Err(fault) => seen.faults.lock().push(format!("backend {how:?}: {fault}")),
+            Ok(()) => {}
         })
     }
 
@@ -89,31 +91,39 @@ impl Drop for Backend {
 }
 
 /// Answers request after request until the gateway ends the connection.
-fn serve(stream: TcpStream, how: Read, seen: &Seen) -> Result<(), String> {
+fn serve(stream: TcpStream, how: Read, seen: &Seen) -> Result<(), Fault> {
     let mut random = Rng::new();
     let piece = if random.bool() { 16 << 10 } else { 1024 };
     let opened = prepare(&stream).and_then(|()| Reader::new(stream, how, piece));
-    let mut reader = opened.map_err(|error| format!("the connection: {error}"))?;
-    while reader.is_there_more().map_err(|error| format!("waiting for a request: {error}"))? {
-        let head = Head::read(&mut reader).map_err(|error| format!("reading a head: {error}"))?;
-        let seed = head.number("x-seed").map_err(|error| error.to_string())?;
-        let (content, mut wrong) = (Content::new(seed), None);
-        let read = head.body(&mut reader, |at, bytes| {
-            if wrong.is_none() {
-                wrong = content.check(at, bytes).err();
-            }
-        });
-        read.map_err(|error| format!("{head:?}: reading the body: {error}"))?;
-        if let Some(wrong) = wrong {
-            return Err(format!("{head:?}: {wrong}"));
-        }
-        seen.requests.fetch_add(1, Ordering::Relaxed);
-        let close = answer(&reader, &head, seed, &mut random).map_err(|error| format!("{head:?}: answering: {error}"))?;
-        if close {
+    let mut reader = opened.map_err(|error| Fault::of("the connection", error))?;
+    while reader.is_there_more().map_err(|error| Fault::of("waiting for a request", error))? {
+        let head = Head::read(&mut reader).map_err(|error| Fault::of("reading a head", error))?;
+        let close = exchange(&mut reader, &head, seen, &mut random);
+        if close.map_err(|fault| fault.about(&format!("{head:?}")))? {
             break;
         }
     }
     Ok(())
+}
+
+/// Reads a request's body and answers it. True when the connection is to be closed.
+fn exchange(reader: &mut Reader, head: &Head, seen: &Seen, random: &mut Rng) -> Result<bool, Fault> {
+    let seed = head.number("x-seed").map_err(|error| Fault::of("its seed", error))?;
+    if head.number("x-slow").is_ok_and(|slow| slow == 1) {
+        reader.slow_down(random.fork());
+    }
+    let (content, mut wrong) = (Content::new(seed), None);
+    let read = head.body(reader, |at, bytes| {
+        if wrong.is_none() {
+            wrong = content.check(at, bytes).err();
+        }
+    });
+    read.map_err(|error| Fault::of("reading the body", error))?;
+    if let Some(wrong) = wrong {
+        return Err(Fault::Wrong(wrong));
+    }
+    seen.requests.fetch_add(1, Ordering::Relaxed);
+    answer(reader, head, seed, random).map_err(|error| Fault::of("answering", error))
 }
 
 /// Answers whether the connection is to be closed.
@@ -171,6 +181,13 @@ impl Backends {
     pub(crate) fn assert_content(&self) {
         for (_, _, backend) in &self.all {
             backend.assert_content();
+        }
+    }
+
+    /// From now on a connection may end in the middle of a message.
+    pub(crate) fn expect_broken_connections(&self) {
+        for (_, _, backend) in &self.all {
+            backend.seen.may_break.store(true, Ordering::Relaxed);
         }
     }
 

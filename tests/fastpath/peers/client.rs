@@ -3,7 +3,10 @@
 use super::{Content, Head, Read, Reader, Write, connect, message, send};
 use crate::world::Namespace;
 use fastrand::Rng;
-use std::{io, net::SocketAddr};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpStream},
+};
 
 /// A connection to the gateway that verifies every byte of every answer.
 pub(crate) struct Client {
@@ -27,6 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) chunked_down: bool,
     /// The backend closes its connection after the answer.
     pub(crate) close: bool,
+    /// The backend reads late.
+    pub(crate) slow: bool,
 }
 
 impl Exchange {
@@ -40,6 +45,7 @@ impl Exchange {
             chunked_up: false,
             chunked_down: false,
             close: false,
+            slow: false,
         }
     }
 
@@ -53,12 +59,13 @@ impl Exchange {
         };
         let mut message = format!(
             "POST /{}/x HTTP/1.1\r\nhost: backend\r\n{framing}\r\nx-seed: {seed}\r\nx-answer: {}\r\nx-write: {}\r\n\
-             x-chunked: {}\r\nx-close: {}\r\n\r\n",
+             x-chunked: {}\r\nx-close: {}\r\nx-slow: {}\r\n\r\n",
             self.service,
             self.down,
             self.answer.name(),
             u8::from(self.chunked_down),
             u8::from(self.close),
+            u8::from(self.slow),
         )
         .into_bytes();
         if self.chunked_up {
@@ -72,10 +79,15 @@ impl Exchange {
 
 impl Client {
     pub(crate) fn connect(from: &Namespace, to: SocketAddr, how: Read, random: &mut Rng) -> io::Result<Self> {
+        Self::new(connect(from, to)?, how, random)
+    }
+
+    /// On a connection that has been made already.
+    pub(crate) fn new(stream: TcpStream, how: Read, random: &mut Rng) -> io::Result<Self> {
         // Below, at and above the sizes of the messages.
         let pieces = [512, 4096, 16 << 10, 128 << 10];
         let piece = pieces[random.usize(..pieces.len())];
-        Ok(Self { reader: Reader::new(connect(from, to)?, how, piece)?, random: random.fork() })
+        Ok(Self { reader: Reader::new(stream, how, piece)?, random: random.fork() })
     }
 
     pub(crate) fn reader(&mut self) -> &mut Reader {
@@ -86,17 +98,21 @@ impl Client {
     ///
     /// # Errors
     /// What came instead.
-    pub(crate) fn exchange(&mut self, exchange: &Exchange) -> Result<(), String> {
+    pub(crate) fn exchange(&mut self, exchange: &Exchange) -> Result<(), Fault> {
         let seed = self.random.u64(..);
         let request = exchange.request(seed, &mut self.random);
-        let told = |what: &str, error: &dyn std::fmt::Display| format!("{exchange:?}, seed {seed}: {what}: {error}");
-        send(self.reader.stream(), exchange.write, &request, &mut self.random).map_err(|error| told("sending", &error))?;
-        self.answer(exchange, seed).map_err(|error| told("the answer", &error))
+        let sent = send(self.reader.stream(), exchange.write, &request, &mut self.random);
+        let sent = sent.map_err(|error| Fault::of("sending", error));
+        let done = sent.and_then(|()| self.answer(exchange, seed));
+        done.map_err(|fault| fault.about(&format!("{exchange:?}, seed {seed}")))
     }
 
     /// Reads the answer to a request that was sent with `seed`.
-    pub(crate) fn answer(&mut self, exchange: &Exchange, seed: u64) -> Result<(), String> {
-        let head = Head::read(&mut self.reader).map_err(|error| format!("its head: {error}"))?;
+    pub(crate) fn answer(&mut self, exchange: &Exchange, seed: u64) -> Result<(), Fault> {
+        let head = Head::read(&mut self.reader).map_err(|error| Fault::of("the answer's head", error))?;
+        if !head.start.starts_with("HTTP/1.1 200") {
+            return Err(Fault::Status(format!("{head:?}")));
+        }
         let mut wrong = None;
         let content = Content::new(seed.wrapping_add(1));
         let body = head.body(&mut self.reader, |at, bytes| {
@@ -104,12 +120,47 @@ impl Client {
                 wrong = content.check(at, bytes).err();
             }
         });
-        match (head.start.starts_with("HTTP/1.1 200"), wrong, body) {
-            (false, ..) => Err(format!("{head:?}")),
-            (_, Some(wrong), _) => Err(wrong),
-            (_, _, Err(error)) => Err(format!("its body: {error}")),
-            (_, _, Ok(length)) if length != exchange.down as u64 => Err(format!("{length} bytes came")),
+        match (wrong, body) {
+            (Some(wrong), _) => Err(Fault::Wrong(wrong)),
+            (_, Err(error)) => Err(Fault::of("the answer's body", error)),
+            (_, Ok(length)) if length != exchange.down as u64 => Err(Fault::Wrong(format!("{length} bytes came"))),
             _ => Ok(()),
+        }
+    }
+}
+
+/// What went wrong with an exchange.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// Bytes came that were not sent.
+    Wrong(String),
+    /// Another answer than the backend's.
+    Status(String),
+    /// The connection ended, or bytes did not come.
+    Broken(String),
+}
+
+impl Fault {
+    pub(super) fn of(what: &str, error: io::Error) -> Self {
+        let text = format!("{what}: {error}");
+        if error.kind() == io::ErrorKind::InvalidData { Self::Wrong(text) } else { Self::Broken(text) }
+    }
+
+    pub(super) fn about(self, what: &str) -> Self {
+        match self {
+            Self::Wrong(text) => Self::Wrong(format!("{what}: {text}")),
+            Self::Status(text) => Self::Status(format!("{what}: {text}")),
+            Self::Broken(text) => Self::Broken(format!("{what}: {text}")),
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(text) => write!(f, "wrong bytes: {text}"),
+            Self::Status(text) => write!(f, "another answer: {text}"),
+            Self::Broken(text) => write!(f, "{text}"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The ways to read.
 
-use super::{PATIENCE, options};
+use super::{PATIENCE, now_and_then, options};
+use fastrand::Rng;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
     net::{RecvFlags, recv},
@@ -45,6 +46,8 @@ pub(crate) struct Reader {
     /// The peer has said that it is through; there will be no further edge.
     ended: bool,
     low_water: usize,
+    /// Waits a little before many of its reads.
+    slow: Option<Rng>,
     buffer: Vec<u8>,
     /// What of `buffer` has come and is not consumed.
     filled: std::ops::Range<usize>,
@@ -54,14 +57,33 @@ impl Reader {
     /// Reads at most `piece` bytes at once.
     pub(crate) fn new(stream: TcpStream, how: Read, piece: usize) -> io::Result<Self> {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let edge = if matches!(how, Read::Edge | Read::EdgeShort) { epoll::EventFlags::ET } else { epoll::EventFlags::empty() };
+        let edge = if matches!(how, Read::Edge | Read::EdgeShort) {
+            epoll::EventFlags::ET
+        } else {
+            epoll::EventFlags::empty()
+        };
         epoll::add(
             &events,
             &stream,
             epoll::EventData::new_u64(0),
             epoll::EventFlags::IN | epoll::EventFlags::RDHUP | edge,
         )?;
-        Ok(Self { stream, how, events, ready: false, ended: false, low_water: 1, buffer: vec![0; piece], filled: 0..0 })
+        Ok(Self {
+            stream,
+            how,
+            events,
+            ready: false,
+            ended: false,
+            low_water: 1,
+            slow: None,
+            buffer: vec![0; piece],
+            filled: 0..0,
+        })
+    }
+
+    /// From now on it reads late, so that bytes gather in front of it.
+    pub(crate) fn slow_down(&mut self, random: Rng) {
+        self.slow = Some(random);
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
@@ -72,6 +94,9 @@ impl Reader {
     /// if that is known.
     pub(crate) fn fill(&mut self, want: Option<usize>) -> io::Result<&[u8]> {
         if self.filled.is_empty() {
+            if let Some(random) = &mut self.slow {
+                now_and_then(random);
+            }
             let read = self.read(want)?;
             self.filled = 0..read;
         }

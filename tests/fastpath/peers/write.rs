@@ -1,6 +1,6 @@
 //! The ways to write.
 
-use super::options;
+use super::{now_and_then, options};
 use fastrand::Rng;
 use rustix::{
     fs::{MemfdFlags, memfd_create, sendfile},
@@ -32,9 +32,11 @@ pub(crate) enum Write {
     Zerocopy,
     /// From a pipe.
     Splice,
+    /// In pieces, with pauses.
+    Slowly,
 }
 
-pub(crate) const WRITES: [Write; 8] = [
+pub(crate) const WRITES: [Write; 9] = [
     Write::Whole,
     Write::Splits,
     Write::Vectored,
@@ -43,6 +45,7 @@ pub(crate) const WRITES: [Write; 8] = [
     Write::Cork,
     Write::Zerocopy,
     Write::Splice,
+    Write::Slowly,
 ];
 
 impl Write {
@@ -80,6 +83,13 @@ pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rn
             // `bytes` does not change: whatever the kernel still looks at is right. Its notices end with the socket.
             pieces(bytes, random).try_for_each(|piece| all(stream, piece, ZEROCOPY))
         }
+        Write::Slowly => {
+            let pieces: Vec<&[u8]> = pieces(bytes, random).collect();
+            pieces.into_iter().try_for_each(|piece| {
+                now_and_then(random);
+                (&mut &*stream).write_all(piece)
+            })
+        }
         Write::Splice => from_pipe(stream, bytes),
     }
 }
@@ -87,7 +97,8 @@ pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rn
 /// `bytes` cut at random: a few bytes here, some kilobytes there, at most about 20 pieces.
 fn pieces<'a>(bytes: &'a [u8], random: &mut Rng) -> impl Iterator<Item = &'a [u8]> {
     let step = bytes.len() / 16 + 1;
-    let sizes: Vec<usize> = (0..16).map(|_| if random.bool() { random.usize(1..=8) } else { random.usize(1..=2 * step) }).collect();
+    let sizes: Vec<usize> =
+        (0..16).map(|_| if random.bool() { random.usize(1..=8) } else { random.usize(1..=2 * step) }).collect();
     let mut rest = bytes;
     let mut sizes = sizes.into_iter();
     std::iter::from_fn(move || {

@@ -1,6 +1,6 @@
 //! The daemon in its namespace and cgroup.
 
-use super::{Fast, World};
+use super::{Counts, Fast, World, kernel};
 use harness::{daemon, process::Process, traffic, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use std::{fs, path::Path, time::Duration};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Of the first gateway of a world.
 const ADMIN: &str = "127.0.0.1:15000";
 
 /// A running gateway; killed when dropped.
@@ -15,36 +16,32 @@ pub(crate) struct Gateway<'a> {
     world: &'a World,
     pub(crate) process: Process,
     directory: TempDir,
-}
-
-/// What the kernel has moved between the peers and the gateway.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Moved {
-    pub(crate) messages: u64,
-    pub(crate) bytes: u64,
+    admin: String,
+    /// The kernel's ids of its programs: it may stand still when we want to know.
+    programs: Vec<u64>,
 }
 
 impl<'a> Gateway<'a> {
     /// Serves `objects`, and returns once it is ready.
     pub(crate) fn start(world: &'a World, fast: Fast, objects: &str) -> Self {
-        Self::with(world, fast, objects, &[])
+        Self::beside(world, fast, objects, ADMIN)
     }
 
-    /// The same, with more `flags`.
-    pub(crate) fn with(world: &'a World, fast: Fast, objects: &str, flags: &[&str]) -> Self {
+    /// The same, with an admin address that no other gateway of this world has.
+    pub(crate) fn beside(world: &'a World, fast: Fast, objects: &str, admin: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         fs::create_dir(directory.path().join("objects")).expect("a directory");
         write(directory.path(), objects);
-        let process = spawn(world, fast, directory.path(), flags);
-        let mut gateway = Self { world, process, directory };
+        let process = spawn(world, fast, directory.path(), admin);
+        let mut gateway = Self { world, process, directory, admin: admin.to_owned(), programs: Vec::new() };
         gateway.until_ready();
         gateway
     }
 
-    /// Starts another daemon with the same objects beside this one, which goes on; waits until it is ready.
+    /// Kills the daemon, and starts another with the same objects; waits until it is ready.
     pub(crate) fn restart(&mut self, fast: Fast) {
         self.process.kill();
-        self.process = spawn(self.world, fast, self.directory.path(), &[]);
+        self.process = spawn(self.world, fast, self.directory.path(), &self.admin);
         self.until_ready();
     }
 
@@ -53,6 +50,9 @@ impl<'a> Gateway<'a> {
             self.process.assert_running();
             (self.admin("/readyz")?.0 == 200).then_some(())
         });
+        let status = self.status();
+        let programs = status["programs"].as_array().into_iter().flatten();
+        self.programs = programs.filter_map(|program| program["id"].as_u64()).collect();
     }
 
     /// Replaces the objects it serves.
@@ -62,7 +62,7 @@ impl<'a> Gateway<'a> {
 
     /// Status and body of an admin page; `None` while nobody answers.
     pub(crate) fn admin(&self, path: &str) -> Option<(u16, String)> {
-        let answer = self.world.node.enter(|| traffic::get_once(ADMIN, "localhost", path)).ok()?;
+        let answer = self.world.node.enter(|| traffic::get_once(&self.admin, "localhost", path)).ok()?;
         Some((answer.status, answer.body))
     }
 
@@ -73,23 +73,19 @@ impl<'a> Gateway<'a> {
         config["fastpath"].take()
     }
 
-    /// What the kernel has moved so far.
-    pub(crate) fn moved(&self) -> Moved {
-        let status = self.status();
-        let sum = |what: &str| sum(&status["redirected"], what);
-        Moved { messages: sum("messages"), bytes: sum("bytes") }
+    /// What has been counted since the programs were loaded; nothing where there are none.
+    pub(crate) fn counts(&self) -> Counts {
+        if self.programs.is_empty() { Counts::default() } else { Counts::read(self.map("gw_stats")) }
+    }
+
+    /// The kernel's id of one of the maps.
+    pub(crate) fn map(&self, name: &str) -> u64 {
+        kernel::map(&self.programs, name)
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
-}
-
-/// All numbers under the key `what`, at whatever depth.
-fn sum(value: &Value, what: &str) -> u64 {
-    let Some(fields) = value.as_object() else { return 0 };
-    let of = |(key, value): (&String, &Value)| if key == what { value.as_u64().unwrap_or(0) } else { sum(value, what) };
-    fields.iter().map(of).sum()
 }
 
 /// In one step: the gateway may look at any moment.
@@ -99,19 +95,20 @@ fn write(directory: &Path, objects: &str) {
     fs::rename(temporary, directory.join("objects/objects.yaml")).expect("replace the objects");
 }
 
-fn spawn(world: &World, fast: Fast, directory: &Path, flags: &[&str]) -> Process {
+fn spawn(world: &World, fast: Fast, directory: &Path, admin: &str) -> Process {
     // The shell joins the cgroup before a socket is opened; `nsenter`, because `ip netns exec` would hide bpffs.
     let script = r#"echo $$ > "$0/cgroup.procs" && exec nsenter --net="$1" -- "${@:2}""#;
     let text = |path: &Path| path.display().to_string();
     let mode = if fast == Fast::Off { "off" } else { "require" };
     let objects = text(&directory.join("objects"));
-    let mut arguments = vec!["-c".to_owned(), script.to_owned(), text(&world.cgroup.gateway()), text(&world.node.path())];
+    let mut arguments =
+        vec!["-c".to_owned(), script.to_owned(), text(&world.cgroup.gateway()), text(&world.node.path())];
     arguments.push(text(daemon::binary()));
     let root = text(world.cgroup.root());
     let ours = ["run", "-f", &objects, "--workers", "1", "--listen-address", "::", "--readiness", "off"];
     let kernel = ["--metrics", "off", "--drain-announce-seconds", "0", "--drain-seconds", "5", "--fastpath", mode];
-    let cgroup = ["--fastpath-cgroup", &root];
-    let all = ours.iter().chain(&kernel).chain(&cgroup).chain(flags);
+    let own = ["--fastpath-cgroup", &root, "--admin", admin];
+    let all = ours.iter().chain(&kernel).chain(&own);
     arguments.extend(all.map(|&argument| argument.to_owned()));
     Process::start("gateway", directory, Path::new("bash"), &arguments, &[])
 }

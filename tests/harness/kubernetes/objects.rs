@@ -122,9 +122,17 @@ impl Objects {
     /// # Panics
     /// When it refuses.
     pub fn merge(&self, id: &Value, change: &Value) {
+        self.try_merge(id, change).unwrap_or_else(|error| panic!("{id}: {error}"));
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub fn try_merge(&self, id: &Value, change: &Value) -> Result<(), kube::Error> {
         let name = id["metadata"]["name"].as_str().unwrap_or_default();
         let (api, parameters, patch) = (self.api(id), PatchParams::default(), Patch::Merge(change));
-        self.runtime.block_on(api.patch(name, &parameters, &patch)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        self.runtime.block_on(api.patch(name, &parameters, &patch)).map(|_| ())
     }
 
     /// Deletes the object that `id` names.

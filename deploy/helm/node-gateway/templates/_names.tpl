@@ -18,9 +18,15 @@ app.kubernetes.io/name: node-gateway
 {{- end }}
 {{- end }}
 
-{{- /* The daemon's form of the labels: key=value,key=value. */}}
+{{- /* Labels in the daemon's form: key=value,key=value. */}}
 {{- define "node-gateway.gatewayLabels" -}}
 {{- $pairs := list }}
 {{- range $key, $value := .Values.gatewayLabels }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
+{{- join "," $pairs }}
+{{- end }}
+
+{{- define "node-gateway.podLabels" -}}
+{{- $pairs := list (printf "app=%s" .Values.name) (include "node-gateway.gatewayLabels" .) }}
+{{- range $key, $value := .Values.podLabels }}{{ $pairs = append $pairs (printf "%s=%s" $key $value) }}{{ end }}
 {{- join "," $pairs }}
 {{- end }}

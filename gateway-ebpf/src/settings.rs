@@ -1,0 +1,40 @@
+//! What the daemon tells the programs while they run.
+
+use bytemuck::{Pod, Zeroable};
+
+/// The only entry of `gw_settings`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Settings {
+    /// When the daemon was last alive, by the monotonic clock in nanoseconds.
+    pub heartbeat_ns: u64,
+    /// How old the heartbeat may be before every message is left to TCP.
+    pub stale_after_ns: u64,
+    /// The off switch: 0 is off, so that a map nobody wrote to moves nothing.
+    pub enabled: u32,
+    /// Not 0 after a mismatch: off for good. See the trip codes of the daemon.
+    pub tripped: u32,
+}
+
+const _: () = assert!(size_of::<Settings>() == 24);
+
+/// Where the guard finds what it reads, in bytes from the start of the kernel's `struct tcp_sock`. The daemon resolves them
+/// from the running kernel's BTF and gives them to the object before it is loaded.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Offsets {
+    /// `sock_common.skc_cookie`
+    pub cookie: u32,
+    /// `tcp_sock.snd_una`: the oldest byte that the peer has not acknowledged.
+    pub snd_una: u32,
+    /// `tcp_sock.write_seq`: the next byte the application will send.
+    pub write_seq: u32,
+    /// `tcp_sock.rcv_nxt`: the next byte expected from the peer.
+    pub rcv_nxt: u32,
+    /// `tcp_sock.copied_seq`: the next byte the application will read.
+    pub copied_seq: u32,
+    /// `sock.sk_backlog.rmem_alloc`: bytes of memory queued for the application.
+    pub rmem_alloc: u32,
+}
+
+const _: () = assert!(size_of::<Offsets>() == 24);

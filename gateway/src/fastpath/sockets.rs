@@ -1,0 +1,113 @@
+//! What the data plane tells the fast path about its own sockets, and asks.
+
+use super::load::Loaded;
+use gateway_ebpf::{Own, Port};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    io, mem,
+    os::fd::{AsFd, AsRawFd},
+    process,
+    sync::Arc,
+};
+
+/// `SO_NETNS_COOKIE` of asm-generic/socket.h, the same on every architecture we build for; Linux 5.14.
+const SO_NETNS_COOKIE: libc::c_int = 71;
+
+/// The fast path as the workers see it. Cheap to clone; all clones are one.
+#[derive(Clone, Debug)]
+pub struct Sockets(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    loaded: Arc<Loaded>,
+    /// How many listeners there are for each port: every worker has its own.
+    ports: Mutex<HashMap<Port, u32>>,
+}
+
+/// A port that calls to the gateway arrive at, for as long as this lives.
+#[derive(Debug)]
+pub struct Announced {
+    sockets: Sockets,
+    port: Port,
+}
+
+impl Sockets {
+    pub(super) fn new(loaded: Arc<Loaded>) -> Self {
+        Self(Arc::new(Inner { loaded, ports: Mutex::default() }))
+    }
+
+    /// Says that `listener`, and with it everything it accepts, is the gateway's. Call it between bind and listen.
+    ///
+    /// # Errors
+    /// The kernel's; the listener then serves as before, and its connections stay with TCP.
+    pub fn announce(&self, listener: &(impl AsFd + AsRawFd), port: u16) -> io::Result<Announced> {
+        let port = Port { netns: netns_cookie(listener)?, port: u32::from(port), reserved: 0 };
+        self.claim(listener)?;
+        let mut ports = self.0.ports.lock();
+        self.0.loaded.maps().add_port(port, self.0.loaded.instance).map_err(io::Error::other)?;
+        *ports.entry(port).or_default() += 1;
+        Ok(Announced { sockets: self.clone(), port })
+    }
+
+    /// Says that `socket` is the gateway's. Call it before connect.
+    ///
+    /// # Errors
+    /// The kernel's; the connection then stays with TCP.
+    pub fn claim(&self, socket: &impl AsRawFd) -> io::Result<()> {
+        let own = Own { pid: process::id(), gateway: 1 };
+        self.0.loaded.maps().mark_own(socket, own).map_err(io::Error::other)
+    }
+
+    /// Bytes that wait to be read at the other end of `socket`, not counting what TCP has not delivered yet. `None` when
+    /// the other end is not on this node.
+    pub fn queued(&self, cookie: SocketCookie) -> Option<u32> {
+        self.0.loaded.queued(cookie.0)
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let mut ports = self.sockets.0.ports.lock();
+        let last = ports.get_mut(&self.port).is_none_or(|listeners| {
+            *listeners -= 1;
+            *listeners == 0
+        });
+        if last {
+            ports.remove(&self.port);
+            self.sockets.0.loaded.maps().remove_port(self.port, self.sockets.0.loaded.instance);
+        }
+    }
+}
+
+/// The kernel's name for a socket, unique until it reboots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketCookie(u64);
+
+impl SocketCookie {
+    /// # Errors
+    /// The kernel's.
+    pub fn of(socket: &impl AsRawFd) -> io::Result<Self> {
+        option(socket, libc::SO_COOKIE).map(Self)
+    }
+
+    pub(super) const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+fn netns_cookie(socket: &impl AsRawFd) -> io::Result<u64> {
+    option(socket, SO_NETNS_COOKIE)
+}
+
+/// A socket option of 64 bits.
+#[expect(unsafe_code, reason = "neither std nor socket2 knows the two options")]
+fn option(socket: &impl AsRawFd, name: libc::c_int) -> io::Result<u64> {
+    let mut value = 0u64;
+    let mut length = libc::socklen_t::try_from(mem::size_of::<u64>()).unwrap_or_default();
+    // SAFETY: the kernel writes at most `length` bytes to `value`.
+    let answer = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut length)
+    };
+    if answer == 0 { Ok(value) } else { Err(io::Error::last_os_error()) }
+}

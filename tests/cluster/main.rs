@@ -1,0 +1,14 @@
+//! The gateway as a DaemonSet on a real cluster: what the article promises, and what must not be lost on the way.
+#![allow(clippy::print_stdout, reason = "the figures are part of the result")]
+
+mod access;
+mod article;
+mod backends;
+mod crash;
+mod outage;
+mod outside;
+mod own_node;
+mod render;
+mod security;
+mod updates;
+mod weights;
