@@ -33,7 +33,8 @@ pub struct Gateway {
 /// When one does not become ready.
 pub fn install(cluster: &Cluster) {
     let overlay = deploy().join("overlays/local");
-    cluster.kubectl(&["apply", "-k", &overlay.display().to_string()]);
+    // As `cargo xtask test` does, where it has installed the gateway already.
+    cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", &overlay.display().to_string()]);
     rolled_out(cluster);
 }
 
