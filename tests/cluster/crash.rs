@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 fn a_killed_gateway_costs_its_own_connections_and_is_back() {
     let world = World::with_article("e2e-crash");
     let [node, other] = &world.nodes[..2] else { panic!("this needs two nodes: {:?}", world.nodes) };
-    let gateway = Gateway::of(&world.cluster, node);
+    let gateway = Gateway::fresh(&world.cluster, node);
     let options = LoadOptions { rate: 200, ..LoadOptions::default() };
     let here = Load::start(&world, node, "crash-here", options);
     let there = Load::start(&world, other, "crash-there", options);

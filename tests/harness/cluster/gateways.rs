@@ -83,6 +83,21 @@ impl Gateway {
         })
     }
 
+    /// A new gateway on `node`: the kubelet starts a container again at once only when it fails for the first time.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn fresh(cluster: &Cluster, node: &str) -> Self {
+        let old = Self::of(cluster, node);
+        cluster.kubectl(&["-n", NAMESPACE, "delete", "pod", &old.pod, "--wait=false"]);
+        let fresh = wait::until(&format!("a new gateway on {node}"), PATIENCE, || {
+            let ready = |one: &Self| one.node == node && one.is_ready && !one.is_ending && one.pod != old.pod;
+            Self::all(cluster).into_iter().find(ready)
+        });
+        Self::until_none_is_ending(cluster);
+        fresh
+    }
+
     /// Waits until no gateway is ending any more, so that what they did has been logged and counted.
     pub fn until_none_is_ending(cluster: &Cluster) {
         wait::until("the ending gateways to be gone", PATIENCE, || {
