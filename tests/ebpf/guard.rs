@@ -1,6 +1,7 @@
 //! The guard, seen from the sockets; the full matrices are in tests/fastpath.
 
 use crate::node::{self, read};
+use gateway::fastpath::SocketCookie;
 use harness::privilege;
 use std::{
     io::{self, Read as _, Write as _},
@@ -31,6 +32,26 @@ fn a_reader_that_stands_still_is_left_to_tcp() {
         assert!(redirected <= (256 + 64) * 1024, "{redirected} bytes were queued");
         let received = read(&connection.called, sent);
         assert!(received.iter().enumerate().all(|(at, byte)| usize::from(*byte) == at % 256), "bytes out of order");
+    });
+}
+
+#[test]
+fn what_waits_at_the_other_end_is_told() {
+    if !privilege::granted("ebpf::what_waits_at_the_other_end_is_told") {
+        return;
+    }
+    node::run(|node| {
+        let (gateway, _announced) = node.gateway("127.0.0.1:8080");
+        let connection = node.call(&gateway, "127.0.0.1:8080");
+        let queued = || node.sockets.queued(SocketCookie::of(&connection.called).expect("a socket"));
+        assert_eq!(queued(), Some(0));
+        (&connection.called).write_all(&[7; 1000]).expect("send");
+        (&connection.called).write_all(&[7; 500]).expect("send");
+        assert_eq!(queued(), Some(1500));
+        read(&connection.caller, 1200);
+        assert_eq!(queued(), Some(300));
+        read(&connection.caller, 300);
+        assert_eq!(queued(), Some(0));
     });
 }
 
