@@ -43,6 +43,7 @@ struct Report {
     by_status: BTreeMap<u16, u64>,
     by_pod: BTreeMap<String, u64>,
     failures: Vec<Value>,
+    slowest: Duration,
 }
 
 /// More of them say nothing new.
@@ -76,6 +77,7 @@ fn main() -> anyhow::Result<()> {
         "asked_again": total.asked_again,
         "by_status": total.by_status,
         "by_pod": total.by_pod,
+        "slowest_ms": u64::try_from(total.slowest.as_millis()).unwrap_or(u64::MAX),
         "failed": total.failures.len(),
         "failures": total.failures.iter().take(FAILURES_SHOWN).collect::<Vec<_>>(),
     }))
@@ -97,7 +99,9 @@ fn call(mut caller: Caller, pace: Duration, begin: Duration, stopped: &Receiver<
     let mut due = Instant::now() + begin;
     while stopped.recv_timeout(due.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout) {
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let asked = Instant::now();
         let outcome = caller.ask();
+        report.slowest = report.slowest.max(asked.elapsed());
         report.sent += 1;
         match outcome {
             Ok(answer) => {
@@ -134,6 +138,7 @@ impl Report {
     fn add(&mut self, other: Self) {
         self.sent += other.sent;
         self.asked_again += other.asked_again;
+        self.slowest = self.slowest.max(other.slowest);
         for (status, count) in other.by_status {
             *self.by_status.entry(status).or_default() += count;
         }

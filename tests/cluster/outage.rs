@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn a_gateway_started_without_the_api_server_waits_and_recovers() {
     let world = World::with_article("e2e-outage");
     let [node, other] = &world.nodes[..2] else { panic!("this needs two nodes: {:?}", world.nodes) };
-    let (gateway, neighbour) = (Gateway::of(&world.cluster, node), Gateway::of(&world.cluster, other));
+    let (gateway, neighbour) = (Gateway::fresh(&world.cluster, node), Gateway::of(&world.cluster, other));
     let readiness = |gateway: &Gateway| format!("{}:15021", gateway.address);
     let before = gateway.process().expect("the gateway's process is on this machine");
 

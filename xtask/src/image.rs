@@ -102,7 +102,7 @@ pub(crate) fn test_images(profile: Profile, interrupt: &Interrupt) -> anyhow::Re
 }
 
 /// Programs of tests/ that are a pod's only one, each in the image `localhost/<name>:dev`.
-const ONE_BINARY: [&str; 1] = ["reviews"];
+const ONE_BINARY: [&str; 2] = ["reviews", "echo"];
 
 /// The client that goes on while a test changes something; in the toolbox.
 const LOAD: &str = "load";

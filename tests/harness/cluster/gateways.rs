@@ -33,7 +33,8 @@ pub struct Gateway {
 /// When one does not become ready.
 pub fn install(cluster: &Cluster) {
     let overlay = deploy().join("overlays/local");
-    cluster.kubectl(&["apply", "-k", &overlay.display().to_string()]);
+    // As `cargo xtask test` does, where it has installed the gateway already.
+    cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", &overlay.display().to_string()]);
     rolled_out(cluster);
 }
 
@@ -80,6 +81,21 @@ impl Gateway {
         wait::until(&format!("a ready gateway on {node}"), PATIENCE, || {
             Self::all(cluster).into_iter().find(|one| one.node == node && one.is_ready && !one.is_ending)
         })
+    }
+
+    /// A new gateway on `node`: the kubelet starts a container again at once only when it fails for the first time.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn fresh(cluster: &Cluster, node: &str) -> Self {
+        let old = Self::of(cluster, node);
+        cluster.kubectl(&["-n", NAMESPACE, "delete", "pod", &old.pod, "--wait=false"]);
+        let fresh = wait::until(&format!("a new gateway on {node}"), PATIENCE, || {
+            let ready = |one: &Self| one.node == node && one.is_ready && !one.is_ending && one.pod != old.pod;
+            Self::all(cluster).into_iter().find(ready)
+        });
+        Self::until_none_is_ending(cluster);
+        fresh
     }
 
     /// Waits until no gateway is ending any more, so that what they did has been logged and counted.

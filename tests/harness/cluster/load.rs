@@ -39,6 +39,8 @@ pub struct Report {
     pub failed: u64,
     /// Requests sent again because the connection had been closed while it was idle.
     pub asked_again: u64,
+    /// The longest anybody waited for an answer.
+    pub slowest_ms: u64,
     /// Answers by the pod that gave them.
     pub by_pod: BTreeMap<String, u64>,
     /// When, in Unix milliseconds, and why: the first failures.
@@ -88,6 +90,7 @@ impl Load {
             sent: number(&report["sent"]),
             failed: number(&report["failed"]),
             asked_again: number(&report["asked_again"]),
+            slowest_ms: number(&report["slowest_ms"]),
             by_pod: by_pod.iter().map(|(pod, count)| (pod.clone(), number(count))).collect(),
             failures: failures.iter().map(|one| (number(&one["at_ms"]), super::text(&one["error"]))).collect(),
             name: self.name.clone(),
@@ -110,7 +113,8 @@ impl Report {
     /// # Panics
     /// When a request failed, or there were fewer than `least`, which would say nothing.
     pub fn assert_without_failure(&self, least: u64) {
-        println!("{}: {} sent, {} failed, {} asked again", self.name, self.sent, self.failed, self.asked_again);
+        let Self { name, sent, failed, asked_again, slowest_ms, .. } = self;
+        println!("{name}: {sent} sent, {failed} failed, {asked_again} asked again, the slowest took {slowest_ms} ms");
         let (sent, failed) = (self.sent, self.failed);
         assert!(failed == 0, "{}: {failed} of {sent} requests failed: {:?}", self.name, self.failures);
         assert!(sent >= least, "{}: only {sent} requests, too few to say anything", self.name);

@@ -16,6 +16,10 @@ pub enum Connections {
     New,
 }
 
+/// Longer than three tries to connect to an address that has vanished, of ten seconds each (Istio's defaults): a slow answer
+/// is none that failed.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// One caller.
 #[derive(Debug)]
 pub struct Caller {
@@ -35,7 +39,7 @@ impl Caller {
             address: address.to_owned(),
             head: format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {user_agent}\r\n{close}\r\n"),
             connections,
-            timeout: Duration::from_secs(10),
+            timeout: TIMEOUT,
             idle: None,
             asked_again: 0,
         }
