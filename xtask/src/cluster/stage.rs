@@ -1,6 +1,6 @@
 //! The cluster of a test run: brought up for it with everything in it that the tests expect, and taken down after it.
 
-use super::{down, instance::Instance, kubectl::Kubectl, load_images, raise, running, state};
+use super::{down, instance::Instance, kubectl::Kubectl, load_images, raise, running, state, turn::Turn};
 use crate::{
     image::{self, Profile},
     interrupt::Interrupt,
@@ -10,13 +10,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use std::{
     ffi::OsString,
-    io,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixListener},
-    },
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// Not the developer's own, which may be up at the same time.
@@ -36,11 +30,11 @@ pub(crate) struct Stage {
     _ours: Option<Ours>,
 }
 
-/// Ours as long as it lives.
+/// The cluster that goes when this does.
 #[derive(Debug)]
 struct Ours {
     instance: Instance,
-    _turn: UnixListener,
+    _turn: Turn,
 }
 
 /// Who is compared.
@@ -59,7 +53,8 @@ impl Stage {
         let gateway = image::gateway(Profile::Quick, image::GATEWAY, &image::archive_path("node-gateway"), interrupt)?;
         let mut images: Vec<PathBuf> = vec![gateway.path];
         images.extend(image::test_images(Profile::Quick, interrupt)?.into_iter().map(|archive| archive.path));
-        let turn = wait_for_turn(&instance, interrupt)?;
+        // Test runs of several checkouts take turns: they all call their cluster the same.
+        let turn = Turn::wait_for(&format!("{}-tests", instance.prefix()), interrupt)?;
         // From here on `drop` takes it down.
         let ours = Ours { instance: instance.clone(), _turn: turn };
         let environment = vec![
@@ -100,23 +95,6 @@ impl Drop for Ours {
         if let Err(error) = down::take_down(&self.instance) {
             eprintln!("error: cluster {} is not gone: {error:#}", self.instance.name());
         }
-    }
-}
-
-/// Test runs of several checkouts take turns: they all call their cluster the same. The turn ends with what is returned.
-fn wait_for_turn(instance: &Instance, interrupt: &Interrupt) -> anyhow::Result<UnixListener> {
-    let name = SocketAddr::from_abstract_name(instance.prefix()).context("name a lock")?;
-    let mut said = false;
-    loop {
-        // Unlike a file, this name is free again when its owner is gone, and leaves nothing.
-        match UnixListener::bind_addr(&name) {
-            Ok(turn) => return Ok(turn),
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(error).context("take a lock"),
-            Err(_) if said => {}
-            Err(_) => eprintln!("Waiting for another test run to take its cluster down"),
-        }
-        said = true;
-        interrupt.pause(Duration::from_millis(200))?;
     }
 }
 
