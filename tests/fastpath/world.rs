@@ -42,7 +42,7 @@ pub(crate) enum Fast {
 }
 
 /// Every test runs in both, and must see the same bytes.
-pub(crate) const MODES: [Fast; 1] = [Fast::Off];
+pub(crate) const MODES: [Fast; 2] = [Fast::Require, Fast::Off];
 
 /// How a caller reaches the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
