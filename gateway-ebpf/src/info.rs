@@ -15,6 +15,8 @@ pub struct Info {
     pub layout_version: u32,
     /// Size and field offsets of every shared type, folded into one number. Maps of another layout are never reused.
     pub layout_hash: u32,
+    /// Drawn by the daemon as it starts: process ids are 1 in every container.
+    pub instance: u64,
     /// The daemon's process id, in the pid namespace of the daemon.
     pub pid: u32,
     /// Version of the daemon.
@@ -25,7 +27,7 @@ pub struct Info {
     pub reserved: [u16; 3],
 }
 
-const _: () = assert!(size_of::<Info>() == 24);
+const _: () = assert!(size_of::<Info>() == 32);
 
 impl Info {
     /// The layout this crate was compiled with.

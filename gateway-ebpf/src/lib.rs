@@ -38,7 +38,8 @@ pub const MAP_PAIRS: &str = "gw_pairs";
 pub const MAP_ENDS: &str = "gw_ends";
 /// Socket storage: [`Own`].
 pub const MAP_OWN: &str = "gw_own";
-/// Hash: [`Port`] → the pid that listens.
+/// LRU hash: [`Port`] → the instance that listens. Ports of a daemon that was killed in a network namespace that has gone
+/// with it are forgotten in time.
 pub const MAP_PORTS: &str = "gw_ports";
 /// LRU hash: [`Place`] → [`Hint`].
 pub const MAP_HINTS: &str = "gw_hints";

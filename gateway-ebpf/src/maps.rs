@@ -47,7 +47,7 @@ pub(crate) static gw_ends: Storage<End, ON_DEMAND> = Storage::new();
 pub(crate) static gw_own: Storage<Own, { ON_DEMAND | INHERITED }> = Storage::new();
 
 #[btf_map]
-pub(crate) static gw_ports: HashMap<Port, u32, 1024, ON_DEMAND> = HashMap::new();
+pub(crate) static gw_ports: LruHashMap<Port, u64, 1024> = LruHashMap::new();
 
 #[btf_map]
 pub(crate) static gw_hints: LruHashMap<Place, Hint, HANDSHAKES> = LruHashMap::new();

@@ -105,7 +105,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     tracing::info!("fast path: {}", fastpath.status());
     let fastpath = Arc::new(fastpath);
     let proxy_settings =
-        ProxySettings { read_until_blocked: fastpath.is_active(), fastpath: fastpath.sockets(), ..settings.proxy };
+        ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),

@@ -10,18 +10,21 @@ mod heartbeat;
 mod load;
 mod maps;
 mod object;
+mod pins;
 mod privileges;
+mod self_test;
 mod sockets;
 mod status;
 mod syscall;
 mod unavailable;
 
+pub use self_test::Mismatch;
 pub use sockets::{Announced, SocketCookie, Sockets};
 pub use status::{Amount, Established, Mode, Moved, PairCount, ProgramStatus, Status};
 pub use unavailable::Unavailable;
 
 use heartbeat::Heartbeat;
-use load::Loaded;
+use load::{Keep, Loaded};
 use std::{
     path::{Path, PathBuf},
     str::FromStr,
@@ -76,7 +79,8 @@ fn activate(cgroup: Option<&Path>) -> Result<Active, Unavailable> {
         Some(path) => PathBuf::from(path),
         None => cgroup::default_cgroup()?,
     };
-    let loaded = Arc::new(Loaded::new(object, cgroup)?);
+    self_test::run(object, &cgroup)?;
+    let loaded = Arc::new(Loaded::new(object, cgroup, Keep::Pinned)?);
     let heartbeat = Heartbeat::start(Arc::clone(&loaded)).map_err(|source| Unavailable::Heartbeat { source })?;
     loaded.enable()?;
     Ok(Active { sockets: Sockets::new(Arc::clone(&loaded)), loaded, _heartbeat: heartbeat })

@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod istio;
 pub mod message;
 pub mod model;
+pub mod pairing;
 pub mod routing;
 
 #[cfg(feature = "runtime")]

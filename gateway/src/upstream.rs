@@ -6,5 +6,6 @@
 pub(crate) mod connect;
 pub(crate) mod connection;
 mod doorbell;
+mod flow;
 pub(crate) mod pool;
 pub(crate) mod socket;

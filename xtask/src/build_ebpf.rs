@@ -21,7 +21,11 @@ use std::{
 /// Installs what it needs, where it is missing: the Debian packages rustc-web, libstd-rust-web-dev-bpf, llvm-22-dev,
 /// libpolly-22-dev and libzstd-dev, and bpf-linker with cargo install.
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Leave a guard out and write target/bpf/gateway-ebpf-without-GUARD.o instead: for tests that prove what it is good for
+    #[arg(long, value_name = "GUARD", value_parser = ["order", "memory", "switch", "proof"])]
+    without: Option<String>,
+}
 
 const PACKAGES: [&str; 5] = ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "libpolly-22-dev", "libzstd-dev"];
 const TARGET: &str = "bpfel-unknown-none";
@@ -32,11 +36,16 @@ building the BPF object needs a compiler with the BPF target. Without Debian's p
 and run this again";
 
 pub(crate) fn build(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    build_object(None, interrupt)
+}
+
+fn build_object(without: Option<&str>, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
     let toolchain = Toolchain::find(interrupt)?;
     let target_directory = workspace::target().join("bpf");
     let mut compile = toolchain.cargo();
     compile
         .args(["build", "--quiet", "--profile", "bpf", "--package", "gateway-ebpf", "--features", "bpf"])
+        .args(without.map(|guard| format!("--features=without-{guard}")))
         .args(["--bin", "gateway-ebpf", "--target", TARGET, "--target-dir"])
         .arg(&target_directory)
         // The paths of the machine that built it have no place in the object's line information.
@@ -45,14 +54,17 @@ pub(crate) fn build(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("RUSTC_WRAPPER");
     command::run(&mut compile, interrupt).context("build the BPF object")?;
-    let object = workspace::ebpf_object();
+    let mut object = workspace::ebpf_object();
+    if let Some(guard) = without {
+        object.set_file_name(format!("gateway-ebpf-without-{guard}.o"));
+    }
     let built = target_directory.join(TARGET).join("bpf/gateway-ebpf");
     replace_if_different(&built, &object)?;
     Ok(object)
 }
 
-pub(crate) fn run(_: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let object = build(interrupt)?;
+pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let object = build_object(arguments.without.as_deref(), interrupt)?;
     println!("{}", object.display());
     Ok(())
 }

@@ -77,10 +77,10 @@ fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
         return Err(Pass::Closing);
     }
     let Some(peer) = Peer::of(pair) else { return Err(Pass::Closing) };
-    if !peer.has_read_all || !has_delivered_all(pair) {
+    if !cfg!(feature = "without-order") && (!peer.has_read_all || !has_delivered_all(pair)) {
         return Err(Pass::Unread);
     }
-    if peer.queued >= QUEUE_BUDGET {
+    if !cfg!(feature = "without-memory") && peer.queued >= QUEUE_BUDGET {
         return Err(Pass::OverBudget);
     }
     match wanted {
@@ -94,6 +94,9 @@ fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
 /// Whether anything is to be redirected at all.
 #[inline(always)]
 fn wanted(pair: &Pair) -> Result<(), Pass> {
+    if cfg!(feature = "without-switch") {
+        return Ok(());
+    }
     let Some(settings) = gw_settings.get(ONLY) else { return Err(Pass::Off) };
     if settings.enabled == 0 || settings.tripped != 0 {
         return Err(Pass::Off);

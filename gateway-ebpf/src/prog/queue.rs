@@ -2,22 +2,22 @@
 //!
 //! A raw tracepoint that is never attached: the one kind of program that is run with a plain number as its argument.
 
-use crate::{guard::Peer, maps::gw_pairs};
+use crate::{guard::{Peer, has_delivered_all}, maps::gw_pairs};
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
-/// No such pair, or the peer has gone.
-const GONE: i32 = -1;
+/// No such pair, the peer has gone, or TCP has taken over and keeps its own books.
+const NOTHING: i32 = -1;
 
-/// The argument is a cookie. Returns the bytes of memory queued for the peer's application, or [`GONE`].
+/// The argument is a cookie. Returns the bytes of memory queued for the peer's application, or [`NOTHING`].
 #[raw_tracepoint]
 pub(crate) fn gw_queue(ctx: RawTracePointContext) -> i32 {
     let cookie: u64 = ctx.arg(0);
-    let Some(pair) = gw_pairs.get_ptr(cookie) else { return GONE };
+    let Some(pair) = gw_pairs.get_ptr(cookie) else { return NOTHING };
     // SAFETY: the verifier proves the pointer; what is read here does not change while the pair lives.
     #[expect(unsafe_code, reason = "map values are reached through pointers")]
     let pair = unsafe { &*pair };
     match Peer::of(pair) {
-        Some(peer) => i32::try_from(peer.queued).unwrap_or(i32::MAX),
-        None => GONE,
+        Some(peer) if peer.has_read_all && has_delivered_all(pair) => i32::try_from(peer.queued).unwrap_or(i32::MAX),
+        _ => NOTHING,
     }
 }

@@ -53,7 +53,8 @@ impl Drop for Heartbeat {
     }
 }
 
-fn beat(loaded: &Loaded) {
+/// One beat.
+pub(super) fn beat(loaded: &Loaded) {
     let mut maps = loaded.maps();
     let written = maps.settings().and_then(|mut settings| {
         settings.heartbeat_ns = monotonic_ns();

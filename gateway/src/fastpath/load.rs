@@ -4,6 +4,7 @@ use super::{
     Unavailable, btf,
     cgroup::is_cgroup2,
     maps::{Maps, Wire},
+    pins::Pins,
     syscall,
 };
 use aya::{
@@ -11,54 +12,113 @@ use aya::{
     maps::MapError,
     programs::{
         CgroupAttachMode, Program, ProgramError, RawTracePoint, RawTracePointRunOptions, SkMsg, SockOps, TestRun as _,
+        links::FdLink,
     },
 };
 use gateway_ebpf::{Info, LAYOUT_VERSION, PROGRAM_MSG, PROGRAM_QUEUE, PROGRAM_SOCKOPS};
 use parking_lot::{Mutex, MutexGuard};
-use std::{fs::File, io, os::fd::AsFd as _, path::PathBuf, process};
+use std::{
+    fs::{self, File},
+    io,
+    os::fd::AsFd as _,
+    path::PathBuf,
+    process,
+};
 
-/// The loaded object. The link and the programs live as long as their file descriptors, which `object` owns: dropping it
-/// detaches, and so does the death of the process.
+/// The loaded object. Programs and maps live as long as somebody holds them: this process, a pin, or a socket that is in
+/// `gw_socks` already.
 #[derive(Debug)]
 pub(super) struct Loaded {
     object: Ebpf,
     maps: Mutex<Maps>,
     pub(super) cgroup: PathBuf,
+    /// Where it is pinned; `None` when everything goes with the process.
+    pub(super) pins: Option<Pins>,
+    /// Which daemon this is.
+    pub(super) instance: u64,
+}
+
+/// Whether the next daemon is to find what this one leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Pinned, where there is a BPF file system.
+    Pinned,
+    /// Gone with the process.
+    Private,
 }
 
 impl Loaded {
-    /// Loads `object`, attaches `gw_msg` to the map of sockets and `gw_sockops` to `cgroup`.
+    /// Loads `object`, attaches `gw_msg` to the map of sockets and `gw_sockops` to `cgroup`. What another daemon of the same
+    /// layout has pinned is taken over: its maps go on, its programs are replaced without a moment between.
     ///
     /// # Errors
     /// The step that failed, classified.
-    pub(super) fn new(object: &[u8], cgroup: PathBuf) -> Result<Self, Unavailable> {
+    pub(super) fn new(object: &[u8], cgroup: PathBuf, keep: Keep) -> Result<Self, Unavailable> {
         let group = File::open(&cgroup).map_err(|source| Unavailable::Cgroup { path: cgroup.clone(), source })?;
         if !is_cgroup2(&cgroup) {
             return Err(Unavailable::NotCgroup2 { path: cgroup });
         }
         let offsets = Wire(btf::offsets()?);
-        let mut object =
-            EbpfLoader::new().override_global("gw_offsets", &offsets, true).load(object).map_err(refused_object)?;
-        let mut maps = Maps::take(&mut object)?;
-        maps.set_info(this_daemon()).map_err(unusable)?;
+        let pins = match keep {
+            Keep::Pinned => Pins::open(&cgroup)?,
+            Keep::Private => None,
+        };
+        let mut loader = EbpfLoader::new();
+        loader.override_global("gw_offsets", &offsets, true);
+        for (name, path) in pins.iter().flat_map(Pins::maps) {
+            loader.map_pin_path(name, path);
+        }
+        let mut object = loader.load(object).map_err(refused_object)?;
+        let maps = Maps::take(&mut object)?;
+        let loaded = Self { object, maps: Mutex::new(maps), cgroup, pins, instance: fastrand::u64(1..) };
+        loaded.attach(&group)
+    }
 
-        let queue: &mut RawTracePoint = program(&mut object, PROGRAM_QUEUE)?;
+    fn attach(mut self, group: &File) -> Result<Self, Unavailable> {
+        let attached = self.try_attach(group);
+        if attached.is_err() {
+            // Half an installation would be taken for a whole one by the next daemon.
+            self.remove_pins();
+        }
+        attached.map(|()| self)
+    }
+
+    fn try_attach(&mut self, group: &File) -> Result<(), Unavailable> {
+        let Self { object, maps, cgroup, pins, instance } = self;
+        let refused = |program, source| Unavailable::Attach { program, cgroup: cgroup.clone(), source };
+        let maps = maps.get_mut();
+        let queue: &mut RawTracePoint = program(object, PROGRAM_QUEUE)?;
         queue.load().map_err(|error| refused_program(PROGRAM_QUEUE, error))?;
 
-        let msg: &mut SkMsg = program(&mut object, PROGRAM_MSG)?;
+        let msg: &mut SkMsg = program(object, PROGRAM_MSG)?;
         msg.load().map_err(|error| refused_program(PROGRAM_MSG, error))?;
-        let refused = |program, cgroup: &PathBuf, source| Unavailable::Attach { program, cgroup: cgroup.clone(), source };
-        let fd = msg.fd().map_err(|error| refused(PROGRAM_MSG, &cgroup, io_error(error)))?;
-        syscall::attach_to_sockets(fd.as_fd(), maps.sockets())
-            .map_err(|source| refused(PROGRAM_MSG, &cgroup, source))?;
+        let fd = msg.fd().map_err(|error| refused(PROGRAM_MSG, io_error(error)))?;
+        syscall::attach_to_sockets(fd.as_fd(), maps.sockets()).map_err(|source| refused(PROGRAM_MSG, source))?;
 
-        let sockops: &mut SockOps = program(&mut object, PROGRAM_SOCKOPS)?;
+        let sockops: &mut SockOps = program(object, PROGRAM_SOCKOPS)?;
         sockops.load().map_err(|error| refused_program(PROGRAM_SOCKOPS, error))?;
-        // `Single` because bpf links are multi-attach by themselves; asking for it makes the kernel refuse the link.
-        sockops
-            .attach(group, CgroupAttachMode::Single)
-            .map_err(|error| refused(PROGRAM_SOCKOPS, &cgroup, io_error(error)))?;
-        Ok(Self { object, maps: Mutex::new(maps), cgroup })
+        maps.set_info(this_daemon(*instance)).map_err(unusable)?;
+        link(sockops, group, pins.as_ref()).map_err(|source| refused(PROGRAM_SOCKOPS, source))?;
+        for directory in pins.iter().flat_map(Pins::remove_others) {
+            tracing::info!("took over from a daemon of another version: removed {}", directory.display());
+        }
+        Ok(())
+    }
+
+    /// Whether no other daemon has taken over since.
+    fn is_latest(&self) -> bool {
+        self.maps().info().is_ok_and(|info| info.instance == self.instance)
+    }
+
+    fn remove_pins(&self) {
+        if let Some(pins) = &self.pins
+            && let Err(error) = pins.remove()
+        {
+            tracing::warn!(
+                "cannot remove {} ({error}): gateway fastpath remove does, run as root",
+                pins.directory().display()
+            );
+        }
     }
 
     pub(super) fn maps(&self) -> MutexGuard<'_, Maps> {
@@ -92,6 +152,46 @@ impl Loaded {
     }
 }
 
+impl Drop for Loaded {
+    /// The latest daemon of a cgroup takes everything away. What it leaves when it is killed the next one takes over.
+    fn drop(&mut self) {
+        if self.pins.is_some() && self.is_latest() {
+            let mut maps = self.maps();
+            let off = maps.settings().and_then(|mut settings| {
+                settings.enabled = 0;
+                maps.set_settings(settings)
+            });
+            drop(maps);
+            if let Err(error) = off {
+                tracing::warn!(%error, "the fast path's switch cannot be thrown off");
+            }
+            self.remove_pins();
+        }
+    }
+}
+
+/// Attaches the program, or puts it in the place of another daemon's.
+fn link(sockops: &mut SockOps, group: &File, pins: Option<&Pins>) -> io::Result<()> {
+    if let Some(pins) = pins
+        && let Ok(pinned) = syscall::open_pin(&pins.link())
+    {
+        let program = sockops.fd().map_err(io_error)?;
+        match syscall::replace_program(pinned.as_fd(), program.as_fd()) {
+            Ok(()) => return Ok(()),
+            // What it was attached to has gone.
+            Err(_) => fs::remove_file(pins.link())?,
+        }
+    }
+    // `Single` because bpf links are multi-attach by themselves; asking for it makes the kernel refuse the link.
+    let id = sockops.attach(group, CgroupAttachMode::Single).map_err(io_error)?;
+    if let Some(pins) = pins {
+        let link = sockops.take_link(id).map_err(io_error)?;
+        let link: FdLink = link.try_into().map_err(io::Error::other)?;
+        link.pin(pins.link()).map_err(io::Error::other)?;
+    }
+    Ok(())
+}
+
 fn unusable(error: MapError) -> Unavailable {
     Unavailable::Load { source: EbpfError::MapError(error) }
 }
@@ -105,12 +205,13 @@ where
     found.try_into().map_err(|error| Unavailable::Mismatch { what: format!("{name}: {error}") })
 }
 
-fn this_daemon() -> Info {
+fn this_daemon(instance: u64) -> Info {
     // Cargo guarantees numbers, and a version it did not set is no reason not to start.
     let part = |text: &str| text.parse().unwrap_or(0);
     Info {
         layout_version: LAYOUT_VERSION,
         layout_hash: Info::LAYOUT_HASH,
+        instance,
         pid: process::id(),
         version_major: part(env!("CARGO_PKG_VERSION_MAJOR")),
         version_minor: part(env!("CARGO_PKG_VERSION_MINOR")),

@@ -28,7 +28,7 @@ pub(super) struct Maps {
     info: Array<MapData, Wire<Info>>,
     settings: Array<MapData, Wire<Settings>>,
     pairs: HashMap<MapData, u64, Wire<Pair>>,
-    ports: HashMap<MapData, Wire<Port>, u32>,
+    ports: HashMap<MapData, Wire<Port>, u64>,
     opt_out: HashMap<MapData, [u8; 16], u64>,
     own: SkStorage<MapData, Wire<Own>>,
     socks: MapData,
@@ -108,13 +108,13 @@ impl Maps {
         self.pairs.insert(cookie, Wire(pair), BPF_EXIST)
     }
 
-    pub(super) fn add_port(&mut self, port: Port, pid: u32) -> Result<(), MapError> {
-        self.ports.insert(Wire(port), pid, 0)
+    pub(super) fn add_port(&mut self, port: Port, instance: u64) -> Result<(), MapError> {
+        self.ports.insert(Wire(port), instance, 0)
     }
 
-    /// Removes the port unless another process has taken it over.
-    pub(super) fn remove_port(&mut self, port: Port, pid: u32) {
-        if self.ports.get(&Wire(port), 0).is_ok_and(|owner| owner == pid) {
+    /// Removes the port unless another daemon has taken it over.
+    pub(super) fn remove_port(&mut self, port: Port, instance: u64) {
+        if self.ports.get(&Wire(port), 0).is_ok_and(|owner| owner == instance) {
             let _gone = self.ports.remove(&Wire(port));
         }
     }

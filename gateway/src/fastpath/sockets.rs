@@ -45,7 +45,7 @@ impl Sockets {
         let port = Port { netns: netns_cookie(listener)?, port: u32::from(port), reserved: 0 };
         self.claim(listener)?;
         let mut ports = self.0.ports.lock();
-        self.0.loaded.maps().add_port(port, process::id()).map_err(io::Error::other)?;
+        self.0.loaded.maps().add_port(port, self.0.loaded.instance).map_err(io::Error::other)?;
         *ports.entry(port).or_default() += 1;
         Ok(Announced { sockets: self.clone(), port })
     }
@@ -75,7 +75,7 @@ impl Drop for Announced {
         });
         if last {
             ports.remove(&self.port);
-            self.sockets.0.loaded.maps().remove_port(self.port, process::id());
+            self.sockets.0.loaded.maps().remove_port(self.port, self.sockets.0.loaded.instance);
         }
     }
 }
@@ -89,6 +89,10 @@ impl SocketCookie {
     /// The kernel's.
     pub fn of(socket: &impl AsRawFd) -> io::Result<Self> {
         option(socket, libc::SO_COOKIE).map(Self)
+    }
+
+    pub(super) const fn number(self) -> u64 {
+        self.0
     }
 }
 

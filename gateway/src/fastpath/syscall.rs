@@ -3,18 +3,38 @@
 #![expect(unsafe_code, reason = "a system call with a struct of its own for every command")]
 
 use std::{
+    ffi::CString,
     io,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::{
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
+    path::Path,
 };
 
 // include/uapi/linux/bpf.h
+const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_ATTACH: libc::c_int = 8;
 const BPF_LINK_UPDATE: libc::c_int = 29;
 const BPF_SK_MSG_VERDICT: u32 = 7;
 
-/// `union bpf_attr` for the two commands here.
-#[repr(C)]
+/// `union bpf_attr` for the commands here: 64 bits to begin with where the command takes a pointer.
+#[repr(C, align(8))]
 struct Attributes([u32; 4]);
+
+/// What is pinned at `path`.
+///
+/// # Errors
+/// The kernel's; `ENOENT` when nothing is.
+pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let [low, high] = [0, 32].map(|shift| u32::try_from((path.as_ptr().expose_provenance() >> shift) & 0xffff_ffff).unwrap_or(0));
+    let (first, second) = if cfg!(target_endian = "little") { (low, high) } else { (high, low) };
+    // pathname, bpf_fd, file_flags
+    let fd = bpf(BPF_OBJ_GET, &Attributes([first, second, 0, 0]))?;
+    // SAFETY: the kernel has just made this file descriptor, for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
 
 /// Has `program` run for every socket that is inserted into `map` from now on.
 ///
@@ -22,7 +42,7 @@ struct Attributes([u32; 4]);
 /// The kernel's.
 pub(super) fn attach_to_sockets(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> io::Result<()> {
     // target_fd, attach_bpf_fd, attach_type, attach_flags
-    bpf(BPF_PROG_ATTACH, &Attributes([number(map), number(program), BPF_SK_MSG_VERDICT, 0]))
+    bpf(BPF_PROG_ATTACH, &Attributes([number(map), number(program), BPF_SK_MSG_VERDICT, 0])).map(drop)
 }
 
 /// Puts `program` in the place of the one behind `link`; there is no moment without either.
@@ -31,7 +51,7 @@ pub(super) fn attach_to_sockets(program: BorrowedFd<'_>, map: BorrowedFd<'_>) ->
 /// The kernel's.
 pub(super) fn replace_program(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
     // link_fd, new_prog_fd, flags, old_prog_fd
-    bpf(BPF_LINK_UPDATE, &Attributes([number(link), number(program), 0, 0]))
+    bpf(BPF_LINK_UPDATE, &Attributes([number(link), number(program), 0, 0])).map(drop)
 }
 
 fn number(fd: BorrowedFd<'_>) -> u32 {
@@ -39,9 +59,9 @@ fn number(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().unsigned_abs()
 }
 
-fn bpf(command: libc::c_int, attributes: &Attributes) -> io::Result<()> {
-    // SAFETY: the kernel reads as many bytes as it is told there are, and keeps nothing.
+fn bpf(command: libc::c_int, attributes: &Attributes) -> io::Result<i32> {
+    // SAFETY: the kernel reads as many bytes as it is told there are, and keeps nothing. A path among them is alive.
     let answer =
         unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<Attributes>()) };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if answer < 0 { Err(io::Error::last_os_error()) } else { i32::try_from(answer).map_err(io::Error::other) }
 }

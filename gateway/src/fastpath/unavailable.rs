@@ -1,5 +1,6 @@
 //! Why the kernel cannot help, in words an operator can act on.
 
+use super::self_test::Mismatch;
 use std::{io, path::PathBuf};
 
 /// The reason why no program runs in the kernel. Each message ends with the remedy, where there is one.
@@ -33,6 +34,10 @@ pub enum Unavailable {
     Attach { program: &'static str, cgroup: PathBuf, source: io::Error },
     #[error("the BPF object does not fit this daemon ({what}): run cargo xtask build-ebpf and build again")]
     Mismatch { what: String },
+    #[error("this kernel does not do what the short-circuit needs: {source}")]
+    SelfTest { source: Mismatch },
+    #[error("cannot make {}: {source}", path.display())]
+    Pins { path: PathBuf, source: io::Error },
     #[error("cannot start the thread of the heartbeat: {source}")]
     Heartbeat { source: io::Error },
     #[error("cannot load the BPF object: {source}")]

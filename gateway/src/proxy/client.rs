@@ -60,7 +60,7 @@ pub(super) async fn serve(
 ) {
     let activity = Rc::new(Activity::new(Rc::clone(worker.clock())));
     let Ok(peer_text) = HeaderValue::try_from(plain(peer.ip()).to_string()) else { return };
-    let Ok(socket) = Socket::new(stream, worker.settings().read_until_blocked) else { return };
+    let Ok(socket) = Socket::new(stream, worker.settings().fastpath.as_ref()) else { return };
     let socket = ClientSocket::new(socket, Rc::clone(&activity));
     let _registration = worker.register(&activity);
     let client = Rc::new(Client { worker, listener, peer, local, peer_text, activity, tunnel: RefCell::new(None) });

@@ -213,7 +213,7 @@ async fn acquire(
     let settings = worker.settings();
     // Boxed, so that every exchange does not carry the room for it.
     let fastpath = settings.fastpath.as_ref();
-    Box::pin(connect(endpoint, settings.limits.connect_timeout, settings.read_until_blocked, fastpath)).await
+    Box::pin(connect(endpoint, settings.limits.connect_timeout, fastpath)).await
 }
 
 /// Envoy's jittered back-off between tries: up to 25 ms, then up to 75 ms.

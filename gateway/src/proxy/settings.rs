@@ -15,9 +15,6 @@ pub struct ProxySettings {
     pub listen_address: IpAddr,
     pub limits: Limits,
     pub drain: DrainTimes,
-    /// Reads continue until the kernel says that nothing is left, even after a short read. The short-circuit needs this:
-    /// bytes can arrive past TCP's queue. Costs one system call per read otherwise saved.
-    pub read_until_blocked: bool,
     /// Where the kernel moves bytes between our sockets and those of pods on this node.
     pub fastpath: Option<Sockets>,
 }
@@ -60,7 +57,6 @@ impl Default for ProxySettings {
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             limits: Limits::default(),
             drain: DrainTimes::default(),
-            read_until_blocked: false,
             fastpath: None,
         }
     }

@@ -23,7 +23,6 @@ pub(crate) enum ConnectError {
 pub(crate) async fn connect<B: RequestBody>(
     endpoint: SocketAddr,
     limit: Duration,
-    read_until_blocked: bool,
     fastpath: Option<&Sockets>,
 ) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
@@ -32,7 +31,7 @@ pub(crate) async fn connect<B: RequestBody>(
         Ok(stream) => stream.map_err(failed)?,
         Err(_elapsed) => return Err(ConnectError::TimedOut),
     };
-    let socket = Socket::new(stream, read_until_blocked).map_err(failed)?;
+    let socket = Socket::new(stream, fastpath).map_err(failed)?;
     // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
     let (sender, connection) =
         http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;

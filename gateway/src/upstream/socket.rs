@@ -1,5 +1,7 @@
 //! A TCP stream as both sides of the gateway use it.
 
+use super::flow::Flow;
+use crate::fastpath::Sockets;
 use smallvec::SmallVec;
 use std::{
     io,
@@ -15,24 +17,41 @@ use tokio::{
 /// writev(2) of a list, by more than the copy.
 const SMALL_MESSAGE: usize = 2048;
 
-/// A TCP stream whose reads can be told to go on until the kernel has nothing left.
+/// A TCP stream that may have a second queue on both sides, where the kernel moves bytes past TCP: its reads go on until
+/// nothing is left in either, and its writes leave the reader time to catch up.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    read_until_blocked: bool,
+    /// `None` where there is only TCP.
+    flow: Option<Flow>,
 }
 
 impl Socket {
     /// Wraps `stream` and switches Nagle's algorithm off: every write of ours is a whole message or a full buffer.
-    pub(crate) fn new(stream: TcpStream, read_until_blocked: bool) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream, fastpath: Option<&Sockets>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, read_until_blocked })
+        Ok(Self { stream, flow: fastpath.map(|sockets| Flow::new(sockets.clone())) })
+    }
+
+    /// How many of `wanted` bytes may be written now.
+    fn poll_room(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
+        match &mut self.flow {
+            Some(flow) if wanted > 0 => flow.poll_room(&self.stream, wanted, cx),
+            _ => Poll::Ready(wanted),
+        }
+    }
+
+    fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Some(flow), Poll::Ready(Ok(bytes))) = (&mut self.flow, &written) {
+            flow.wrote(*bytes);
+        }
+        written
     }
 }
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.read_until_blocked {
+        if self.flow.is_none() {
             return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
         // Tokio takes a short read for "nothing left" and waits for the next edge of epoll. With a sockmap, bytes may lie
@@ -50,7 +69,9 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let room = ready!(self.poll_room(buf.len(), cx));
+        let written = Pin::new(&mut self.stream).poll_write(cx, &buf[..room.min(buf.len())]);
+        self.wrote(written)
     }
 
     fn poll_write_vectored(
@@ -58,18 +79,25 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        let room = ready!(self.poll_room(wanted, cx));
         let stream = Pin::new(&mut self.stream);
-        match bufs {
-            [only] => stream.poll_write(cx, only),
-            _ if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= SMALL_MESSAGE => {
+        let written = match bufs {
+            [only] => stream.poll_write(cx, &only[..room.min(only.len())]),
+            _ if wanted <= SMALL_MESSAGE && room >= wanted => {
                 let mut whole = SmallVec::<[u8; SMALL_MESSAGE]>::new();
                 for buf in bufs {
                     whole.extend_from_slice(buf);
                 }
                 stream.poll_write(cx, &whole)
             }
-            _ => stream.poll_write_vectored(cx, bufs),
-        }
+            _ if room >= wanted => stream.poll_write_vectored(cx, bufs),
+            _ => {
+                let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+                stream.poll_write(cx, &first[..room.min(first.len())])
+            }
+        };
+        self.wrote(written)
     }
 
     fn is_write_vectored(&self) -> bool {

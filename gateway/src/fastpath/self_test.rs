@@ -1,0 +1,181 @@
+//! Does this kernel do what the short-circuit relies on? Asked once, before the first connection is taken in.
+//!
+//! A private copy of the object is attached to the cgroup for a moment. It concerns nobody else: only calls to a port it was
+//! told about are looked at, and that is the port of a listener on loopback made here.
+
+use super::{Unavailable, load::Keep, load::Loaded, maps::Maps, sockets::Sockets};
+use gateway_ebpf::{Direction, QUEUE_BUDGET};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io::{self, Read as _, Write as _},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::heartbeat;
+
+/// How long a single answer may take before it counts as lost. Everything happens within this machine.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What did not go as it has to.
+#[derive(Debug, thiserror::Error)]
+pub enum Mismatch {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("the gateway's own sockets are not in the cgroup, so that no connection of its could be found")]
+    NotPaired,
+    #[error("{0}")]
+    Wrong(&'static str),
+}
+
+/// Runs every check on `cgroup`.
+///
+/// # Errors
+/// [`Unavailable::SelfTest`] with the first check that failed, or what kept the copy from being loaded.
+pub(super) fn run(object: &[u8], cgroup: &Path) -> Result<(), Unavailable> {
+    let loaded = Arc::new(Loaded::new(object, cgroup.to_owned(), Keep::Private)?);
+    heartbeat::beat(&loaded);
+    loaded.enable()?;
+    check(&loaded).map_err(|source| Unavailable::SelfTest { source })
+}
+
+fn check(loaded: &Arc<Loaded>) -> Result<(), Mismatch> {
+    let test = Test::new(loaded)?;
+    test.bytes_arrive()?;
+    test.tcp_goes_before_what_follows_it()?;
+    test.what_was_redirected_goes_before_tcp()?;
+    test.a_reader_that_stands_still_costs_little()?;
+    test.the_end_comes_last()
+}
+
+struct Test<'l> {
+    loaded: &'l Loaded,
+    caller: TcpStream,
+    gateway: TcpStream,
+}
+
+impl<'l> Test<'l> {
+    fn new(loaded: &'l Arc<Loaded>) -> Result<Self, Mismatch> {
+        let sockets = Sockets::new(Arc::clone(loaded));
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let port = socket.local_addr()?.as_socket().map_or(0, |address| address.port());
+        let _announced = sockets.announce(&socket, port)?;
+        socket.listen(1)?;
+        let listener = TcpListener::from(socket);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let caller = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let (gateway, _) = listener.accept()?;
+        for stream in [&caller, &gateway] {
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+        }
+        let test = Self { loaded, caller, gateway };
+        if test.maps(|maps| maps.events())?.paired == 1 { Ok(test) } else { Err(Mismatch::NotPaired) }
+    }
+
+    fn bytes_arrive(&self) -> Result<(), Mismatch> {
+        let before = self.redirected()?;
+        self.send(b"request")?;
+        self.expect(b"request", "what was redirected did not arrive as it was sent")?;
+        (&self.gateway).write_all(b"response")?;
+        let mut response = [0; 8];
+        (&self.caller).read_exact(&mut response)?;
+        demand(&response == b"response", "what was redirected did not arrive as it was sent")?;
+        demand(self.redirected()? == before + 1, "a message that could be redirected was not")
+    }
+
+    /// Redirecting waits until everything that went through TCP has been read.
+    fn tcp_goes_before_what_follows_it(&self) -> Result<(), Mismatch> {
+        self.switch(false)?;
+        self.send(b"first ")?;
+        self.switch(true)?;
+        let before = self.redirected()?;
+        self.send(b"second")?;
+        demand(self.redirected()? == before, "a message was redirected past one that TCP still had")?;
+        self.expect(b"first second", "bytes arrived out of order")?;
+        self.send(b"third")?;
+        demand(self.redirected()? == before + 1, "nothing is redirected any more once TCP was used")?;
+        self.expect(b"third", "what was redirected did not arrive as it was sent")
+    }
+
+    fn what_was_redirected_goes_before_tcp(&self) -> Result<(), Mismatch> {
+        self.send(b"first ")?;
+        self.switch(false)?;
+        self.send(b"second")?;
+        self.switch(true)?;
+        self.expect(b"first second", "bytes arrived out of order")
+    }
+
+    fn a_reader_that_stands_still_costs_little(&self) -> Result<(), Mismatch> {
+        const MESSAGE: usize = 32 * 1024;
+        const MESSAGES: usize = 3 * QUEUE_BUDGET as usize / MESSAGE;
+        let before = self.maps(|maps| maps.stats(Direction::CALLER_TO_GATEWAY))?;
+        let sent: Vec<u8> = (0..MESSAGES).flat_map(|number| [number.to_le_bytes()[0]; MESSAGE]).collect();
+        for message in sent.chunks(MESSAGE) {
+            self.send(message)?;
+        }
+        let after = self.maps(|maps| maps.stats(Direction::CALLER_TO_GATEWAY))?;
+        let redirected = after.redirected_bytes - before.redirected_bytes;
+        demand(redirected <= u64::from(QUEUE_BUDGET) + MESSAGE as u64, "more was queued than the guard allows")?;
+        demand(after.passed_over_budget > before.passed_over_budget, "the queue's limit was not noticed")?;
+        self.expect(&sent, "bytes arrived out of order")
+    }
+
+    /// The end of the stream comes after everything, and what came before it stays readable when both sides are closed.
+    fn the_end_comes_last(&self) -> Result<(), Mismatch> {
+        let before = self.redirected()?;
+        self.send(b"last")?;
+        demand(self.redirected()? == before + 1, "a message that could be redirected was not")?;
+        self.caller.shutdown(Shutdown::Write)?;
+        self.gateway.shutdown(Shutdown::Write)?;
+        let mut rest = Vec::new();
+        (&self.gateway).read_to_end(&mut rest)?;
+        demand(rest == b"last", "bytes were lost at the end of a connection")
+    }
+
+    fn send(&self, bytes: &[u8]) -> Result<(), Mismatch> {
+        Ok((&self.caller).write_all(bytes)?)
+    }
+
+    fn expect(&self, bytes: &[u8], otherwise: &'static str) -> Result<(), Mismatch> {
+        let mut received = vec![0; bytes.len()];
+        (&self.gateway).read_exact(&mut received)?;
+        demand(received == bytes, otherwise)?;
+        // What TCP delivered is off the guard's books only when its acknowledgement has come back.
+        let deadline = Instant::now() + PATIENCE;
+        while self.unread()? && Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    /// Whether the guard still sees something on its way to the gateway.
+    fn unread(&self) -> Result<bool, Mismatch> {
+        let caller = super::sockets::SocketCookie::of(&self.caller)?;
+        Ok(self.loaded.queued(caller.number()) != Some(0))
+    }
+
+    /// Messages redirected to the gateway so far.
+    fn redirected(&self) -> Result<u64, Mismatch> {
+        Ok(self.maps(|maps| maps.stats(Direction::CALLER_TO_GATEWAY))?.redirected_messages)
+    }
+
+    fn switch(&self, on: bool) -> Result<(), Mismatch> {
+        let mut maps = self.loaded.maps();
+        let mut settings = maps.settings().map_err(io::Error::other)?;
+        settings.enabled = u32::from(on);
+        Ok(maps.set_settings(settings).map_err(io::Error::other)?)
+    }
+
+    fn maps<T>(&self, read: impl FnOnce(&Maps) -> Result<T, aya::maps::MapError>) -> Result<T, Mismatch> {
+        Ok(read(&self.loaded.maps()).map_err(io::Error::other)?)
+    }
+}
+
+fn demand(holds: bool, otherwise: &'static str) -> Result<(), Mismatch> {
+    if holds { Ok(()) } else { Err(Mismatch::Wrong(otherwise)) }
+}

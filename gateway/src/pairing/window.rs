@@ -1,0 +1,102 @@
+//! How much may be written before the reader is looked at again.
+//!
+//! What goes past TCP knows no back-pressure: the sender is never told to wait, and the queue would grow until the node has
+//! no memory left for TCP. The kernel's guard therefore hands over to TCP at 256 KiB. Where the gateway writes, it must not
+//! come to that: a reader that waits for the edge of epoll and stops at a short read may never look for what lies in the
+//! second queue. So the gateway keeps below the guard by itself, and waits until the reader has caught up.
+
+/// What the gateway leaves in a reader's queue, at most. The kernel's guard (`QUEUE_BUDGET`) is a quarter higher, so that it
+/// has no cause to act.
+pub const MOST_QUEUED: usize = 192 * 1024;
+
+/// The largest piece written at once. A quarter of the window: the reader works on one piece while the next is copied.
+pub const PIECE: usize = MOST_QUEUED / 4;
+
+/// What one writer knows about its reader's queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Window {
+    /// The most that can be in the queue: what was there at the last look, and everything written since.
+    most: usize,
+}
+
+/// What a writer is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advice {
+    /// Write up to so many bytes now.
+    Write(usize),
+    /// Look at the queue first ([`Window::looked`]).
+    Look,
+}
+
+impl Window {
+    /// What to do about `wanted` bytes, which are at least one.
+    #[must_use]
+    pub fn advise(&self, wanted: usize) -> Advice {
+        let wanted = wanted.min(PIECE);
+        if self.most + wanted <= MOST_QUEUED { Advice::Write(wanted) } else { Advice::Look }
+    }
+
+    /// So many bytes have been written.
+    pub fn wrote(&mut self, bytes: usize) {
+        self.most += bytes;
+    }
+
+    /// The queue was looked at. `queued` is `None` when the kernel has nothing to say about it, and TCP does its own
+    /// bookkeeping. Returns whether something may be written now; if not, look again later.
+    pub fn looked(&mut self, queued: Option<usize>) -> bool {
+        self.most = queued.unwrap_or(0);
+        self.most + PIECE <= MOST_QUEUED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_messages_need_no_look() {
+        let mut window = Window::default();
+        for _ in 0..100 {
+            assert_eq!(window.advise(1000), Advice::Write(1000));
+            window.wrote(1000);
+        }
+    }
+
+    #[test]
+    fn the_queue_never_holds_more_than_the_window() {
+        let (mut window, mut queued, mut looks) = (Window::default(), 0, 0);
+        for _ in 0..1000 {
+            match window.advise(1 << 20) {
+                Advice::Write(bytes) => {
+                    queued += bytes;
+                    window.wrote(bytes);
+                }
+                Advice::Look => {
+                    looks += 1;
+                    // A reader that takes a little now and then.
+                    queued -= queued.min(10_000);
+                    let _may = window.looked(Some(queued));
+                }
+            }
+            assert!(queued <= MOST_QUEUED, "{queued}");
+        }
+        assert!(looks > 0);
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_is_waited_for() {
+        let mut window = Window::default();
+        assert!(!window.looked(Some(MOST_QUEUED)));
+        assert_eq!(window.advise(1 << 20), Advice::Look);
+        assert!(window.looked(Some(MOST_QUEUED - PIECE)));
+        assert_eq!(window.advise(1 << 20), Advice::Write(PIECE));
+    }
+
+    #[test]
+    fn tcp_keeps_its_own_books() {
+        let mut window = Window::default();
+        window.wrote(1 << 30);
+        assert!(window.looked(None));
+        assert_eq!(window.advise(1), Advice::Write(1));
+    }
+}
