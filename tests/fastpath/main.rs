@@ -9,9 +9,12 @@ mod scale;
 mod world;
 
 mod closing;
+mod guards;
+mod limits;
 mod matrix;
 mod memory;
 mod order;
 mod programs;
 mod sharing;
+mod soak;
 mod switches;

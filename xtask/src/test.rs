@@ -19,7 +19,8 @@ use tally::Tally;
 /// Runs the tests: the unit tests and every folder of tests/, each a group.
 ///
 /// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, openssl, curl, jq, bpftool,
-/// iproute2, util-linux, g++), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed, N
+/// iproute2, util-linux, g++; nginx-full, haproxy, nodejs, python3, default-jdk-headless, wrk and iptables for the fastpath
+/// group), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed, N
 /// skipped".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -96,12 +97,15 @@ fn prepare(groups: &[Group], arguments: &Arguments, interrupt: &Interrupt) -> an
     install::tools(&tools, interrupt)?;
     if needs(Need::Go) && install::find("go").is_none() {
         bail!(
-            "the control group runs a real kube-apiserver, which is built from its Go module: install Go 1.24 or newer \
-             (https://go.dev/dl) and put it on the PATH, or choose --fast"
+            "the control group runs a real kube-apiserver, which is built from its Go module, and the fastpath group a \
+             server written in Go: install Go 1.24 or newer (https://go.dev/dl) and put it on the PATH, or choose --fast"
         );
     }
     if needs(Need::BpfObject) && !arguments.unprivileged {
         build_ebpf::build(interrupt)?;
+    }
+    if needs(Need::Unguarded) && !arguments.unprivileged {
+        build_ebpf::build_unguarded(interrupt)?;
     }
     if needs(Need::CargoFuzz) {
         fuzz::install(interrupt)?;

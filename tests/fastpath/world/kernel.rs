@@ -51,6 +51,19 @@ impl Counts {
     }
 }
 
+/// The sums of every counter of the map with this id.
+pub(super) fn events(map: u64) -> Value {
+    let dump = bpftool(&["map", "dump", "id", &map.to_string()]);
+    let mut sums = serde_json::Map::new();
+    for cpu in dump[0]["formatted"]["values"].as_array().expect("one entry for each CPU") {
+        for (name, count) in cpu["value"].as_object().expect("counters by name") {
+            let before = sums.get(name).and_then(Value::as_u64).unwrap_or(0);
+            sums.insert(name.clone(), (before + count.as_u64().unwrap_or(0)).into());
+        }
+    }
+    Value::Object(sums)
+}
+
 /// The id of the map called `name` that one of `programs` uses.
 pub(super) fn map(programs: &[u64], name: &str) -> u64 {
     let maps = |program: &u64| bpftool(&["prog", "show", "id", &program.to_string()])["map_ids"].take();
