@@ -9,6 +9,7 @@ mod scale;
 mod world;
 
 mod closing;
+mod focus;
 mod guards;
 mod limits;
 mod matrix;

@@ -3,7 +3,7 @@
 use crate::{
     peers::{Content, Head, PATIENCE, Read, Reader, Write, connect, send},
     scale,
-    world::{self, Fast, Gateway, MODES, Namespace, Way, World, everything_to},
+    world::{self, Gateway, MODES, Namespace, Way, World, everything_to},
 };
 use fastrand::Rng;
 use harness::{daemon::workspace, process::Process, wait};

@@ -1,7 +1,7 @@
 //! One socket with several owners, one port for several connections.
 
 use crate::{
-    peers::{Backend, Backends, Client, Content, Exchange, Head, Read, Reader, Write, connect, listen, send},
+    peers::{Backend, Backends, Client, Content, Exchange, Read, Reader, Write, listen, send},
     scale,
     world::{self, Fast, Gateway, MODES, Way, World, everything_to},
 };

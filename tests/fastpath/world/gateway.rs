@@ -85,7 +85,12 @@ impl<'a> Gateway<'a> {
 
     /// What has been counted since the programs were loaded; nothing where there are none.
     pub(crate) fn counts(&self) -> Counts {
-        if self.programs.is_empty() { Counts::default() } else { Counts::read(self.map("gw_stats")) }
+        Counts::sum(self.directions().into_iter())
+    }
+
+    /// The same for each direction: caller to gateway and back, gateway to endpoint and back.
+    pub(crate) fn directions(&self) -> Vec<Counts> {
+        if self.programs.is_empty() { Vec::new() } else { Counts::read(self.map("gw_stats")) }
     }
 
     /// What became of connections, by the names in `gw_events`, summed over the CPUs.

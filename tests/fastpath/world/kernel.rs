@@ -41,13 +41,17 @@ impl Counts {
         self.combine(before, |now, before| now - before)
     }
 
-    /// The sum over all CPUs and directions in the map with this id.
-    pub(super) fn read(map: u64) -> Self {
+    /// The sums over all CPUs for each direction (`gateway_ebpf::Direction`) in the map with this id.
+    pub(super) fn read(map: u64) -> Vec<Self> {
         let dump = bpftool(&["map", "dump", "id", &map.to_string()]);
         let entries = dump.as_array().expect("the entries of gw_stats");
-        let cpus = entries.iter().flat_map(|entry| entry["formatted"]["values"].as_array().into_iter().flatten());
-        let counts = cpus.map(|cpu| Self::deserialize(&cpu["value"]).expect("the counters by their names"));
-        counts.fold(Self::default(), |sum, cpu| sum.combine(&cpu, |a, b| a + b))
+        let of_cpu = |cpu: &Value| Self::deserialize(&cpu["value"]).expect("the counters by their names");
+        let of = |entry: &Value| Self::sum(entry["formatted"]["values"].as_array().into_iter().flatten().map(of_cpu));
+        entries.iter().map(of).collect()
+    }
+
+    pub(super) fn sum(counts: impl Iterator<Item = Self>) -> Self {
+        counts.fold(Self::default(), |sum, more| sum.combine(&more, |a, b| a + b))
     }
 }
 
