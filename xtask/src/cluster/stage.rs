@@ -3,6 +3,7 @@
 use super::{down, instance::Instance, kubectl::Kubectl, load_images, raise, running, state, turn::Turn};
 use crate::{
     image::{self, Profile},
+    install,
     interrupt::Interrupt,
     output::step,
     programs, workspace,
@@ -71,7 +72,7 @@ impl Stage {
         load_images(&state, &images, interrupt)?;
         if istio == Istio::Beside {
             let kubectl = Kubectl::new(state.file("kubectl"), &instance);
-            step("our gateway", |_| install(&kubectl, interrupt))?;
+            step("our gateway", |_| install_gateway(&kubectl, interrupt))?;
         }
         Ok(stage)
     }
@@ -80,7 +81,8 @@ impl Stage {
     pub(crate) fn borrowed(kubeconfig: &Path, interrupt: &Interrupt) -> anyhow::Result<Self> {
         ensure!(kubeconfig.is_file(), "{} is no file: name the kubeconfig of a cluster", kubeconfig.display());
         let kubeconfig = kubeconfig.canonicalize().with_context(|| format!("find {}", kubeconfig.display()))?;
-        let helm = programs::helm(interrupt)?;
+        // Whoever has a cluster may well have Helm, and no Go to build one with.
+        let helm = install::find("helm").map_or_else(|| programs::helm(interrupt), Ok)?;
         Ok(Self { environment: vec![(KUBECONFIG, kubeconfig.into()), (HELM, helm.into())], _ours: None })
     }
 
@@ -98,9 +100,9 @@ impl Drop for Ours {
     }
 }
 
-fn install(kubectl: &Kubectl, interrupt: &Interrupt) -> anyhow::Result<String> {
+fn install_gateway(kubectl: &Kubectl, interrupt: &Interrupt) -> anyhow::Result<String> {
     let overlay = workspace::root().join("deploy/overlays/local");
-    kubectl.output(&format!("apply --server-side -k {}", overlay.display()), interrupt)?;
+    kubectl.output(&format!("apply -k {}", overlay.display()), interrupt)?;
     let daemon_set = "daemonset/istio-ingressgateway --namespace istio-system";
     kubectl.output(&format!("rollout status {daemon_set} --timeout=180s"), interrupt)?;
     Ok("installed from deploy/overlays/local".to_owned())
