@@ -18,6 +18,9 @@ const NETWORKING: &str = "networking.istio.io/v1";
 /// Ports of Gateways that some worlds have beside 80; one for each of so many worlds.
 const OWN_PORTS: std::ops::Range<u64> = 20_000..28_000;
 
+/// What the table calls them.
+pub(crate) const FEATURE: &str = "random worlds";
+
 const PATHS: &[&str] = &[
     "/",
     "/a",
@@ -49,7 +52,7 @@ pub(crate) fn world(seed: u64, requests: usize) -> Case {
     objects.extend(gateways);
     objects.extend(virtual_services);
     let requests = (0..requests).map(|_| request(&mut dice, &world)).collect();
-    Case { name: world.name, feature: "random worlds".to_owned(), objects, pending: None, freezes: None, requests }
+    Case { name: world.name, feature: FEATURE.to_owned(), objects, pending: None, freezes: None, requests }
 }
 
 /// What the parts of a world share.
