@@ -5,6 +5,7 @@ mod access;
 mod article;
 mod backends;
 mod crash;
+mod degraded;
 mod outage;
 mod outside;
 mod own_node;
