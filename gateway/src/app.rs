@@ -111,8 +111,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         registry.register("gateway", "This gateway", about::metric(&settings.node));
         registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath))));
     });
-    let proxy_settings =
-        ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
+    let proxy_settings = ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),

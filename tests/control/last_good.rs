@@ -32,7 +32,7 @@ fn directory(lab: &Lab) -> PathBuf {
 
 fn start_daemon(lab: &mut Lab) {
     let directory = directory(lab).display().to_string();
-    lab.start_daemon_with(&lab.cluster.kubeconfig(), &["--snapshot-dir", &directory]);
+    lab.start_daemon_with(&lab.cluster.kubeconfig(), &["--snapshot-dir", &directory, "--node-name", "node7"]);
 }
 
 impl Lab {
@@ -59,7 +59,11 @@ fn what_was_served_is_served_again_without_the_api_server() {
         let config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
         let about = &config["gateway"];
         assert!(about["snapshot_age_seconds"].is_u64() && about["restored"].is_string(), "{about:#}");
+        assert_eq!(about["node"], "node7", "{about:#}");
         assert!(lab.has_metric("gateway_source_restored{kind=\"VirtualService\"} 1"));
+        assert!(lab.has_metric(concat!("gateway_info{version=\"", env!("CARGO_PKG_VERSION"), "\",node=\"node7\"} 1")));
+        let off = "gateway_fastpath{mode=\"userspace\",reason=\"switched off by --fastpath off\"} 1";
+        assert!(lab.has_metric(off), "{:?}", lab.daemon().admin("/metrics"));
         assert_eq!(lab.lines_with("the cluster cannot be followed: served from the snapshot on disk"), 1);
 
         // The cluster comes back, and is followed from then on.

@@ -2,7 +2,10 @@
 //!
 //! A raw tracepoint that is never attached: the one kind of program that is run with a plain number as its argument.
 
-use crate::{guard::{Peer, has_delivered_all}, maps::gw_pairs};
+use crate::{
+    guard::{Peer, has_delivered_all},
+    maps::gw_pairs,
+};
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
 /// No such pair, the peer has gone, or TCP has taken over and keeps its own books.

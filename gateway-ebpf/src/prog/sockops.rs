@@ -101,10 +101,8 @@ fn caller_established(sock: Sock) {
     if cookie == 0 {
         return;
     }
-    let half = Half {
-        cookie,
-        pair: Pair { socket: sock.kernel_address(), direction, local, remote, ..Pair::default() },
-    };
+    let half =
+        Half { cookie, pair: Pair { socket: sock.kernel_address(), direction, local, remote, ..Pair::default() } };
     let proof = proof(local, sock.snd_nxt(), sock.rcv_nxt());
     // One that is there already cannot be told from this one: neither is proven then.
     if gw_proofs.insert(proof, half, u64::from(BPF_NOEXIST)).is_err() {

@@ -106,7 +106,10 @@ impl LastGood {
                 self.problem = None;
                 tracing::debug!(objects = self.objects.len(), "the snapshot on disk is up to date");
             }
-            Ok(Err(error)) => self.problem = Some(problem(&error)),
+            Ok(Err(error)) => {
+                self.problem = Some(problem(&error));
+                self.schedule.failed(Instant::now());
+            }
             Err(error) => tracing::error!(%error, "the thread that writes the snapshot had panicked"),
         }
     }

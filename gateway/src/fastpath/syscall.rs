@@ -28,7 +28,8 @@ struct Attributes([u32; 4]);
 /// The kernel's; `ENOENT` when nothing is.
 pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
-    let [low, high] = [0, 32].map(|shift| u32::try_from((path.as_ptr().expose_provenance() >> shift) & 0xffff_ffff).unwrap_or(0));
+    let [low, high] =
+        [0, 32].map(|shift| u32::try_from((path.as_ptr().expose_provenance() >> shift) & 0xffff_ffff).unwrap_or(0));
     let (first, second) = if cfg!(target_endian = "little") { (low, high) } else { (high, low) };
     // pathname, bpf_fd, file_flags
     let fd = bpf(BPF_OBJ_GET, &Attributes([first, second, 0, 0]))?;

@@ -29,6 +29,11 @@ impl Schedule {
     pub(super) fn acted(&mut self) {
         self.unsaved = None;
     }
+
+    /// The save that was begun has failed: what is wrong with a disk is rarely over in seconds.
+    pub(super) fn failed(&mut self, now: Instant) {
+        self.unsaved = Some((now, now + AT_THE_LATEST));
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +55,7 @@ mod tests {
         assert_eq!(schedule.due(), Some(after(60)));
         schedule.acted();
         assert_eq!(schedule.due(), None);
+        schedule.failed(after(100));
+        assert_eq!(schedule.due(), Some(after(160)));
     }
 }
