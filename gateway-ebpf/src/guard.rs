@@ -7,7 +7,16 @@ use gateway_ebpf::{Offsets, Pair};
 /// Written by the daemon before the object is loaded.
 #[unsafe(no_mangle)]
 #[expect(unsafe_code, reason = "the daemon finds it by the name of its symbol")]
-static gw_offsets: Offsets = Offsets { cookie: 0, snd_una: 0, write_seq: 0, rcv_nxt: 0, copied_seq: 0, rmem_alloc: 0 };
+static gw_offsets: Offsets = Offsets {
+    cookie: 0,
+    snd_una: 0,
+    write_seq: 0,
+    rcv_nxt: 0,
+    copied_seq: 0,
+    rmem_alloc: 0,
+    kern_sock: 0,
+    kern_sock_mask: 0,
+};
 
 /// The receiving socket of a pair at one moment.
 pub(crate) struct Peer {
@@ -40,6 +49,13 @@ pub(crate) fn has_delivered_all(pair: &Pair) -> bool {
         (Some(acknowledged), Some(written)) => acknowledged == written,
         _ => false,
     }
+}
+
+/// Whether the socket at this address was made by the kernel itself; in doubt it was.
+#[inline(always)]
+pub(crate) fn is_kernel_socket(address: u64) -> bool {
+    let offsets = offsets();
+    read::<u8>(address, offsets.kern_sock).is_none_or(|byte| u32::from(byte) & offsets.kern_sock_mask != 0)
 }
 
 #[inline(always)]

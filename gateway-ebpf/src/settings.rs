@@ -35,6 +35,10 @@ pub struct Offsets {
     pub copied_seq: u32,
     /// `sock.sk_backlog.rmem_alloc`: bytes of memory queued for the application.
     pub rmem_alloc: u32,
+    /// The byte that holds the bit `sock.sk_kern_sock`, and the bit in it: the socket was made by the kernel, as those
+    /// within an MPTCP connection are, and those accepted there when the caller speaks plain TCP.
+    pub kern_sock: u32,
+    pub kern_sock_mask: u32,
 }
 
-const _: () = assert!(size_of::<Offsets>() == 24);
+const _: () = assert!(size_of::<Offsets>() == 32);

@@ -1,6 +1,6 @@
 //! A socket as the programs on socket operations see it.
 
-use crate::maps::gw_own;
+use crate::{guard::is_kernel_socket, maps::gw_own};
 use aya_ebpf::{
     bindings::{bpf_sock, bpf_sock_ops},
     helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie, bpf_skc_to_mptcp_sock, bpf_skc_to_tcp_sock},
@@ -92,7 +92,8 @@ impl Sock {
         // SAFETY: the verifier proves that the socket is one.
         #[expect(unsafe_code, reason = "helpers are called through pointers")]
         let mptcp = unsafe { bpf_skc_to_mptcp_sock(socket.cast()) };
-        !mptcp.is_null()
+        // A listener that speaks MPTCP hands plain callers a socket of the kernel's, which no longer says that it does.
+        !mptcp.is_null() || is_kernel_socket(self.kernel_address())
     }
 
     /// The kernel's address of its `struct tcp_sock`, for the guard; 0 when it has none.

@@ -4,7 +4,7 @@ use crate::cgroup::{Backend, TestCgroup};
 use gateway::fastpath::{self, Established, Fastpath, FastpathMode};
 use harness::{privilege, wait};
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     process::Command,
     time::Duration,
 };
@@ -34,8 +34,8 @@ fn connections_opened_inside_count_as_active() {
     }
     let group = TestCgroup::new();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
-    let outside = Backend::start(Command::new(REVIEWS));
-    connect(group.command("bash"), outside.address, 7);
+    let outside = Backend::start(TestCgroup::outside(REVIEWS));
+    connect(Command::new("bash"), outside.address, 7);
     counted(&fastpath, Established { active: 7, passive: 0 });
 }
 
@@ -46,12 +46,11 @@ fn connections_accepted_inside_count_as_passive() {
     }
     let group = TestCgroup::new();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
-    let inside = Backend::start(group.command(REVIEWS));
-    let clients: Vec<TcpStream> = (0..5).map(|_| TcpStream::connect(inside.address).expect("connect")).collect();
+    let inside = Backend::start(Command::new(REVIEWS));
+    connect(TestCgroup::outside("bash"), inside.address, 5);
     counted(&fastpath, Established { active: 0, passive: 5 });
-    drop(clients);
     // Closing is no event of interest.
-    connect(group.command("bash"), inside.address, 2);
+    connect(Command::new("bash"), inside.address, 2);
     counted(&fastpath, Established { active: 2, passive: 7 });
 }
 
@@ -60,12 +59,11 @@ fn connections_elsewhere_do_not_count() {
     if !privilege::granted("ebpf::connections_elsewhere_do_not_count") {
         return;
     }
-    let (group, other) = (TestCgroup::new(), TestCgroup::new());
+    let group = TestCgroup::new();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
-    let outside = Backend::start(other.command(REVIEWS));
-    connect(other.command("bash"), outside.address, 3);
-    connect(Command::new("bash"), outside.address, 3);
+    let outside = Backend::start(TestCgroup::outside(REVIEWS));
+    connect(TestCgroup::outside("bash"), outside.address, 3);
     // One connection inside, after the others: when it has been counted, theirs would have been.
-    connect(group.command("bash"), outside.address, 1);
+    connect(Command::new("bash"), outside.address, 1);
     counted(&fastpath, Established { active: 1, passive: 0 });
 }

@@ -14,7 +14,7 @@ fn dropping_leaves_nothing_in_the_kernel() {
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let programs: Vec<u32> = fastpath.status().programs.iter().map(|program| program.id).collect();
     let inventory = Inventory::of(&programs);
-    assert_eq!((programs.len(), inventory.maps.len(), inventory.links.len()), (2, 2, 1), "{inventory:?}");
+    assert_eq!((programs.len(), inventory.maps.len(), inventory.links.len()), (2, 13, 1), "{inventory:?}");
 
     drop(fastpath);
     // The kernel frees programs and maps after a grace period.

@@ -3,8 +3,11 @@
 
 mod cgroup;
 mod inventory;
+mod node;
 
 mod counting;
+mod guard;
 mod lifecycle;
+mod pairing;
 mod refusals;
 mod visibility;

@@ -9,9 +9,13 @@ mod scale;
 mod world;
 
 mod closing;
+mod focus;
+mod guards;
+mod limits;
 mod matrix;
 mod memory;
 mod order;
 mod programs;
 mod sharing;
+mod soak;
 mod switches;

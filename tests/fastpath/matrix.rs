@@ -1,7 +1,7 @@
 //! Every way to reach the gateway × every way to read × every way to write × every size: each byte in its place.
 
 use crate::{
-    peers::{Backends, Client, Exchange, READS, WRITES},
+    peers::{Backends, Client, Exchange, READS, WRITES, early_returns},
     scale,
     world::{self, Fast, Gateway, WAYS, World, everything_to},
 };
@@ -55,13 +55,14 @@ fn matrix(world: &World, fast: Fast, connections: usize) {
             });
         }
     });
+    println!("{connections} connections, {} requests, by direction {:#?}", sent.load(Ordering::Relaxed), gateway.directions());
+    println!("{} blocking reads came back early", early_returns());
     let wrong = wrong.into_inner();
     assert!(wrong.is_empty(), "{} connections went wrong:\n{}", wrong.len(), wrong.join("\n"));
     backends.assert_content();
     assert_eq!(backends.requests(), sent.load(Ordering::Relaxed) as u64, "every request was answered by a backend");
     let counts = gateway.counts();
-    println!("{connections} connections, {} requests, {counts:?}", sent.load(Ordering::Relaxed));
-    if fast == Fast::Require {
+    if fast.is_on() {
         // Head and answer of nearly every exchange are small: on both legs they are two messages each.
         assert!(counts.redirected > sent.load(Ordering::Relaxed) as u64, "the kernel moved too little: {counts:?}");
     } else {

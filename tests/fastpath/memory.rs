@@ -100,7 +100,7 @@ fn what_a_standing_gateway_cannot_read_stays_small() {
     });
 }
 
-fn standing_gateway(world: &World, fast: Fast, size: usize) {
+pub(crate) fn standing_gateway(world: &World, fast: Fast, size: usize) {
     let address = SocketAddr::new(World::pod(Way::V4), 9000);
     let backend = Backend::start(&world.pods, address, Read::Level);
     let gateway = Gateway::start(world, fast, &everything_to(&[("pod".to_owned(), address)]));
@@ -118,7 +118,7 @@ fn standing_gateway(world: &World, fast: Fast, size: usize) {
     gateway.signal(Signal::SIGCONT);
     println!("{fast:?}, messages of {size}: {sent} bytes accepted, {queued} in the gateway's queue, {counts:?}");
     assert!(queued <= LIMIT, "{queued} bytes lie in front of a gateway that does not read");
-    if fast == Fast::Require {
+    if fast.is_on() {
         assert!(counts.redirected > 0, "the kernel was to move the first of them: {counts:?}");
         assert!(counts.passed_over_budget > 0, "and to leave the rest to TCP: {counts:?}");
     }
@@ -127,7 +127,7 @@ fn standing_gateway(world: &World, fast: Fast, size: usize) {
 }
 
 /// TCP lets a reader that was quick once have 6 MiB in front of it. With half a MiB, the rest of what is seen is not TCP's.
-fn bound_tcp(world: &World) {
+pub(crate) fn bound_tcp(world: &World) {
     for namespace in [&world.caller, &world.node, &world.pods] {
         namespace.sysctl("net/ipv4/tcp_rmem", "4096 131072 524288");
     }

@@ -13,9 +13,9 @@ mod write;
 pub(crate) use backend::{Backend, Backends};
 pub(crate) use client::{Client, Exchange, Fault};
 pub(crate) use content::Content;
-pub(crate) use load::{Load, Tally};
+pub(crate) use load::Load;
 pub(crate) use message::Head;
-pub(crate) use read::{READS, Read, Reader};
+pub(crate) use read::{READS, Read, Reader, early_returns};
 pub(crate) use socket::{connect, listen};
 pub(crate) use write::{WRITES, Write, send};
 

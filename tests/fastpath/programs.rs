@@ -3,7 +3,7 @@
 use crate::{
     peers::{Content, Head, PATIENCE, Read, Reader, Write, connect, send},
     scale,
-    world::{self, Fast, Gateway, MODES, Namespace, Way, World, everything_to},
+    world::{self, Gateway, MODES, Namespace, Way, World, everything_to},
 };
 use fastrand::Rng;
 use harness::{daemon::workspace, process::Process, wait};
@@ -92,7 +92,7 @@ fn servers_people_run_get_and_give_every_byte() {
                 transfers(world, name);
                 let counts = gateway.counts().since(&before);
                 println!("{name}, {fast:?}: {counts:?}");
-                if fast == Fast::Require && name != "go" {
+                if fast.is_on() && name != "go" {
                     assert!(counts.redirected > 0, "{name}: the kernel moved nothing: {counts:?}");
                 }
             }
@@ -145,7 +145,7 @@ fn callers_people_run_get_and_give_every_byte() {
                 let counts = gateway.counts().since(&before);
                 println!("{caller}, {fast:?}: {counts:?}");
                 assert!(!output.contains("Socket errors") && !output.contains("Non-2xx"), "{caller}: {output}");
-                assert_eq!(counts.redirected > 0, fast == Fast::Require, "{caller}: {counts:?}");
+                assert_eq!(counts.redirected > 0, fast.is_on(), "{caller}: {counts:?}");
             }
             assert!(
                 fs::read(directory.path().join("sent")).expect("a file")

@@ -1,7 +1,7 @@
 //! One socket with several owners, one port for several connections.
 
 use crate::{
-    peers::{Backend, Backends, Client, Content, Exchange, Head, Read, Reader, Write, connect, listen, send},
+    peers::{Backend, Backends, Client, Content, Exchange, Read, Reader, Write, listen, send},
     scale,
     world::{self, Fast, Gateway, MODES, Way, World, everything_to},
 };
@@ -189,5 +189,66 @@ fn pass(from: &TcpStream, to: &TcpStream, seed: u64) {
 
 fn assert_moved(gateway: &Gateway<'_>, fast: Fast) {
     let counts = gateway.counts();
-    assert_eq!(counts.redirected > 0, fast == Fast::Require, "{counts:?}");
+    assert_eq!(counts.redirected > 0, fast.is_on(), "{counts:?}");
+}
+
+/// A pod's connection that looks, by its addresses, like one of the gateway's that is still being made.
+///
+/// The gateway's last packet of a handshake never arrives, so that its end waits for the other. In a namespace that is a
+/// twin of the cluster's network, somebody connects from the same address and port to the same address and port.
+#[test]
+fn a_connection_with_the_same_addresses_is_a_strangers() {
+    world::run("fastpath::a_connection_with_the_same_addresses_is_a_strangers", |world| {
+        a_stranger(world, Fast::Require);
+    });
+}
+
+pub(crate) fn a_stranger(world: &World, fast: Fast) {
+    let address = SocketAddr::new(World::pod(Way::V4), 9000);
+    let backend = Backend::start(&world.pods, address, Read::Level);
+    let gateway = Gateway::start(world, fast, &everything_to(&[("pod".to_owned(), address)]));
+    let mut random = Rng::with_seed(1);
+
+    // From here on, only SYNs get through to the pod.
+    let rule = "FORWARD -p tcp -d 10.244.3.2 --dport 9000 ! --syn -j DROP";
+    world.router().run(&format!("iptables -A {rule}"));
+    let mut client =
+        Client::connect(&world.caller, World::entrance(Way::V4, false), Read::Blocking, &mut random).expect("the gateway");
+    let exchange = Exchange::new("pod", 100, 100);
+    let request = exchange.request(5, &mut random);
+    send(client.reader().stream(), Write::Whole, &request, &mut random).expect("the gateway reads");
+    let port = harness::wait::until("the gateway calls the pod", Duration::from_secs(10), || {
+        let sockets = world.node.run("ss -Htn state established dst 10.244.3.2");
+        sockets.split_whitespace().find_map(|word| word.strip_prefix("10.244.2.2:")?.parse::<u16>().ok())
+    });
+
+    let twin = crate::world::Namespace::new();
+    twin.ip("link set lo up");
+    twin.ip("addr add 10.244.2.2/32 dev lo");
+    twin.ip("addr add 10.244.3.2/32 dev lo");
+    let listener = listen(&twin, address);
+    // Its caller is not in the cgroup: only the called end is seen.
+    let script = "import socket, sys\ns = socket.socket()\ns.bind(('10.244.2.2', int(sys.argv[1])))\n\
+                  s.connect(('10.244.3.2', 9000))\ns.settimeout(5)\nprint(s.recv(100).decode())";
+    let outside = r#"echo $$ > "$0/cgroup.procs" && exec python3 -c "$@""#;
+    let child = twin.enter(|| {
+        Command::new("bash")
+            .args(["-c", outside])
+            .arg(world.cgroup.outside())
+            .args([script, &port.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3")
+    });
+    let (stranger, from) = listener.accept().expect("the stranger's call");
+    assert_eq!(from.port(), port);
+    (&mut &stranger).write_all(b"for a stranger only").expect("the stranger reads");
+    let heard = child.wait_with_output().expect("python3");
+
+    world.router().run(&format!("iptables -D {rule}"));
+    let answered = client.answer(&exchange, 5);
+    assert_eq!(String::from_utf8_lossy(&heard.stdout).trim(), "for a stranger only");
+    answered.unwrap_or_else(|wrong| panic!("{wrong}"));
+    backend.assert_content();
+    drop(gateway);
 }

@@ -23,8 +23,8 @@ fn until_answered(good: &AtomicU64, more: u64) {
     wait::until("the load goes on", PATIENCE, || (good.load(Ordering::Relaxed) >= goal).then_some(()));
 }
 
-/// Writes `gw_settings` as the daemon would, with the switch on or off.
-fn settings(map: u64, enabled: bool) -> String {
+/// The line for bpftool that writes `gw_settings` as the daemon would, with the switch on or off.
+pub(crate) fn settings(map: u64, enabled: bool) -> String {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("the clock");
     let nanoseconds = u64::try_from(now.tv_sec() * 1_000_000_000 + now.tv_nsec()).expect("the clock goes forward");
     let mut value = nanoseconds.to_ne_bytes().to_vec();
@@ -38,25 +38,28 @@ fn settings(map: u64, enabled: bool) -> String {
 #[test]
 fn the_off_switch_thrown_in_mid_stream_changes_no_byte() {
     world::run("fastpath::the_off_switch_thrown_in_mid_stream_changes_no_byte", |world| {
-        let throws = scale::of(1000, 5000);
-        let backends = Backends::start(world);
-        let gateway = Gateway::start(world, Fast::Require, &everything_to(&backends.services()));
-        let map = gateway.map("gw_settings");
-        let before = gateway.counts();
-        let tally = Load::new(4, 1 << 20).during(world, &backends, |good| {
-            until_answered(good, 100);
-            batch((0..throws).map(|number| {
-                idle(Duration::from_millis(4));
-                settings(map, number % 2 == 1)
-            }));
-            until_answered(good, 10);
-        });
-        let counts = gateway.counts().since(&before);
-        println!("{throws} throws, {} requests, {counts:?}", tally.good);
-        tally.assert_all_good();
-        assert!(counts.passed_off > 0, "the switch did nothing: {counts:?}");
-        assert!(counts.redirected > 0, "it never came back on: {counts:?}");
+        off_and_on(world, Fast::Require, scale::of(1000, 5000));
     });
+}
+
+pub(crate) fn off_and_on(world: &World, fast: Fast, throws: usize) {
+    let backends = Backends::start(world);
+    let gateway = Gateway::start(world, fast, &everything_to(&backends.services()));
+    let map = gateway.map("gw_settings");
+    let before = gateway.counts();
+    let tally = Load::new(4, 1 << 20).during(world, &backends, |good| {
+        until_answered(good, 100);
+        batch((0..throws).map(|number| {
+            idle(Duration::from_millis(4));
+            settings(map, number % 2 == 1)
+        }));
+        until_answered(good, 10);
+    });
+    let counts = gateway.counts().since(&before);
+    println!("{throws} throws, {} requests, {counts:?}", tally.good);
+    tally.assert_all_good();
+    assert!(counts.passed_off > 0, "the switch did nothing: {counts:?}");
+    assert!(counts.redirected > 0, "it never came back on: {counts:?}");
 }
 
 #[test]

@@ -16,10 +16,10 @@ mod namespace;
 mod routes;
 mod traces;
 
-pub(crate) use gateway::Gateway;
+pub(crate) use gateway::{Gateway, object};
 pub(crate) use kernel::{Counts, batch, bpftool};
 pub(crate) use namespace::Namespace;
-pub(crate) use routes::{everything_to, slice};
+pub(crate) use routes::{everything_to, weighted};
 pub(crate) use traces::pages;
 
 use cgroup::Cgroup;
@@ -39,10 +39,21 @@ static ALONE: Mutex<()> = Mutex::new(());
 pub(crate) enum Fast {
     Require,
     Off,
+    /// As the node's daemon decides.
+    Auto,
+    /// With an object that lacks this guard, which the self-test is kept from finding out.
+    Without(&'static str),
+}
+
+impl Fast {
+    /// Whether the kernel is to move bytes.
+    pub(crate) fn is_on(self) -> bool {
+        self != Self::Off
+    }
 }
 
 /// Every test runs in both, and must see the same bytes.
-pub(crate) const MODES: [Fast; 1] = [Fast::Off];
+pub(crate) const MODES: [Fast; 2] = [Fast::Require, Fast::Off];
 
 /// How a caller reaches the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +139,11 @@ impl World {
             (Way::V6, true) => (Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 0xa).into(), 80),
         };
         SocketAddr::new(address, port)
+    }
+
+    /// What every packet between two namespaces passes.
+    pub(crate) fn router(&self) -> &Namespace {
+        &self.router
     }
 
     /// The pods' address, in the form in which the gateway is told of it.

@@ -2,6 +2,7 @@
 
 use super::{
     answer::Answer,
+    case::Case,
     distribution,
     exchange::Gateway,
     explained::Explained,
@@ -19,7 +20,7 @@ use std::{
 const DRAWS: usize = 40;
 
 /// What differs is asked again for so long: a push may be under way, and the machine loaded.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// What came of one request.
@@ -31,38 +32,75 @@ pub(crate) struct Verdict {
     pub(crate) surprises: Vec<String>,
 }
 
-impl Verdict {
-    pub(crate) fn is_good(&self) -> bool {
-        self.differences.is_empty() && self.surprises.is_empty()
+/// What came of one case.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Examined {
+    /// One for each request.
+    pub(crate) verdicts: Vec<Verdict>,
+    /// Where the routing tables of both gateways differ.
+    pub(crate) tables: Vec<String>,
+}
+
+impl Examined {
+    /// Whether everything is as it should be; then nobody asks again.
+    fn is_settled(&self, case: &Case) -> bool {
+        let verdicts = self.verdicts.iter().zip(&case.requests);
+        let is_good = |(verdict, request): (&Verdict, &Request)| {
+            let may_differ = case.pending.is_some() || request.differs.is_some();
+            verdict.surprises.is_empty() && (may_differ || verdict.differences.is_empty())
+        };
+        let may_differ = case.pending.is_some() || case.requests.iter().any(|request| request.differs.is_some());
+        verdicts.into_iter().all(is_good) && (may_differ || self.tables.is_empty())
+    }
+
+    /// Whether the two gateways differ in anything.
+    pub(crate) fn differs(&self) -> bool {
+        !self.tables.is_empty() || self.verdicts.iter().any(|verdict| !verdict.differences.is_empty())
     }
 }
 
-/// Asks every request of both gateways, and those again that do not come out as they should, until they do or time is up.
-/// `should_differ` says which of them are supposed to.
-pub(crate) fn requests(
-    lab: &Lab,
-    requests: &[&Request],
-    should_differ: impl Fn(usize) -> bool,
-) -> anyhow::Result<Vec<Verdict>> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut verdicts: Vec<Option<Verdict>> = vec![None; requests.len()];
+/// Asks every request of both gateways and compares their tables; what does not come out as it should is asked again, until
+/// it does or `patience` is at its end.
+pub(crate) fn examine(lab: &Lab, cases: &[Case], patience: Duration) -> anyhow::Result<Vec<Examined>> {
+    let deadline = Instant::now() + patience;
+    let mut all: Vec<Examined> = vec![Examined::default(); cases.len()];
     loop {
         let (explained, envoy) = (Explained::of(lab)?, Table::of_envoy(lab.admin)?);
-        for (index, (verdict, request)) in verdicts.iter_mut().zip(requests).enumerate() {
-            if verdict.as_ref().is_none_or(|verdict| !settled(verdict, should_differ(index))) {
-                *verdict = Some(ask(lab, request, &explained, &envoy)?);
+        let tables = envoy.differences(&explained.table);
+        let mut settled = true;
+        for (examined, case) in all.iter_mut().zip(cases) {
+            examined.tables = tables.iter().filter(|text| culprit(text, cases) == Some(&case.name)).cloned().collect();
+            let is_asked = !examined.verdicts.is_empty();
+            if is_asked && examined.is_settled(case) {
+                continue;
             }
+            let verdicts = case.requests.iter().enumerate().map(|(index, request)| {
+                match examined.verdicts.get(index) {
+                    Some(verdict) if verdict.is_good() => Ok(verdict.clone()),
+                    _ => ask(lab, request, &explained, &envoy),
+                }
+            });
+            examined.verdicts = verdicts.collect::<anyhow::Result<_>>()?;
+            settled &= examined.is_settled(case);
         }
-        let all = || verdicts.iter().flatten().enumerate();
-        if all().all(|(index, verdict)| settled(verdict, should_differ(index))) || Instant::now() > deadline {
-            return Ok(verdicts.into_iter().flatten().collect());
+        if settled || Instant::now() > deadline {
+            return Ok(all);
         }
         pause(PAUSE);
     }
 }
 
-fn settled(verdict: &Verdict, should_differ: bool) -> bool {
-    verdict.is_good() || (should_differ && verdict.surprises.is_empty())
+/// The case a difference of the tables is about: of those it mentions the one with the longest name, since names of cases
+/// begin with names of cases.
+fn culprit<'c>(difference: &str, cases: &'c [Case]) -> Option<&'c String> {
+    let mentioned = cases.iter().map(|case| &case.name).filter(|name| difference.contains(name.as_str()));
+    mentioned.max_by_key(|name| name.len())
+}
+
+impl Verdict {
+    pub(crate) fn is_good(&self) -> bool {
+        self.differences.is_empty() && self.surprises.is_empty()
+    }
 }
 
 fn ask(lab: &Lab, request: &Request, explained: &Explained, envoy: &Table) -> anyhow::Result<Verdict> {

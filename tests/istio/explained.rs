@@ -1,6 +1,6 @@
 //! What `gateway explain` and `gateway config` say about the objects in the cluster, held against what happens.
 
-use super::{answer::Answer, lab::Lab, request::Request, table::Table};
+use super::{answer::Answer, lab::Lab, request::Request, table::{ClusterPolicy, Table}};
 use anyhow::{Context, anyhow};
 use gateway::{
     explain::{Explanation, Outcome, Question, explain, listing::Lists},
@@ -47,6 +47,7 @@ impl Explained {
         let Some(explained) = self.explain(request)? else { return Ok(Vec::new()) };
         let mut found = against_answer(&explained, ours);
         found.extend(against_policy(&explained, envoy));
+        found.extend(against_clusters(&explained, envoy));
         Ok(found)
     }
 }
@@ -78,6 +79,7 @@ fn question(request: &Request) -> anyhow::Result<Option<Question>> {
 }
 
 fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
+    let is_head = explained.request.method == "HEAD";
     let mut found = Vec::new();
     let mut same = |what: &str, explained: String, happened: String| {
         if explained != happened {
@@ -112,7 +114,7 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
                 let location = explained.location.clone().unwrap_or_default();
                 same("location", location, ours.location().unwrap_or_default().to_owned());
             }
-            if outcome == Outcome::DirectResponse {
+            if outcome == Outcome::DirectResponse && !is_head {
                 same("body", explained.body.clone().unwrap_or_default(), response.body.clone());
             }
         }
@@ -150,6 +152,24 @@ fn against_policy(explained: &Explanation, envoy: &Table) -> Vec<String> {
             "retries: Istio {} on {}, explain {attempts} on {retry_on}",
             policy.attempts, policy.retry_on
         ));
+    }
+    found
+}
+
+/// The traffic policies of the clusters that both have.
+fn against_clusters(explained: &Explanation, envoy: &Table) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, policy) in &explained.cluster_policy {
+        let ours = ClusterPolicy {
+            load_balancer: policy.lb.to_owned(),
+            connect_timeout: seconds(policy.connect_timeout_ms),
+            circuit_breakers: policy.circuit_breakers.clone(),
+            outlier_detection: policy.outlier_detection.is_some(),
+            tls: policy.tls.is_some(),
+        };
+        if let Some(istio) = envoy.policies.get(name).filter(|istio| **istio != ours) {
+            found.push(format!("policy of {name}: Istio {istio:?}, explain {ours:?}"));
+        }
     }
     found
 }

@@ -10,14 +10,17 @@ mod check;
 mod distribution;
 mod exchange;
 mod explained;
+mod judge;
 mod lab;
+mod random;
 mod report;
 mod request;
 mod run;
 mod table;
 
 use clap::Parser;
-use std::process::ExitCode;
+use run::Plan;
+use std::{ops::Range, process::ExitCode};
 
 /// Compares our gateway with Istio's.
 #[derive(Parser)]
@@ -27,12 +30,22 @@ struct Arguments {
     cases: Vec<String>,
     /// The same, as a test runner takes it
     filter: Option<String>,
+    /// Seeds of the random worlds
+    #[arg(long, value_name = "FROM:TO", default_value = "0:100", value_parser = seeds)]
+    seeds: Range<u64>,
+    /// Random requests over all worlds
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    requests: usize,
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     arguments.cases.extend(arguments.filter.take());
-    match run::run(&arguments.cases) {
+    let mut plan = Plan { cases: arguments.cases, seeds: arguments.seeds, requests: arguments.requests };
+    if !plan.cases.is_empty() {
+        plan.seeds = 0..0;
+    }
+    match run::run(&plan) {
         Ok(report) => {
             report.print();
             if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -42,5 +55,14 @@ fn main() -> ExitCode {
             println!("test result: FAILED. 0 passed; 1 failed; 0 ignored");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("{text:?} is no range: write FROM:TO, for example 0:100");
+    let (from, to) = text.split_once(':').ok_or_else(wrong)?;
+    match (from.parse(), to.parse()) {
+        (Ok(from), Ok(to)) if from < to => Ok(from..to),
+        _ => Err(wrong()),
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Report {
     features: BTreeMap<String, Counts>,
     failures: Vec<String>,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +41,11 @@ impl Report {
         self.failures.extend(failures);
     }
 
+    /// Adds a text for people that is no failure itself.
+    pub(crate) fn say(&mut self, text: String) {
+        self.notes.push(text);
+    }
+
     pub(crate) fn is_good(&self) -> bool {
         self.failures.is_empty()
     }
@@ -62,6 +68,9 @@ impl Report {
         }
         for failure in &self.failures {
             println!("\n{failure}");
+        }
+        for note in &self.notes {
+            println!("\n{note}");
         }
         let word = if self.is_good() { "ok" } else { "FAILED" };
         println!("\ntest result: {word}. {} passed; {} failed; 0 ignored", all.cases - all.failed, all.failed);

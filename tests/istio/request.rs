@@ -121,9 +121,18 @@ impl Request {
         }
     }
 
-    /// Whether `explain` can be asked: it takes the parts of a request, not bytes that are none.
+    /// Whether `explain` can be asked. It takes the parts of a request, not bytes that are none, and says what routing does:
+    /// upgrades, the translation of answers for gRPC and limits of length are the proxy's.
     pub(crate) fn is_ordinary(&self) -> bool {
-        self.raw.is_none() && !self.tls && self.target.starts_with('/')
+        let of_proxy = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("upgrade")
+                || (name.eq_ignore_ascii_case("content-type") && value.starts_with("application/grpc"))
+        };
+        self.raw.is_none()
+            && self.target.starts_with('/')
+            && self.target.len() < 8000
+            && !self.tls
+            && !self.fields.iter().any(of_proxy)
     }
 
     /// What goes on the wire.

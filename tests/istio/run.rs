@@ -1,104 +1,93 @@
-//! All cases at once: applied together, settled once, asked one after the other.
+//! Many cases at once: applied together, settled once, asked one after the other.
 
 use super::{
     case::{self, Case},
-    check::{self, Verdict},
-    explained::{self, Explained},
+    check::{self, PATIENCE},
+    explained,
+    judge::judge,
     lab::Lab,
+    random::{self, shrink},
     report::Report,
-    request::Request,
-    table::Table,
 };
 use anyhow::ensure;
 use serde_json::Value;
-use std::path::Path;
+use std::{ops::Range, path::Path};
 
-/// Runs the cases whose names contain one of `names`, or all.
-pub(crate) fn run(names: &[String]) -> anyhow::Result<Report> {
+/// Where every difference is explained; requests name its entries by their first column.
+const DIFFERENCES: &str = include_str!("../../docs/istio-differences.md");
+
+/// Random worlds in force at once.
+const WORLDS_AT_ONCE: u64 = 50;
+
+/// Worlds made small after a run: each takes a minute, and they often fail for one reason.
+const SHRUNK: usize = 3;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Only cases whose names contain one of these; all when empty.
+    pub(crate) cases: Vec<String>,
+    /// Seeds of random worlds.
+    pub(crate) seeds: Range<u64>,
+    /// Random requests over all worlds.
+    pub(crate) requests: usize,
+}
+
+/// Runs what `plan` names.
+pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("istio");
     let mut cases = case::all(&folder)?;
-    cases.retain(|case| names.is_empty() || names.iter().any(|name| case.name.contains(name.as_str())));
-    ensure!(!cases.is_empty(), "no case is named like {names:?}");
+    cases.retain(|case| plan.cases.is_empty() || plan.cases.iter().any(|name| case.name.contains(name.as_str())));
+    ensure!(!cases.is_empty(), "no case is named like {:?}", plan.cases);
+    for request in cases.iter().flat_map(|case| &case.requests) {
+        if let Some(entry) = &request.differs {
+            ensure!(DIFFERENCES.contains(&format!("\n| {entry} |")), "docs/istio-differences.md has no entry {entry:?}");
+        }
+    }
     let lab = Lab::open()?;
     let mut report = Report::default();
-    run_cases(&lab, &cases, &mut report)?;
+    run_together(&lab, &cases, &mut report)?;
+    run_worlds(&lab, plan, &mut report)?;
     Ok(report)
 }
 
-fn run_cases(lab: &Lab, cases: &[Case], report: &mut Report) -> anyhow::Result<()> {
+/// Puts all of `cases` into force, examines them and takes them away again. Returns those that failed.
+fn run_together<'c>(lab: &Lab, cases: &'c [Case], report: &mut Report) -> anyhow::Result<Vec<&'c Case>> {
     let objects: Vec<Value> = cases.iter().flat_map(|case| case.objects.iter().cloned()).collect();
     let _cleared = Cleared { lab, objects: &objects };
     lab.apply(&objects)?;
     lab.settle()?;
     explained::check_listing(lab)?;
-    let all: Vec<(&Case, &Request)> =
-        cases.iter().flat_map(|case| case.requests.iter().map(move |r| (case, r))).collect();
-    let requests: Vec<&Request> = all.iter().map(|(_, request)| *request).collect();
-    let should_differ = |index: usize| all[index].0.pending.is_some() || all[index].1.differs.is_some();
-    let mut verdicts = check::requests(lab, &requests, should_differ)?.into_iter();
-    let tables = Table::of_envoy(lab.admin)?.differences(&Explained::of(lab)?.table);
-    for case in cases {
-        let verdicts: Vec<Verdict> = verdicts.by_ref().take(case.requests.len()).collect();
-        let about_case = |difference: &&String| mentions(difference, &case.name);
-        let tables = tables.iter().filter(about_case).cloned().collect();
-        judge(case, &verdicts, tables, report);
+    let mut failed = Vec::new();
+    for (case, examined) in cases.iter().zip(check::examine(lab, cases, PATIENCE)?) {
+        if !judge(case, &examined, report) {
+            failed.push(case);
+        }
+    }
+    Ok(failed)
+}
+
+fn run_worlds(lab: &Lab, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    let count = usize::try_from(plan.seeds.end.saturating_sub(plan.seeds.start))?;
+    let each = plan.requests.checked_div(count).unwrap_or_default().max(1);
+    let mut shrunk = 0;
+    for start in plan.seeds.clone().step_by(usize::try_from(WORLDS_AT_ONCE)?) {
+        let end = plan.seeds.end.min(start + WORLDS_AT_ONCE);
+        let worlds: Vec<Case> = (start..end).map(|seed| random::world(seed, each)).collect();
+        for failed in run_together(lab, &worlds, report)? {
+            if shrunk < SHRUNK {
+                shrunk += 1;
+                report.say(shrink::shrunk(lab, failed)?);
+            }
+        }
     }
     Ok(())
 }
 
-/// Whether a difference of the tables is about an object or a host of the case.
-fn mentions(difference: &str, name: &str) -> bool {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    difference.match_indices(name).any(|(at, _)| {
-        let (before, after) = (&difference[..at], &difference[at + name.len()..]);
-        // A longer name of another case must not count: `path` in `path-regex`. Objects of the case go on after a dash, so
-        // a dash behind is no end, and a case whose name begins with another's takes both blames.
-        !before.ends_with(is_part) && !after.starts_with(|c: char| c.is_ascii_alphanumeric())
-    })
-}
-
-fn judge(case: &Case, verdicts: &[Verdict], tables: Vec<String>, report: &mut Report) {
-    let mut failures = Vec::new();
-    let at = |request: &Request| format!("{}/{}: {}", case.feature, case.name, request.text);
-    let mut explained = 0;
-    for (request, verdict) in case.requests.iter().zip(verdicts) {
-        let surprises = verdict.surprises.iter().map(|surprise| format!("{}\n    {surprise}", at(request)));
-        failures.extend(surprises);
-        match &request.differs {
-            Some(_) if !verdict.differences.is_empty() => explained += 1,
-            Some(entry) => failures.push(format!(
-                "{}\n    is said to differ ({entry}), and does not: take it out of docs/istio-differences.md",
-                at(request)
-            )),
-            None if case.pending.is_none() && !verdict.differences.is_empty() => {
-                failures.push(format!(
-                    "{} {:?}\n    {}",
-                    at(request),
-                    request.fields,
-                    verdict.differences.join("\n    ")
-                ));
-            }
-            None => {}
-        }
-    }
-    let differs = verdicts.iter().any(|verdict| !verdict.differences.is_empty());
-    match &case.pending {
-        Some(reason) if !differs => failures.push(format!(
-            "{}/{}: is pending ({reason}), and passes: it is not pending any more",
-            case.feature, case.name
-        )),
-        None if !tables.is_empty() && explained == 0 => {
-            failures.push(format!("{}/{}: the tables differ\n    {}", case.feature, case.name, tables.join("\n    ")));
-        }
-        _ => {}
-    }
-    report.case(&case.feature, case.requests.len(), explained, case.pending.is_some(), failures);
-}
-
 /// Takes the objects away again, also when the run fails.
-struct Cleared<'r> {
-    lab: &'r Lab,
-    objects: &'r [Value],
+pub(crate) struct Cleared<'r> {
+    pub(crate) lab: &'r Lab,
+    pub(crate) objects: &'r [Value],
 }
 
 impl Drop for Cleared<'_> {

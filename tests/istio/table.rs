@@ -14,6 +14,8 @@ use std::{
 pub(crate) struct Table {
     pub(crate) hosts: BTreeMap<(u16, String), Host>,
     pub(crate) clusters: BTreeMap<String, BTreeSet<String>>,
+    /// The traffic policy of clusters, from Envoy's dump; ours is in `explain`.
+    pub(crate) policies: BTreeMap<String, ClusterPolicy>,
 }
 
 /// The routes of a virtual host, in matching order.
@@ -29,8 +31,21 @@ pub(crate) struct Row {
     /// `forward`, `redirect`, `direct_response`
     pub(crate) action: String,
     pub(crate) destinations: Vec<(String, u64)>,
+    /// Whatever else happens to the request: `mirrors`, `faults` …
+    pub(crate) extras: Vec<&'static str>,
     /// What only Envoy's dump has here; ours comes from `explain`.
     pub(crate) policy: Option<Policy>,
+}
+
+/// What a DestinationRule makes of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterPolicy {
+    pub(crate) load_balancer: String,
+    pub(crate) connect_timeout: String,
+    /// Those that are set, by Envoy's names.
+    pub(crate) circuit_breakers: BTreeMap<String, u64>,
+    pub(crate) outlier_detection: bool,
+    pub(crate) tls: bool,
 }
 
 /// How long a request may take, and how often it is sent.
@@ -61,6 +76,10 @@ impl Table {
                     table.hosts.insert((port, domain.to_owned()), read.clone());
                 }
             }
+        }
+        let dump = page(admin, "/config_dump?resource=dynamic_active_clusters")?;
+        for cluster in list(&dump["configs"]).map(|config| &config["cluster"]) {
+            table.policies.insert(text(&cluster["name"]), cluster_policy(cluster));
         }
         let clusters = page(admin, "/clusters?format=json")?;
         for cluster in list(&clusters["cluster_statuses"]) {
@@ -133,7 +152,10 @@ fn host_differences(at: &str, istio: &[Row], ours: &[Row]) -> Vec<String> {
         let show = |row: Option<&Row>| {
             row.map_or_else(
                 || "none".to_owned(),
-                |row| format!("{} {} → {} {:?}", row.object, row.conditions.join(", "), row.action, row.destinations),
+                |row| {
+                    let conditions = row.conditions.join(", ");
+                    format!("{} {conditions} → {} {:?} {:?}", row.object, row.action, row.destinations, row.extras)
+                },
             )
         };
         let (istio, ours) = (show(istio.get(index)), show(ours.get(index)));
@@ -152,6 +174,7 @@ fn our_row(row: &RouteRow) -> Row {
         conditions,
         action: row.action.clone(),
         destinations: row.destinations.iter().map(|d| (d.cluster.clone(), d.weight.into())).collect(),
+        extras: Vec::new(),
         policy: None,
     }
 }
@@ -184,11 +207,36 @@ fn envoy_row(route: &Value) -> Row {
         conditions: envoy_conditions(&route["match"]),
         action: kind.to_owned(),
         destinations,
+        extras: extras(route),
         policy: action.is_object().then(|| Policy {
             timeout: text(&action["timeout"]),
             attempts: action["retry_policy"]["num_retries"].as_u64().unwrap_or_default(),
             retry_on: text(&action["retry_policy"]["retry_on"]),
         }),
+    }
+}
+
+fn extras(route: &Value) -> Vec<&'static str> {
+    let filters = &route["typed_per_filter_config"];
+    let found = [
+        ("mirrors", &route["route"]["request_mirror_policies"]),
+        ("hash policy", &route["route"]["hash_policy"]),
+        ("faults", &filters["envoy.filters.http.fault"]),
+        ("CORS", &filters["envoy.filters.http.cors"]),
+    ];
+    found.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name).collect()
+}
+
+fn cluster_policy(cluster: &Value) -> ClusterPolicy {
+    let thresholds = list(&cluster["circuit_breakers"]["thresholds"]).filter_map(Value::as_object).flatten();
+    // Istio writes the largest number for no limit.
+    let limits = thresholds.filter_map(|(name, value)| Some((name.clone(), value.as_u64()?)));
+    ClusterPolicy {
+        load_balancer: cluster["lb_policy"].as_str().unwrap_or("ROUND_ROBIN").to_owned(),
+        connect_timeout: text(&cluster["connect_timeout"]),
+        circuit_breakers: limits.filter(|(_, limit)| *limit != u64::from(u32::MAX)).collect(),
+        outlier_detection: cluster["outlier_detection"].is_object(),
+        tls: cluster["transport_socket"].is_object() || cluster["transport_socket_matches"].is_array(),
     }
 }
 

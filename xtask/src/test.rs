@@ -20,7 +20,8 @@ use tally::Tally;
 /// Runs the tests: the unit tests and every folder of tests/, each a group.
 ///
 /// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, openssl, curl, jq, bpftool,
-/// iproute2, util-linux, g++), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed, N
+/// iproute2, util-linux, g++; nginx-full, haproxy, nodejs, python3, default-jdk-headless, wrk and iptables for the fastpath
+/// group), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed, N
 /// skipped".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -127,6 +128,9 @@ fn prepare(groups: &[Group], arguments: &Arguments, interrupt: &Interrupt) -> an
     }
     if needs(Need::BpfObject) && !arguments.unprivileged {
         build_ebpf::build(interrupt)?;
+    }
+    if needs(Need::Unguarded) && !arguments.unprivileged {
+        build_ebpf::build_unguarded(interrupt)?;
     }
     if needs(Need::CargoFuzz) {
         fuzz::install(interrupt)?;

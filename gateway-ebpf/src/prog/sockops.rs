@@ -35,6 +35,12 @@ const ENOMEM: i64 = -12;
 #[sock_ops]
 pub(crate) fn gw_sockops(ctx: SockOpsContext) -> u32 {
     let sock = Sock::new(&ctx);
+    if cfg!(feature = "without-choice") {
+        if let BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB | BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = ctx.op() {
+            let _cookie = join(sock, Direction::CALLER_TO_GATEWAY);
+        }
+        return 1;
+    }
     match ctx.op() {
         BPF_SOCK_OPS_TCP_CONNECT_CB => calling(sock),
         BPF_SOCK_OPS_TIMEOUT_INIT => arrived(sock),

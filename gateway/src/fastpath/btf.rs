@@ -25,7 +25,11 @@ pub(super) fn offsets() -> Result<Offsets, Unavailable> {
     let find = |structure: &str, path: &[&str], field: &'static str| {
         btf.offset(structure, path).ok_or(Unavailable::Fields { field })
     };
+    let (kern_sock, bit) =
+        btf.bit("sock", "sk_kern_sock").ok_or(Unavailable::Fields { field: "sock.sk_kern_sock" })?;
     Ok(Offsets {
+        kern_sock,
+        kern_sock_mask: 1 << bit,
         cookie: find("sock", &["__sk_common", "skc_cookie"], "sock.__sk_common.skc_cookie")?,
         snd_una: find("tcp_sock", &["snd_una"], "tcp_sock.snd_una")?,
         write_seq: find("tcp_sock", &["write_seq"], "tcp_sock.write_seq")?,
@@ -43,6 +47,16 @@ struct Btf<'b> {
     starts: Vec<u32>,
     /// Structs by name.
     structs: HashMap<&'b [u8], u32>,
+}
+
+/// Where a member is.
+struct Member {
+    /// From the start of the struct.
+    bits: u32,
+    /// In bits; 0 for a member that is no bit field.
+    width: u32,
+    /// The id of its type.
+    kind: u32,
 }
 
 impl<'b> Btf<'b> {
@@ -85,15 +99,25 @@ impl<'b> Btf<'b> {
         let mut id = *self.structs.get(structure.as_bytes())?;
         let mut total = 0;
         for name in path {
-            let (offset, member) = self.member(id, name, 0)?;
-            total += offset;
-            id = member;
+            let member = self.member(id, name, 0)?;
+            if member.width != 0 || member.bits % 8 != 0 {
+                return None;
+            }
+            total += member.bits / 8;
+            id = member.kind;
         }
         Some(total)
     }
 
-    /// Offset and type of a member, also of one within a member without a name.
-    fn member(&self, id: u32, name: &str, depth: u8) -> Option<(u32, u32)> {
+    /// The byte from the start of the struct, and the bit in it, of a member that is one bit wide.
+    fn bit(&self, structure: &str, name: &str) -> Option<(u32, u32)> {
+        let member = self.member(*self.structs.get(structure.as_bytes())?, name, 0)?;
+        let bit = if cfg!(target_endian = "little") { member.bits % 8 } else { 7 - member.bits % 8 };
+        (member.width == 1).then_some((member.bits / 8, bit))
+    }
+
+    /// A member, also one within a member without a name.
+    fn member(&self, id: u32, name: &str, depth: u8) -> Option<Member> {
         // Nothing nests that deep; a loop in broken data would.
         if depth > 8 {
             return None;
@@ -105,17 +129,17 @@ impl<'b> Btf<'b> {
         }
         let has_bit_fields = info >> 31 != 0;
         for index in 0..(info & 0xffff) as usize {
-            let member = at + 12 + index * 12;
-            let (label, kind) = (self.string(number(self.types, member)?)?, number(self.types, member + 4)?);
-            let position = number(self.types, member + 8)?;
+            let at = at + 12 + index * 12;
+            let (label, kind) = (self.string(number(self.types, at)?)?, number(self.types, at + 4)?);
+            let position = number(self.types, at + 8)?;
             let (bits, width) = if has_bit_fields { (position & 0x00ff_ffff, position >> 24) } else { (position, 0) };
             if label == name.as_bytes() {
-                return (width == 0 && bits % 8 == 0).then_some((bits / 8, kind));
+                return Some(Member { bits, width, kind });
             }
             if label.is_empty()
-                && let Some((offset, found)) = self.member(kind, name, depth + 1)
+                && let Some(found) = self.member(kind, name, depth + 1)
             {
-                return Some((bits / 8 + offset, found));
+                return Some(Member { bits: bits + found.bits, ..found });
             }
         }
         None

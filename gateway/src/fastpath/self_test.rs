@@ -3,7 +3,12 @@
 //! A private copy of the object is attached to the cgroup for a moment. It concerns nobody else: only calls to a port it was
 //! told about are looked at, and that is the port of a listener on loopback made here.
 
-use super::{Unavailable, load::Keep, load::Loaded, maps::Maps, sockets::Sockets};
+use super::{
+    Unavailable, heartbeat,
+    load::{Keep, Loaded},
+    maps::Maps,
+    sockets::{SocketCookie, Sockets},
+};
 use gateway_ebpf::{Direction, QUEUE_BUDGET};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
@@ -13,8 +18,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-use super::heartbeat;
 
 /// How long a single answer may take before it counts as lost. Everything happens within this machine.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -80,6 +83,7 @@ impl<'l> Test<'l> {
     fn bytes_arrive(&self) -> Result<(), Mismatch> {
         let before = self.redirected()?;
         self.send(b"request")?;
+        demand(self.queued()? == Some(7), "the kernel does not tell how much is queued")?;
         self.expect(b"request", "what was redirected did not arrive as it was sent")?;
         (&self.gateway).write_all(b"response")?;
         let mut response = [0; 8];
@@ -147,16 +151,15 @@ impl<'l> Test<'l> {
         demand(received == bytes, otherwise)?;
         // What TCP delivered is off the guard's books only when its acknowledgement has come back.
         let deadline = Instant::now() + PATIENCE;
-        while self.unread()? && Instant::now() < deadline {
+        while self.queued()? != Some(0) && Instant::now() < deadline {
             std::thread::yield_now();
         }
         Ok(())
     }
 
-    /// Whether the guard still sees something on its way to the gateway.
-    fn unread(&self) -> Result<bool, Mismatch> {
-        let caller = super::sockets::SocketCookie::of(&self.caller)?;
-        Ok(self.loaded.queued(caller.number()) != Some(0))
+    /// Bytes the gateway has not read yet; `None` while some of them are TCP's.
+    fn queued(&self) -> Result<Option<u32>, Mismatch> {
+        Ok(self.loaded.queued(SocketCookie::of(&self.caller)?.number()))
     }
 
     /// Messages redirected to the gateway so far.

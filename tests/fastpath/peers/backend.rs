@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// A listening pod with a thread for each connection.
@@ -28,6 +29,8 @@ pub(crate) struct Seen {
     faults: Mutex<Vec<String>>,
     /// Connections may end at any point.
     may_break: AtomicBool,
+    /// The pod is being ended: the next request on each connection meets its end at some point.
+    ending: AtomicBool,
     requests: AtomicU64,
     connections: AtomicU64,
 }
@@ -123,7 +126,20 @@ fn exchange(reader: &mut Reader, head: &Head, seen: &Seen, random: &mut Rng) -> 
         return Err(Fault::Wrong(wrong));
     }
     seen.requests.fetch_add(1, Ordering::Relaxed);
+    if seen.ending.load(Ordering::Relaxed) {
+        return Ok(end_at_some_point(reader, random));
+    }
     answer(reader, head, seed, random).map_err(|error| Fault::of("answering", error))
+}
+
+/// A pod that ends does so before, in or after its answer, with or without a reset. Always true: the connection closes.
+fn end_at_some_point(reader: &Reader, random: &mut Rng) -> bool {
+    let begun = ["", "HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf"];
+    let _ = send(reader.stream(), Write::Whole, begun[random.usize(..begun.len())].as_bytes(), random);
+    if random.bool() {
+        let _ = socket2::SockRef::from(reader.stream()).set_linger(Some(Duration::ZERO));
+    }
+    true
 }
 
 /// Answers whether the connection is to be closed.
@@ -189,6 +205,11 @@ impl Backends {
         for (_, _, backend) in &self.all {
             backend.seen.may_break.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Ends, or starts again, the pod with this number; there are as many as services.
+    pub(crate) fn set_ending(&self, number: usize, ending: bool) {
+        self.all[number % self.all.len()].2.seen.ending.store(ending, Ordering::Relaxed);
     }
 
     pub(crate) fn requests(&self) -> u64 {

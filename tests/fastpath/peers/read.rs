@@ -6,7 +6,21 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
     net::{RecvFlags, recv},
 };
-use std::{io, net::TcpStream, os::fd::OwnedFd};
+use std::{
+    io,
+    net::TcpStream,
+    os::fd::OwnedFd,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
+};
+
+/// Blocking reads that came back with nothing, long before they should have.
+static EARLY: AtomicU64 = AtomicU64::new(0);
+
+/// How often a blocking read has come back early.
+pub(crate) fn early_returns() -> u64 {
+    EARLY.load(Ordering::Relaxed)
+}
 
 /// How a peer reads its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,15 +141,15 @@ impl Reader {
     fn read(&mut self, want: Option<usize>) -> io::Result<usize> {
         let wanted = want.unwrap_or(1).min(self.buffer.len());
         match self.how {
-            Read::Blocking => self.receive(self.buffer.len(), RecvFlags::empty()),
+            Read::Blocking => self.block(self.buffer.len(), RecvFlags::empty()),
             Read::WaitAll => match want {
-                None => self.receive(self.buffer.len(), RecvFlags::empty()),
-                Some(_) => self.receive(wanted, RecvFlags::WAITALL),
+                None => self.block(self.buffer.len(), RecvFlags::empty()),
+                Some(_) => self.block(wanted, RecvFlags::WAITALL),
             },
             Read::Peek => {
-                let seen = self.receive(self.buffer.len(), RecvFlags::PEEK)?;
+                let seen = self.block(self.buffer.len(), RecvFlags::PEEK)?;
                 let looked_at = self.buffer[..seen].to_vec();
-                let read = self.receive(seen, RecvFlags::empty())?;
+                let read = self.block(seen, RecvFlags::empty())?;
                 if looked_at[..read] != self.buffer[..read] {
                     return Err(io::Error::other("MSG_PEEK showed other bytes than the read after it"));
                 }
@@ -161,6 +175,20 @@ impl Reader {
                     other => return other,
                 }
             },
+        }
+    }
+
+    /// A blocking read. In a socket map it comes back with EAGAIN whenever the socket wakes for another reason than bytes
+    /// to read: room to write, a notice of a zero-copy send (`tcp_bpf_recvmsg` of the kernel waits once).
+    fn block(&mut self, limit: usize, flags: RecvFlags) -> io::Result<usize> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.receive(limit, flags) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => {
+                    EARLY.fetch_add(1, Ordering::Relaxed);
+                }
+                other => return other,
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use harness::wait;
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -43,6 +44,17 @@ impl Cgroup {
         self.root.join("gateway")
     }
 
+    /// Where this process came from, and what is none of the gateway's business.
+    pub(crate) fn outside(&self) -> &Path {
+        &self.before
+    }
+
+    /// Where a daemon pins what belongs to this cgroup; named after its inode.
+    pub(crate) fn pins(&self) -> PathBuf {
+        let number = fs::metadata(&self.root).map_or(0, |group| group.ino());
+        PathBuf::from(format!("/sys/fs/bpf/node-gateway/cgroup-{number}"))
+    }
+
     pub(crate) fn peers(&self) -> PathBuf {
         self.root.join("peers")
     }
@@ -51,6 +63,8 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let left = join(&self.before);
+        // A daemon that was killed leaves its pins to the next one, and there will be none for this cgroup.
+        let _ = fs::remove_dir_all(self.pins());
         // The kernel keeps a cgroup busy for a moment after its last process was reaped.
         for path in [self.gateway(), self.peers(), self.root.clone()] {
             wait::until("remove the cgroup", Duration::from_secs(10), || fs::remove_dir(&path).ok());

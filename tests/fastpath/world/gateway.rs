@@ -4,7 +4,11 @@ use super::{Counts, Fast, World, kernel};
 use harness::{daemon, process::Process, traffic, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -55,6 +59,12 @@ impl<'a> Gateway<'a> {
         self.programs = programs.filter_map(|program| program["id"].as_u64()).collect();
     }
 
+    /// Ends it as Kubernetes does; what it has attached and pinned goes with it.
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        self.process.wait(PATIENCE);
+    }
+
     /// Replaces the objects it serves.
     pub(crate) fn apply(&self, objects: &str) {
         write(self.directory.path(), objects);
@@ -75,7 +85,17 @@ impl<'a> Gateway<'a> {
 
     /// What has been counted since the programs were loaded; nothing where there are none.
     pub(crate) fn counts(&self) -> Counts {
-        if self.programs.is_empty() { Counts::default() } else { Counts::read(self.map("gw_stats")) }
+        Counts::sum(self.directions().into_iter())
+    }
+
+    /// The same for each direction: caller to gateway and back, gateway to endpoint and back.
+    pub(crate) fn directions(&self) -> Vec<Counts> {
+        if self.programs.is_empty() { Vec::new() } else { Counts::read(self.map("gw_stats")) }
+    }
+
+    /// What became of connections, by the names in `gw_events`, summed over the CPUs.
+    pub(crate) fn events(&self) -> Value {
+        kernel::events(self.map("gw_events"))
     }
 
     /// The kernel's id of one of the maps.
@@ -86,6 +106,14 @@ impl<'a> Gateway<'a> {
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
+}
+
+/// The object that lacks `guard`, made by `cargo xtask build-ebpf --without`.
+pub(crate) fn object(guard: &str) -> PathBuf {
+    let target = daemon::binary().ancestors().nth(2).expect("the binary is in <target>/<profile>");
+    let path = target.join(format!("bpf/gateway-ebpf-without-{guard}.o"));
+    assert!(path.exists(), "{} is missing: run cargo xtask build-ebpf --without {guard}", path.display());
+    path
 }
 
 /// In one step: the gateway may look at any moment.
@@ -99,7 +127,16 @@ fn spawn(world: &World, fast: Fast, directory: &Path, admin: &str) -> Process {
     // The shell joins the cgroup before a socket is opened; `nsenter`, because `ip netns exec` would hide bpffs.
     let script = r#"echo $$ > "$0/cgroup.procs" && exec nsenter --net="$1" -- "${@:2}""#;
     let text = |path: &Path| path.display().to_string();
-    let mode = if fast == Fast::Off { "off" } else { "require" };
+    let (mode, environment) = match fast {
+        Fast::Off => ("off", Vec::new()),
+        Fast::Auto => ("auto", Vec::new()),
+        Fast::Require => ("require", Vec::new()),
+        Fast::Without("room") => ("require", vec![("GATEWAY_TESTS_OBJECT", text(&object("room")))]),
+        Fast::Without(guard) => {
+            let skip = ("GATEWAY_TESTS_SELF_TEST", "skip".to_owned());
+            ("require", vec![("GATEWAY_TESTS_OBJECT", text(&object(guard))), skip])
+        }
+    };
     let objects = text(&directory.join("objects"));
     let mut arguments =
         vec!["-c".to_owned(), script.to_owned(), text(&world.cgroup.gateway()), text(&world.node.path())];
@@ -110,5 +147,5 @@ fn spawn(world: &World, fast: Fast, directory: &Path, admin: &str) -> Process {
     let own = ["--fastpath-cgroup", &root, "--admin", admin];
     let all = ours.iter().chain(&kernel).chain(&own);
     arguments.extend(all.map(|&argument| argument.to_owned()));
-    Process::start("gateway", directory, Path::new("bash"), &arguments, &[])
+    Process::start("gateway", directory, Path::new("bash"), &arguments, &environment)
 }

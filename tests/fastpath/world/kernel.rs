@@ -44,14 +44,31 @@ impl Counts {
         self.combine(before, |now, before| now - before)
     }
 
-    /// The sum over all CPUs and directions in the map with this id.
-    pub(super) fn read(map: u64) -> Self {
+    /// The sums over all CPUs for each direction (`gateway_ebpf::Direction`) in the map with this id.
+    pub(super) fn read(map: u64) -> Vec<Self> {
         let dump = bpftool(&["map", "dump", "id", &map.to_string()]);
         let entries = dump.as_array().expect("the entries of gw_stats");
-        let cpus = entries.iter().flat_map(|entry| entry["formatted"]["values"].as_array().into_iter().flatten());
-        let counts = cpus.map(|cpu| Self::deserialize(&cpu["value"]).expect("the counters by their names"));
-        counts.fold(Self::default(), |sum, cpu| sum.combine(&cpu, |a, b| a + b))
+        let of_cpu = |cpu: &Value| Self::deserialize(&cpu["value"]).expect("the counters by their names");
+        let of = |entry: &Value| Self::sum(entry["formatted"]["values"].as_array().into_iter().flatten().map(of_cpu));
+        entries.iter().map(of).collect()
     }
+
+    pub(super) fn sum(counts: impl Iterator<Item = Self>) -> Self {
+        counts.fold(Self::default(), |sum, more| sum.combine(&more, |a, b| a + b))
+    }
+}
+
+/// The sums of every counter of the map with this id.
+pub(super) fn events(map: u64) -> Value {
+    let dump = bpftool(&["map", "dump", "id", &map.to_string()]);
+    let mut sums = serde_json::Map::new();
+    for cpu in dump[0]["formatted"]["values"].as_array().expect("one entry for each CPU") {
+        for (name, count) in cpu["value"].as_object().expect("counters by name") {
+            let before = sums.get(name).and_then(Value::as_u64).unwrap_or(0);
+            sums.insert(name.clone(), (before + count.as_u64().unwrap_or(0)).into());
+        }
+    }
+    Value::Object(sums)
 }
 
 /// The id of the map called `name` that one of `programs` uses.

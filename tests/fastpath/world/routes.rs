@@ -1,11 +1,26 @@
 //! The objects the gateway serves.
 
 use super::PORT;
+use fastrand::Rng;
 use std::{fmt::Write, net::SocketAddr};
 
 /// A Gateway for every host, and a VirtualService that sends what begins with `/NAME/` to the Service NAME, for each of
 /// `services`, whose only endpoint is given.
 pub(crate) fn everything_to(services: &[(String, SocketAddr)]) -> String {
+    table(services, |name| format!("{{destination: {{host: {name}}}}}"))
+}
+
+/// The same, but that each path shares its requests with the Service of another, by weights drawn at random.
+pub(crate) fn weighted(services: &[(String, SocketAddr)], random: &mut Rng) -> String {
+    table(services, |name| {
+        let (other, _) = &services[random.usize(..services.len())];
+        let weight = random.u32(0..=100);
+        let rest = 100 - weight;
+        format!("{{destination: {{host: {name}}}, weight: {weight}}}, {{destination: {{host: {other}}}, weight: {rest}}}")
+    })
+}
+
+fn table(services: &[(String, SocketAddr)], mut destinations: impl FnMut(&str) -> String) -> String {
     let mut yaml = format!(
         "
 apiVersion: networking.istio.io/v1
@@ -26,12 +41,13 @@ spec:
   http:"
     );
     for (name, _) in services {
-        let rule = format!(
+        let _ = write!(
+            yaml,
             "
   - match: [{{uri: {{prefix: /{name}/}}}}]
-    route: [{{destination: {{host: {name}}}}}]"
+    route: [{}]",
+            destinations(name)
         );
-        yaml.push_str(&rule);
     }
     for (name, address) in services {
         let _ = write!(
@@ -51,7 +67,7 @@ spec:
 }
 
 /// The EndpointSlice that gives the Service `name` its only endpoint.
-pub(crate) fn slice(name: &str, address: SocketAddr) -> String {
+fn slice(name: &str, address: SocketAddr) -> String {
     let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
     format!(
         "---

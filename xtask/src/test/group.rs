@@ -38,6 +38,10 @@ pub(crate) enum Need {
     Cluster,
     /// Istio in it.
     Istio,
+    /// The BPF objects that each lack a guard.
+    Unguarded,
+    /// Servers and callers that people run, and what the network of a node is made of.
+    Programs,
 }
 
 impl Group {
@@ -58,7 +62,17 @@ impl Group {
             Need::Root => vec![tool("ip", "iproute2"), tool("nsenter", "util-linux")],
             Need::BpfObject => vec![tool("bpftool", "bpftool")],
             Need::CargoFuzz => vec![tool("g++", "g++")],
-            Need::Go | Need::Cluster | Need::Istio => Vec::new(),
+            Need::Programs => vec![
+                tool("nginx", "nginx-full"),
+                tool("haproxy", "haproxy"),
+                tool("node", "nodejs"),
+                tool("python3", "python3"),
+                tool("javac", "default-jdk-headless"),
+                tool("curl", "curl"),
+                tool("wrk", "wrk"),
+                tool("iptables", "iptables"),
+            ],
+            Need::Go | Need::Unguarded | Need::Cluster | Need::Istio => Vec::new(),
         };
         self.needs.iter().flat_map(of).collect()
     }
@@ -80,6 +94,8 @@ impl Group {
             Need::CargoFuzz => "cargo-fuzz",
             Need::Cluster => "a cluster",
             Need::Istio => "Istio",
+            Need::Unguarded => "BPF objects without guards",
+            Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
         if needs.is_empty() { what } else { format!("{what}; needs {}", needs.join(", ")) }
@@ -102,6 +118,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let runner = Runner::Cargo(vec![words(&format!("--package gateway-tests --test {name}"))]);
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
+            "fastpath" => vec![Need::Root, Need::BpfObject, Need::Unguarded, Need::Go, Need::Programs],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
             "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],
             "cluster" => vec![Need::Cluster, Need::Root, Need::Go, Need::BpfObject],
