@@ -27,7 +27,7 @@ pub(crate) struct Archive {
 
 impl fmt::Display for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = self.bytes * 10 >> 20;
+        let tenths = (self.bytes * 10) >> 20;
         let (path, name, digest) = (self.path.display(), &self.name, &self.digest);
         write!(f, "{path}  {name}  {}.{} MiB  {digest}", tenths / 10, tenths % 10)
     }
