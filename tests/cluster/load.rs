@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     let mut total = Report::default();
     for (stop, caller) in callers {
         drop(stop);
-        total.add(caller.join().map_err(|_| anyhow::anyhow!("a caller panicked"))?);
+        total.add(caller.join().ok().context("a caller panicked")?);
     }
     say(&json!({
         "sent": total.sent,

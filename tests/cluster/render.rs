@@ -77,6 +77,35 @@ fn the_grace_period_fits_the_drain() {
     }
 }
 
+/// What docs/deploying.md offers to add.
+#[test]
+fn components_fit_every_profile() {
+    for profile in ["gke", "plain"] {
+        let plain = kustomize(profile);
+        for (component, kind) in [("nodeport", "Service"), ("loadbalancer", "Service"), ("last-good", "DaemonSet")] {
+            let with = with_component(profile, component);
+            let changed: Vec<_> = with.iter().filter(|(name, object)| plain[*name] != **object).collect();
+            let kinds: Vec<_> = changed.iter().map(|((kind, _), _)| kind.as_str()).collect();
+            assert_eq!(kinds, [kind], "{component} on {profile}");
+        }
+    }
+}
+
+/// An overlay of a user's own: one of ours and a component.
+fn with_component(profile: &str, component: &str) -> Objects {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path().canonicalize().expect("it exists");
+    // kustomize takes relative paths only.
+    let up = "../".repeat(root.components().count() - 1);
+    let deploy = format!("{up}{}", deploy().display().to_string().trim_start_matches('/'));
+    let kustomization = format!(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
+         resources: [{deploy}/overlays/{profile}]\ncomponents: [{deploy}/components/{component}]\n"
+    );
+    std::fs::write(root.join("kustomization.yaml"), kustomization).expect("a file");
+    objects(&run(Command::new(kubectl()).arg("kustomize").arg(&root)).expect("it can be rendered"))
+}
+
 /// The DaemonSet of an overlay.
 pub(crate) fn daemon_set(overlay: &str) -> Value {
     let name = ("DaemonSet".to_owned(), "istio-ingressgateway".to_owned());

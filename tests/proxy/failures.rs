@@ -172,6 +172,24 @@ fn an_endpoint_that_does_not_answer_is_left_for_another() {
     assert_eq!(gateway.metric("istio_requests_total", &["response_flags=\"URX,UF\""]), 1.);
 }
 
+/// Pods that go, go together: while a try waits for one of them, the others leave the table.
+#[test]
+fn a_retry_draws_from_the_endpoints_of_its_own_moment() {
+    let silent = [Silent::start(), Silent::start(), Silent::start()];
+    let addresses = silent.each_ref().map(|silent| silent.address);
+    let backend = Backend::saying("here");
+    let yaml = routes("  - route: [{destination: {host: backend}}]") + &service("backend", &addresses);
+    let mut gateway = Gateway::with(&yaml, |settings| settings.limits.connect_timeout = Duration::from_secs(2));
+    let mut client = gateway.connect();
+    let answer = thread::spawn(move || client.exchange(get("a", "/")));
+    wait::until("the first try", LIMIT, || (gateway.in_flight() == 1).then_some(()));
+    gateway.delete(&service("backend", &addresses));
+    gateway.apply(&service("backend", &[backend.address()]));
+    let answer = answer.join().expect("an answer");
+    assert_eq!((answer.status(), answer.text()), (200, "here"));
+    assert_eq!(backend.requests()[0].field("x-envoy-attempt-count"), Some("2"));
+}
+
 #[test]
 fn what_may_have_been_processed_is_not_repeated() {
     const REQUESTS: usize = 200;

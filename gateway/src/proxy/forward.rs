@@ -18,7 +18,7 @@ use crate::{
         rewrite,
     },
     routing::{
-        cluster::{Cluster, ClusterState, Endpoint},
+        cluster::{Cluster, ClusterId, ClusterState, Endpoint},
         route::{ForwardAction, Route},
         snapshot::Snapshot,
     },
@@ -55,6 +55,7 @@ pub(super) struct Plan {
     body: Incoming,
     websocket: bool,
     cluster: Arc<Cluster>,
+    cluster_id: ClusterId,
     fields: Option<ResponseFields>,
 }
 
@@ -107,13 +108,13 @@ impl Plan {
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
-        Self { method, target, headers, body, websocket, cluster, fields }
+        Self { method, target, headers, body, websocket, cluster, cluster_id: destination.cluster, fields }
     }
 }
 
 /// Carries out `plan`.
 pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record) -> Response<ResponseBody> {
-    let Plan { method, target, headers, body, websocket, cluster, mut fields } = *plan;
+    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, mut fields } = *plan;
     record.routed_to(&cluster);
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
@@ -122,39 +123,37 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
         })
     };
-    let endpoints = match &cluster.state {
-        ClusterState::Known(endpoints) => endpoints,
-        ClusterState::Unknown(_) => {
-            let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
-            return reply(unknown, record, fields.as_ref());
-        }
-    };
     let mut tried: SmallVec<[SocketAddr; CONNECT_RETRIES + 1]> = SmallVec::new();
     let mut request = new_request(&method, target, headers, RequestBody::new(body, Rc::clone(&client.activity)));
     let mut repeated = false;
     loop {
+        let ClusterState::Known(endpoints) = &cluster.state else {
+            let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
+            return reply(unknown, record, fields.as_ref());
+        };
         let Some(endpoint) = choose(endpoints, &tried) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and
         // draw every request to itself.
-        let load = LoadShare::begin(endpoint);
+        let (load, address) = (LoadShare::begin(endpoint), endpoint.address);
         if let Some(fields) = &mut fields {
-            fields.upstream = Some(endpoint.address);
+            fields.upstream = Some(address);
         }
         if let Some(facts) = record.facts() {
-            facts.upstream_host = Some(endpoint.address);
+            facts.upstream_host = Some(address);
         }
-        let mut connection = match acquire(&client.worker, endpoint.address, repeated).await {
+        let mut connection = match acquire(&client.worker, address, repeated).await {
             Ok(connection) => connection,
             Err(error) => {
                 drop(load);
-                tracing::debug!(endpoint = %endpoint.address, ?error, "cannot connect");
-                tried.push(endpoint.address);
+                tracing::debug!(endpoint = %address, ?error, "cannot connect");
+                tried.push(address);
                 if tried.len() > CONNECT_RETRIES {
                     return reply(unreachable(error), record, fields.as_ref());
                 }
                 back_off(tried.len()).await;
+                cluster = as_of_now(&client.worker, cluster_id, cluster);
                 continue;
             }
         };
@@ -180,8 +179,9 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
                 (Some(unsent), _) if reused => request = *unsent,
                 (Some(unsent), _) if tried.len() < CONNECT_RETRIES => {
                     drop(load);
-                    tried.push(endpoint.address);
+                    tried.push(address);
                     back_off(tried.len()).await;
+                    cluster = as_of_now(&client.worker, cluster_id, cluster);
                     request = *unsent;
                 }
                 // The endpoint closed a kept connection in the moment we used it.
@@ -201,6 +201,13 @@ fn new_request(method: &Method, target: PathAndQuery, headers: HeaderMap, body: 
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = headers;
     request
+}
+
+/// `cluster` with its endpoints of this moment: a try may have taken ten seconds, and pods that go, go together. The route
+/// and the destination stay those of the request's own snapshot, as in Envoy, whose retries draw from the cluster's
+/// current hosts.
+fn as_of_now(worker: &Worker, id: ClusterId, cluster: Arc<Cluster>) -> Arc<Cluster> {
+    worker.published().load().same_cluster(id, &cluster.name).map_or(cluster, Arc::clone)
 }
 
 /// An endpoint that has not failed this request yet; any, once every one has.
