@@ -10,6 +10,7 @@ mod check;
 mod distribution;
 mod exchange;
 mod explained;
+mod frozen;
 mod judge;
 mod lab;
 mod random;

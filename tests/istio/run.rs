@@ -3,7 +3,7 @@
 use super::{
     case::{self, Case},
     check::{self, PATIENCE},
-    explained,
+    explained, frozen,
     judge::judge,
     lab::Lab,
     random::{self, shrink},
@@ -59,8 +59,15 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
     }
     let lab = Lab::open()?;
     let mut report = Report::default();
-    run_together(&lab, &cases, &mut report)?;
+    let (freezing, cases): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| case.freezes.is_some());
+    if !cases.is_empty() {
+        run_together(&lab, &cases, &mut report)?;
+    }
     run_worlds(&lab, plan, &mut report)?;
+    // Last: until such an object is gone, Istio's gateway is no judge.
+    for case in &freezing {
+        frozen::run(&lab, case, case.freezes.as_deref().unwrap_or_default(), &mut report)?;
+    }
     Ok(report)
 }
 

@@ -274,6 +274,12 @@ fn string_match(value: &Value) -> String {
     })
 }
 
+/// How many updates from Istio's control plane Envoy has refused so far.
+pub(crate) fn refused_updates(admin: SocketAddr) -> anyhow::Result<u64> {
+    let stats = page(admin, "/stats?format=json&filter=update_rejected")?;
+    Ok(list(&stats["stats"]).filter_map(|stat| stat["value"].as_u64()).sum())
+}
+
 /// A page of Envoy's admin server, which answers in JSON.
 fn page(admin: SocketAddr, path: &str) -> anyhow::Result<Value> {
     let answer = Client::connect(admin).exchange(get("localhost", path));
