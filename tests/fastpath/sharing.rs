@@ -212,8 +212,8 @@ pub(crate) fn a_stranger(world: &World, fast: Fast) {
     // From here on, only SYNs get through to the pod.
     let rule = "FORWARD -p tcp -d 10.244.3.2 --dport 9000 ! --syn -j DROP";
     world.router().run(&format!("iptables -A {rule}"));
-    let mut client =
-        Client::connect(&world.caller, World::entrance(Way::V4, false), Read::Blocking, &mut random).expect("the gateway");
+    let mut client = Client::connect(&world.caller, World::entrance(Way::V4, false), Read::Blocking, &mut random)
+        .expect("the gateway");
     let exchange = Exchange::new("pod", 100, 100);
     let request = exchange.request(5, &mut random);
     send(client.reader().stream(), Write::Whole, &request, &mut random).expect("the gateway reads");

@@ -54,7 +54,10 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
     ensure!(!cases.is_empty() || plan.cases.is_empty(), "no case is named like {:?}", plan.cases);
     for request in cases.iter().flat_map(|case| &case.requests) {
         if let Some(entry) = &request.differs {
-            ensure!(DIFFERENCES.contains(&format!("\n| {entry} |")), "docs/istio-differences.md has no entry {entry:?}");
+            ensure!(
+                DIFFERENCES.contains(&format!("\n| {entry} |")),
+                "docs/istio-differences.md has no entry {entry:?}"
+            );
         }
     }
     let lab = Lab::open()?;
@@ -109,7 +112,7 @@ fn run_worlds(lab: &Lab, plan: &Plan, report: &mut Report) -> anyhow::Result<()>
         for failed in run_together(lab, &worlds, report)? {
             if shrunk < SHRUNK {
                 shrunk += 1;
-                report.say(shrink::shrunk(lab, failed)?);
+                println!("{}\n", shrink::shrunk(lab, failed)?);
             }
         }
     }

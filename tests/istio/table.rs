@@ -72,7 +72,9 @@ impl Table {
                     continue;
                 }
                 let read: Host = list(&host["routes"]).map(envoy_row).collect();
-                for domain in list(&host["domains"]).filter_map(Value::as_str) {
+                // A host with its namespace, which Istio leaves there for httpsRedirect, is none that a client could name.
+                let domains = list(&host["domains"]).filter_map(Value::as_str).filter(|domain| !domain.contains('/'));
+                for domain in domains {
                     table.hosts.insert((port, domain.to_owned()), read.clone());
                 }
             }
