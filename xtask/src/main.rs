@@ -3,6 +3,7 @@
 //! Depends on no product crate, so that it builds in seconds and works while the product does not compile.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal")]
 
+mod bench;
 mod build_ebpf;
 mod command;
 mod demo;
@@ -29,6 +30,7 @@ struct Arguments {
 enum Verb {
     Demo(demo::Arguments),
     Test(test::Arguments),
+    Bench(bench::Arguments),
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let result = interrupt::Interrupt::install().and_then(|interrupt| match arguments.verb {
         Verb::Demo(arguments) => demo::run(&arguments, &interrupt),
         Verb::Test(arguments) => test::run(&arguments, &interrupt),
+        Verb::Bench(arguments) => bench::run(&arguments, &interrupt),
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),
