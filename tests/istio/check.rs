@@ -77,12 +77,11 @@ pub(crate) fn examine(lab: &Lab, cases: &[Case], patience: Duration) -> anyhow::
             if is_asked && examined.is_settled(case) {
                 continue;
             }
-            let verdicts = case.requests.iter().enumerate().map(|(index, request)| {
-                match examined.verdicts.get(index) {
+            let verdicts =
+                case.requests.iter().enumerate().map(|(index, request)| match examined.verdicts.get(index) {
                     Some(verdict) if verdict.is_good() => Ok(verdict.clone()),
                     _ => ask(lab, request, may_differ(case, request), &explained, &envoy),
-                }
-            });
+                });
             examined.verdicts = verdicts.collect::<anyhow::Result<_>>()?;
             settled &= examined.is_settled(case);
         }
@@ -106,7 +105,13 @@ impl Verdict {
     }
 }
 
-fn ask(lab: &Lab, request: &Request, may_differ: bool, explained: &Explained, envoy: &Table) -> anyhow::Result<Verdict> {
+fn ask(
+    lab: &Lab,
+    request: &Request,
+    may_differ: bool,
+    explained: &Explained,
+    envoy: &Table,
+) -> anyhow::Result<Verdict> {
     if let Some(shares) = &request.expected.shares {
         return Ok(Verdict { differences: distribution::differences(lab, request, shares), surprises: Vec::new() });
     }

@@ -40,7 +40,8 @@ const PATHS: &[&str] = &[
 /// The world of a seed, with so many requests.
 pub(crate) fn world(seed: u64, requests: usize) -> Case {
     let mut dice = Dice::new(seed);
-    let world = World { name: format!("w{seed:05}"), own_port: OWN_PORTS.start + seed % (OWN_PORTS.end - OWN_PORTS.start) };
+    let world =
+        World { name: format!("w{seed:05}"), own_port: OWN_PORTS.start + seed % (OWN_PORTS.end - OWN_PORTS.start) };
     let services = services::services(&mut dice, &world);
     let gateways = gateways(&mut dice, &world);
     let mut names = vec![("default", "g".to_owned())];

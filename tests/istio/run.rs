@@ -54,7 +54,10 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
     ensure!(!cases.is_empty() || plan.cases.is_empty(), "no case is named like {:?}", plan.cases);
     for request in cases.iter().flat_map(|case| &case.requests) {
         if let Some(entry) = &request.differs {
-            ensure!(DIFFERENCES.contains(&format!("\n| {entry} |")), "docs/istio-differences.md has no entry {entry:?}");
+            ensure!(
+                DIFFERENCES.contains(&format!("\n| {entry} |")),
+                "docs/istio-differences.md has no entry {entry:?}"
+            );
         }
     }
     let lab = Lab::open()?;
