@@ -83,7 +83,7 @@ pub struct Half {
     pub pair: Pair,
 }
 
-const _: () = assert!(size_of::<Half>() == 112);
+const _: () = assert!(size_of::<Half>() == 120);
 
 /// A socket in `gw_socks`, remembered with the socket itself.
 #[repr(C)]
@@ -115,8 +115,13 @@ pub struct Pair {
     pub direction: u32,
     /// Not 0: everything goes through TCP.
     pub paused: u32,
+    /// The sequence number of the first byte this end may send through TCP: while it is also the next one, TCP has carried
+    /// nothing.
+    pub first_sequence: u32,
+    /// Explicit, so that the struct has no padding.
+    pub reserved: u32,
     pub local: Place,
     pub remote: Place,
 }
 
-const _: () = assert!(size_of::<Pair>() == 104);
+const _: () = assert!(size_of::<Pair>() == 112);

@@ -1,7 +1,7 @@
 //! A gateway dies without a word.
 
 use harness::{
-    cluster::{Gateway, Load, LoadOptions, World},
+    cluster::{self, Gateway, Load, LoadOptions, World},
     wait,
 };
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,6 +12,9 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 #[test]
 fn a_killed_gateway_costs_its_own_connections_and_is_back() {
+    if !cluster::reaches_nodes("a_killed_gateway_costs_its_own_connections_and_is_back") {
+        return;
+    }
     let world = World::with_article("e2e-crash");
     let [node, other] = &world.nodes[..2] else { panic!("this needs two nodes: {:?}", world.nodes) };
     let gateway = Gateway::fresh(&world.cluster, node);

@@ -8,6 +8,7 @@ pub use gateways::{Gateway, install, rolled_out};
 pub use load::{Load, LoadOptions, Report};
 pub use world::{GATEWAY, World};
 
+use crate::privilege;
 use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::{
@@ -126,6 +127,16 @@ impl Cluster {
         let internal = addresses.iter().find(|address| address["type"] == "InternalIP").expect("an internal address");
         text(&internal["address"])
     }
+}
+
+/// True when the scenario `name` may reach into the nodes: their processes are this machine's. False, after noting its
+/// name, with a cluster of `cargo xtask test --kubeconfig`, whose nodes are elsewhere.
+pub fn reaches_nodes(name: &str) -> bool {
+    let is_borrowed = env::var_os(KUBECONFIG).is_some() && env::var_os(STATE).is_none();
+    if is_borrowed {
+        privilege::skip(name);
+    }
+    !is_borrowed
 }
 
 fn state() -> Option<Value> {

@@ -46,17 +46,20 @@ impl Examined {
     fn is_settled(&self, case: &Case) -> bool {
         let verdicts = self.verdicts.iter().zip(&case.requests);
         let is_good = |(verdict, request): (&Verdict, &Request)| {
-            let may_differ = case.pending.is_some() || request.differs.is_some();
-            verdict.surprises.is_empty() && (may_differ || verdict.differences.is_empty())
+            verdict.surprises.is_empty() && (may_differ(case, request) || verdict.differences.is_empty())
         };
-        let may_differ = case.pending.is_some() || case.requests.iter().any(|request| request.differs.is_some());
-        verdicts.into_iter().all(is_good) && (may_differ || self.tables.is_empty())
+        let tables_may = case.requests.iter().any(|request| may_differ(case, request));
+        verdicts.into_iter().all(is_good) && (tables_may || self.tables.is_empty())
     }
 
     /// Whether the two gateways differ in anything.
     pub(crate) fn differs(&self) -> bool {
         !self.tables.is_empty() || self.verdicts.iter().any(|verdict| !verdict.differences.is_empty())
     }
+}
+
+fn may_differ(case: &Case, request: &Request) -> bool {
+    case.pending.is_some() || request.differs.is_some()
 }
 
 /// Asks every request of both gateways and compares their tables; what does not come out as it should is asked again, until
@@ -74,12 +77,11 @@ pub(crate) fn examine(lab: &Lab, cases: &[Case], patience: Duration) -> anyhow::
             if is_asked && examined.is_settled(case) {
                 continue;
             }
-            let verdicts = case.requests.iter().enumerate().map(|(index, request)| {
-                match examined.verdicts.get(index) {
+            let verdicts =
+                case.requests.iter().enumerate().map(|(index, request)| match examined.verdicts.get(index) {
                     Some(verdict) if verdict.is_good() => Ok(verdict.clone()),
-                    _ => ask(lab, request, &explained, &envoy),
-                }
-            });
+                    _ => ask(lab, request, may_differ(case, request), &explained, &envoy),
+                });
             examined.verdicts = verdicts.collect::<anyhow::Result<_>>()?;
             settled &= examined.is_settled(case);
         }
@@ -103,12 +105,20 @@ impl Verdict {
     }
 }
 
-fn ask(lab: &Lab, request: &Request, explained: &Explained, envoy: &Table) -> anyhow::Result<Verdict> {
+fn ask(
+    lab: &Lab,
+    request: &Request,
+    may_differ: bool,
+    explained: &Explained,
+    envoy: &Table,
+) -> anyhow::Result<Verdict> {
     if let Some(shares) = &request.expected.shares {
         return Ok(Verdict { differences: distribution::differences(lab, request, shares), surprises: Vec::new() });
     }
     let (istio, ours) = (lab.istio.ask(request), lab.ours.ask(request));
-    let mut differences = compare(lab, request, istio.clone(), ours.clone());
+    // What may differ need not be drawn until it does not.
+    let mut differences =
+        if may_differ { istio.differences(&ours) } else { compare(lab, request, istio.clone(), ours.clone()) };
     differences.extend(explained.differences(request, &ours, envoy)?);
     Ok(Verdict { differences, surprises: surprises(&request.expected, &istio) })
 }

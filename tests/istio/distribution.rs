@@ -8,7 +8,7 @@ use super::{
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Values that χ² exceeds by chance once in 10⁷ tests, for 1, 2, … degrees of freedom: a run makes a few dozen tests, and a
-/// false alarm costs somebody an hour. 300 draws still tell 50:50 from 68:32.
+/// false alarm costs somebody an hour. 200 draws still tell 50:50 from 77:23, and the tables tell the rest.
 const LIMITS: [f64; 8] = [28.37, 32.24, 35.40, 38.24, 40.86, 43.34, 45.70, 47.97];
 
 type Counts = BTreeMap<String, u32>;

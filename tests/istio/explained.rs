@@ -1,6 +1,11 @@
 //! What `gateway explain` and `gateway config` say about the objects in the cluster, held against what happens.
 
-use super::{answer::Answer, lab::Lab, request::Request, table::{ClusterPolicy, Table}};
+use super::{
+    answer::Answer,
+    lab::Lab,
+    request::Request,
+    table::{ClusterPolicy, Table},
+};
 use anyhow::{Context, anyhow};
 use gateway::{
     explain::{Explanation, Outcome, Question, explain, listing::Lists},

@@ -25,14 +25,14 @@ use std::{ops::Range, process::ExitCode};
 /// Compares our gateway with Istio's.
 #[derive(Parser)]
 struct Arguments {
-    /// Only cases whose name contains this (repeatable); no random worlds
+    /// Only cases whose name contains this (repeatable)
     #[arg(long = "case", value_name = "NAME")]
     cases: Vec<String>,
     /// The same, as a test runner takes it
     filter: Option<String>,
-    /// Seeds of the random worlds
-    #[arg(long, value_name = "FROM:TO", default_value = "0:100", value_parser = seeds)]
-    seeds: Range<u64>,
+    /// Only the random worlds of these seeds; with neither this nor --case all cases and the worlds 0:100
+    #[arg(long, value_name = "FROM:TO", value_parser = seeds)]
+    seeds: Option<Range<u64>>,
     /// Random requests over all worlds
     #[arg(long, value_name = "N", default_value_t = 2000)]
     requests: usize,
@@ -41,10 +41,7 @@ struct Arguments {
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     arguments.cases.extend(arguments.filter.take());
-    let mut plan = Plan { cases: arguments.cases, seeds: arguments.seeds, requests: arguments.requests };
-    if !plan.cases.is_empty() {
-        plan.seeds = 0..0;
-    }
+    let plan = Plan::new(arguments.cases, arguments.seeds, arguments.requests);
     match run::run(&plan) {
         Ok(report) => {
             report.print();

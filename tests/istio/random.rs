@@ -18,6 +18,9 @@ const NETWORKING: &str = "networking.istio.io/v1";
 /// Ports of Gateways that some worlds have beside 80; one for each of so many worlds.
 const OWN_PORTS: std::ops::Range<u64> = 20_000..28_000;
 
+/// What the table calls them.
+pub(crate) const FEATURE: &str = "random worlds";
+
 const PATHS: &[&str] = &[
     "/",
     "/a",
@@ -37,7 +40,8 @@ const PATHS: &[&str] = &[
 /// The world of a seed, with so many requests.
 pub(crate) fn world(seed: u64, requests: usize) -> Case {
     let mut dice = Dice::new(seed);
-    let world = World { name: format!("w{seed:05}"), own_port: OWN_PORTS.start + seed % (OWN_PORTS.end - OWN_PORTS.start) };
+    let world =
+        World { name: format!("w{seed:05}"), own_port: OWN_PORTS.start + seed % (OWN_PORTS.end - OWN_PORTS.start) };
     let services = services::services(&mut dice, &world);
     let gateways = gateways(&mut dice, &world);
     let mut names = vec![("default", "g".to_owned())];
@@ -49,7 +53,7 @@ pub(crate) fn world(seed: u64, requests: usize) -> Case {
     objects.extend(gateways);
     objects.extend(virtual_services);
     let requests = (0..requests).map(|_| request(&mut dice, &world)).collect();
-    Case { name: world.name, feature: "random worlds".to_owned(), objects, pending: None, freezes: None, requests }
+    Case { name: world.name, feature: FEATURE.to_owned(), objects, pending: None, freezes: None, requests }
 }
 
 /// What the parts of a world share.

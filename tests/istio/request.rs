@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 /// The port of a gateway's pod behind port 80 of its Service.
 const HTTP: u16 = 8080;
 
-/// Draws from each gateway for a request with `shares`: two per cent of either answer would be missed once in 10⁵ runs.
-const DRAWS: u32 = 300;
+/// Draws from each gateway for a request with `shares`: ten per cent of either answer are missed once in 10⁹ runs.
+const DRAWS: u32 = 200;
 
 /// A request and the answer both gateways must give.
 #[derive(Clone, Debug)]

@@ -35,7 +35,8 @@ impl Inventory {
     }
 
     /// What only a host has that is not a node's alone: nothing of it may come from a node, running or not.
-    pub(crate) fn assert_host_untouched(&self) {
+    pub(crate) fn assert_host_untouched(&self, lab: &Lab) {
+        assert_eq!(settings(), lab.settings, "the kernel's settings are not a node's");
         let touched = |kind: &str| self.0.iter().any(|(name, found)| *name == kind && !found.is_empty());
         assert!(!["packet filter", "pins", "files"].into_iter().any(touched), "a node reaches into its host: {self}");
     }
@@ -69,6 +70,13 @@ pub(crate) fn containers() -> BTreeSet<String> {
             text.lines().filter_map(|line| line.rsplit('/').next()).filter(is_id).map(str::to_owned).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// What kubelet would set for the whole machine.
+pub(crate) fn settings() -> Vec<String> {
+    let names = ["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"];
+    let value = |name| fs::read_to_string(format!("/proc/sys/{name}")).expect("a setting of the kernel");
+    names.into_iter().map(|name| format!("{name} {}", value(name))).collect()
 }
 
 /// In front of all its names.

@@ -26,13 +26,15 @@ static ALONE: Mutex<()> = Mutex::new(());
 pub(crate) struct Lab {
     /// The containers that have run in it.
     pub(crate) containers: RefCell<BTreeSet<String>>,
+    /// The kernel's, as they were before it.
+    pub(crate) settings: Vec<String>,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Lab {
     /// Nothing is up.
     pub(crate) fn start() -> Self {
-        let lab = Self { containers: RefCell::default(), _alone: ALONE.lock() };
+        let lab = Self { containers: RefCell::default(), settings: inventory::settings(), _alone: ALONE.lock() };
         lab.succeeds(&["down"]);
         lab
     }

@@ -31,7 +31,7 @@ fn a_cluster_comes_up_again_and_goes_without_a_trace() {
     let found = Inventory::take(&lab);
     println!("up: {found}");
     assert!(found.is_a_cluster(), "the inventory sees what there is: {found}");
-    found.assert_host_untouched();
+    found.assert_host_untouched(&lab);
 
     for agent in ["node1-kubelet", "node1-containerd"] {
         lab.kill(agent);

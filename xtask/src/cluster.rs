@@ -16,12 +16,12 @@ mod plan;
 mod stage;
 mod state;
 mod status;
+mod turn;
 mod up;
 
 use crate::{
     interrupt::Interrupt,
     output::{step, styled},
-    programs::cache,
 };
 use anyhow::{Context, bail, ensure};
 use clap::Subcommand;
@@ -31,6 +31,7 @@ use kubectl::Kubectl;
 use plan::Programs;
 use state::State;
 use std::{ffi::OsString, os::unix::process::CommandExt, path::PathBuf, time::Instant};
+use turn::Turn;
 
 /// A real Kubernetes 1.36 on this machine: each node a network namespace with its own kubelet, containerd and kube-proxy.
 ///
@@ -106,7 +107,7 @@ fn bring_up(instance: &Instance, nodes: u8, istio: bool, interrupt: &Interrupt) 
 fn raise(instance: &Instance, nodes: u8, istio: bool, interrupt: &Interrupt) -> anyhow::Result<()> {
     let programs = Programs::ready(interrupt)?;
     let istio = if istio { Some(istio::Programs::ready(interrupt)?) } else { None };
-    let _lock = cache::lock(&instance::clusters()?, interrupt)?;
+    let _turn = Turn::wait_for(&instance.prefix(), interrupt)?;
     if let Some(state) = usable(instance)? {
         let up = state.nodes().len();
         ensure!(
@@ -146,7 +147,7 @@ fn usable(instance: &Instance) -> anyhow::Result<Option<State>> {
 }
 
 fn take_down(instance: &Instance, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let _lock = cache::lock(&instance::clusters()?, interrupt)?;
+    let _turn = Turn::wait_for(&instance.prefix(), interrupt)?;
     if !down::remains(instance)? {
         eprintln!("There is no cluster {}", instance.name());
         return Ok(());

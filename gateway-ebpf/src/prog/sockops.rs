@@ -12,6 +12,7 @@
 //! Addresses alone decide nothing: two pods may own the same loopback addresses, and NAT changes what each end sees.
 
 use crate::{
+    guard::is_blocking,
     maps::{gw_ends, gw_events, gw_hints, gw_opt_out, gw_pairs, gw_ports, gw_proofs, gw_socks},
     sock::Sock,
 };
@@ -35,12 +36,6 @@ const ENOMEM: i64 = -12;
 #[sock_ops]
 pub(crate) fn gw_sockops(ctx: SockOpsContext) -> u32 {
     let sock = Sock::new(&ctx);
-    if cfg!(feature = "without-choice") {
-        if let BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB | BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = ctx.op() {
-            let _cookie = join(sock, Direction::CALLER_TO_GATEWAY);
-        }
-        return 1;
-    }
     match ctx.op() {
         BPF_SOCK_OPS_TCP_CONNECT_CB => calling(sock),
         BPF_SOCK_OPS_TIMEOUT_INIT => arrived(sock),
@@ -103,12 +98,17 @@ fn caller_established(sock: Sock) {
         count(|events| events.refused_opt_out += 1);
         return;
     }
+    let socket = sock.kernel_address();
+    if direction == Direction::CALLER_TO_GATEWAY && is_blocking(socket) != Some(false) {
+        count(|events| events.refused_blocking += 1);
+        return;
+    }
     let cookie = join(sock, direction);
     if cookie == 0 {
         return;
     }
-    let half =
-        Half { cookie, pair: Pair { socket: sock.kernel_address(), direction, local, remote, ..Pair::default() } };
+    let first_sequence = sock.snd_nxt();
+    let half = Half { cookie, pair: Pair { socket, direction, first_sequence, local, remote, ..Pair::default() } };
     let proof = proof(local, sock.snd_nxt(), sock.rcv_nxt());
     // One that is there already cannot be told from this one: neither is proven then.
     if gw_proofs.insert(proof, half, u64::from(BPF_NOEXIST)).is_err() {
@@ -160,15 +160,27 @@ fn pair_up(sock: Sock, half: &mut Half, local: Place, remote: Place, direction: 
     if cookie == 0 {
         return;
     }
-    let socket = sock.kernel_address();
-    let called =
-        Pair { peer: half.cookie, socket, peer_socket: half.pair.socket, direction, local, remote, ..Pair::default() };
+    let (socket, caller_socket) = (sock.kernel_address(), half.pair.socket);
     half.pair.peer = cookie;
     half.pair.peer_socket = socket;
-    // The caller's entry last: it is the one that may be sending already.
-    if gw_pairs.insert(cookie, called, u64::from(BPF_ANY)).is_err() {
+    // The called end's entry begins as a copy of the other, for there is not enough stack to build it there. Its socket
+    // sends nothing before this program returns.
+    if gw_pairs.insert(cookie, &half.pair, u64::from(BPF_ANY)).is_err() {
         return count(|events| events.refused_full += 1);
     }
+    if let Some(called) = gw_pairs.get_ptr_mut(cookie) {
+        // SAFETY: the verifier proves the pointer.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let called = unsafe { &mut *called };
+        called.peer = half.cookie;
+        called.socket = socket;
+        called.peer_socket = caller_socket;
+        called.direction = direction;
+        called.first_sequence = sock.snd_nxt();
+        called.local = local;
+        called.remote = remote;
+    }
+    // The caller's entry last: it is the one that may be sending already.
     if gw_pairs.insert(half.cookie, &half.pair, u64::from(BPF_ANY)).is_err() {
         let _removed = gw_pairs.remove(cookie);
         return count(|events| events.refused_full += 1);

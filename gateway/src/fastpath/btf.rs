@@ -25,11 +25,13 @@ pub(super) fn offsets() -> Result<Offsets, Unavailable> {
     let find = |structure: &str, path: &[&str], field: &'static str| {
         btf.offset(structure, path).ok_or(Unavailable::Fields { field })
     };
-    let (kern_sock, bit) =
-        btf.bit("sock", "sk_kern_sock").ok_or(Unavailable::Fields { field: "sock.sk_kern_sock" })?;
+    let (kern_sock, bit) = btf.bit("sock", "sk_kern_sock").ok_or(Unavailable::Fields { field: "sock.sk_kern_sock" })?;
     Ok(Offsets {
         kern_sock,
         kern_sock_mask: 1 << bit,
+        socket: find("sock", &["sk_socket"], "sock.sk_socket")?,
+        file: find("socket", &["file"], "socket.file")?,
+        file_flags: find("file", &["f_flags"], "file.f_flags")?,
         cookie: find("sock", &["__sk_common", "skc_cookie"], "sock.__sk_common.skc_cookie")?,
         snd_una: find("tcp_sock", &["snd_una"], "tcp_sock.snd_una")?,
         write_seq: find("tcp_sock", &["write_seq"], "tcp_sock.write_seq")?,

@@ -150,6 +150,7 @@ impl Status {
 fn refused(events: Events) -> BTreeMap<&'static str, u64> {
     BTreeMap::from([
         ("mptcp", events.refused_mptcp),
+        ("blocking", events.refused_blocking),
         ("foreign", events.refused_foreign),
         ("full", events.refused_full),
         ("opt_out", events.refused_opt_out),
@@ -165,6 +166,8 @@ impl From<Stats> for Moved {
             passed_because: BTreeMap::from([
                 ("no_peer", stats.passed_no_peer),
                 ("unread", stats.passed_unread),
+                ("sticky", stats.passed_sticky),
+                ("blocking", stats.passed_blocking),
                 ("over_budget", stats.passed_over_budget),
                 ("paused", stats.passed_paused),
                 ("off", stats.passed_off),

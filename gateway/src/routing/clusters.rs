@@ -334,9 +334,9 @@ fn from_pods(
     candidates: &mut Vec<Candidate>,
 ) {
     let pods = world.pods.range((Arc::clone(namespace), Arc::from(""))..).take_while(|(key, _)| key.0 == *namespace);
-    let selected = pods.map(|(_, pod)| pod).filter(|pod| {
-        selects(selector, &pod.labels) && labels.is_none_or(|labels| selects(labels, &pod.labels))
-    });
+    let selected = pods
+        .map(|(_, pod)| pod)
+        .filter(|pod| selects(selector, &pod.labels) && labels.is_none_or(|labels| selects(labels, &pod.labels)));
     let mut in_slices = None;
     for pod in selected {
         let Some(address) = &pod.address else {
@@ -374,7 +374,8 @@ fn from_pods(
 /// What the EndpointSlices of a namespace say of each pod; of several the first.
 fn endpoints_by_pod<'w>(namespace: &Arc<str>, world: &'w World) -> BTreeMap<&'w str, &'w SliceEndpoint> {
     let mut by_pod = BTreeMap::new();
-    let slices = world.slices.range((Arc::clone(namespace), Arc::from(""))..).take_while(|(key, _)| key.0 == *namespace);
+    let slices =
+        world.slices.range((Arc::clone(namespace), Arc::from(""))..).take_while(|(key, _)| key.0 == *namespace);
     for endpoint in slices.flat_map(|(_, slices)| slices.values()).flat_map(|slice| &slice.endpoints) {
         if let Some(pod) = &endpoint.pod {
             by_pod.entry(&*pod.name).or_insert(endpoint);

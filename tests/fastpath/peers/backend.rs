@@ -32,7 +32,6 @@ pub(crate) struct Seen {
     /// The pod is being ended: the next request on each connection meets its end at some point.
     ending: AtomicBool,
     requests: AtomicU64,
-    connections: AtomicU64,
 }
 
 impl Backend {
@@ -58,7 +57,6 @@ impl Backend {
             let (listener, seen) = (listener.try_clone().expect("a second handle"), Arc::clone(&seen));
             thread::spawn(move || {
                 while let Ok((stream, _)) = listener.accept() {
-                    seen.connections.fetch_add(1, Ordering::Relaxed);
                     let (seen, connection) = (Arc::clone(&seen), Arc::clone(&connection));
                     thread::spawn(move || connection(stream, &seen));
                 }
@@ -71,8 +69,9 @@ impl Backend {
         self.seen.requests.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn connections(&self) -> u64 {
-        self.seen.connections.load(Ordering::Relaxed)
+    /// From now on a connection may end in the middle of a message.
+    pub(crate) fn expect_broken_connections(&self) {
+        self.seen.may_break.store(true, Ordering::Relaxed);
     }
 
     /// # Panics
@@ -97,7 +96,7 @@ impl Drop for Backend {
 fn serve(stream: TcpStream, how: Read, seen: &Seen) -> Result<(), Fault> {
     let mut random = Rng::new();
     let piece = if random.bool() { 16 << 10 } else { 1024 };
-    let opened = prepare(&stream).and_then(|()| Reader::new(stream, how, piece));
+    let opened = prepare(&stream, how.blocks()).and_then(|()| Reader::new(stream, how, piece));
     let mut reader = opened.map_err(|error| Fault::of("the connection", error))?;
     while reader.is_there_more().map_err(|error| Fault::of("waiting for a request", error))? {
         let head = Head::read(&mut reader).map_err(|error| Fault::of("reading a head", error))?;
@@ -172,14 +171,15 @@ impl Backends {
         for way in WAYS {
             for how in READS {
                 port += 1;
+                let address = if how.blocks() { World::blocking_pod(way) } else { World::pod(way) };
                 let bind: IpAddr = match way {
                     Way::V4 => Ipv4Addr::UNSPECIFIED.into(),
                     // Takes IPv4 connections as IPv6 ones.
                     Way::Mapped => Ipv6Addr::UNSPECIFIED.into(),
-                    Way::V6 => World::pod(Way::V6),
+                    Way::V6 => address,
                 };
                 let backend = Backend::start(&world.pods, SocketAddr::new(bind, port), how);
-                all.push((Self::service(way, how), SocketAddr::new(World::pod(way), port), backend));
+                all.push((Self::service(way, how), SocketAddr::new(address, port), backend));
             }
         }
         Self { all }
@@ -203,7 +203,7 @@ impl Backends {
     /// From now on a connection may end in the middle of a message.
     pub(crate) fn expect_broken_connections(&self) {
         for (_, _, backend) in &self.all {
-            backend.seen.may_break.store(true, Ordering::Relaxed);
+            backend.expect_broken_connections();
         }
     }
 

@@ -13,9 +13,7 @@ pub(super) fn services(dice: &mut Dice, world: &World) -> Vec<Value> {
 }
 
 fn service(dice: &mut Dice, world: &World, index: usize) -> Value {
-    let metadata = |annotations: Value| {
-        json!({"name": format!("{}-s{index}", world.name), "namespace": "default", "annotations": annotations})
-    };
+    let metadata = |annotations: Value| json!({"name": format!("{}-s{index}", world.name), "namespace": "default", "annotations": annotations});
     let annotations = match dice.below(8) {
         0 => json!({"networking.istio.io/exportTo": "."}),
         1 => json!({"networking.istio.io/exportTo": "istio-system"}),

@@ -103,7 +103,12 @@ fn text(case: &Case) -> String {
     let documents = case.objects.iter().map(|object| serde_saphyr::to_string(object).unwrap_or_default());
     let requests = case.requests.iter().map(|request| {
         let fields: Vec<String> = request.fields.iter().map(|(name, value)| format!("\"{name}: {value}\"")).collect();
-        format!("- {{send: \"{}\", headers: [{}], port: {}, status: 200}}\n", request.text, fields.join(", "), request.port)
+        format!(
+            "- {{send: \"{}\", headers: [{}], port: {}, status: 200}}\n",
+            request.text,
+            fields.join(", "),
+            request.port
+        )
     });
     format!(
         "--- the smallest world like {0}: write it to tests/istio/regressions/{0}/\n# objects.yaml\n{1}\n# requests.yaml\nrequests:\n{2}",

@@ -76,7 +76,7 @@ impl Instance {
 }
 
 /// Where all clusters of this user are.
-pub(crate) fn clusters() -> anyhow::Result<PathBuf> {
+fn clusters() -> anyhow::Result<PathBuf> {
     let clusters = cache::root()?.join("clusters");
     fs::create_dir_all(&clusters)?;
     Ok(clusters)

@@ -41,7 +41,7 @@ impl Kubectl {
     /// Applies a manifest.
     pub(crate) fn apply(&self, manifest: &str, interrupt: &Interrupt) -> anyhow::Result<()> {
         interrupt.check()?;
-        let mut command = self.command(["apply", "--server-side", "-f", "-"]);
+        let mut command = self.command(["apply", "-f", "-"]);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("run {}", rendered(&command)))?;
         if let Some(mut stdin) = child.stdin.take() {

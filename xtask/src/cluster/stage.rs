@@ -1,8 +1,9 @@
 //! The cluster of a test run: brought up for it with everything in it that the tests expect, and taken down after it.
 
-use super::{down, instance::Instance, kubectl::Kubectl, load_images, raise, running, state};
+use super::{down, instance::Instance, kubectl::Kubectl, load_images, raise, running, state, turn::Turn};
 use crate::{
     image::{self, Profile},
+    install,
     interrupt::Interrupt,
     output::step,
     programs, workspace,
@@ -10,13 +11,7 @@ use crate::{
 use anyhow::{Context, ensure};
 use std::{
     ffi::OsString,
-    io,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::net::{SocketAddr, UnixListener},
-    },
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// Not the developer's own, which may be up at the same time.
@@ -36,11 +31,11 @@ pub(crate) struct Stage {
     _ours: Option<Ours>,
 }
 
-/// Ours as long as it lives.
+/// The cluster that goes when this does.
 #[derive(Debug)]
 struct Ours {
     instance: Instance,
-    _turn: UnixListener,
+    _turn: Turn,
 }
 
 /// Who is compared.
@@ -59,7 +54,8 @@ impl Stage {
         let gateway = image::gateway(Profile::Quick, image::GATEWAY, &image::archive_path("node-gateway"), interrupt)?;
         let mut images: Vec<PathBuf> = vec![gateway.path];
         images.extend(image::test_images(Profile::Quick, interrupt)?.into_iter().map(|archive| archive.path));
-        let turn = wait_for_turn(&instance, interrupt)?;
+        // Test runs of several checkouts take turns: they all call their cluster the same.
+        let turn = Turn::wait_for(&format!("{}-tests", instance.prefix()), interrupt)?;
         // From here on `drop` takes it down.
         let ours = Ours { instance: instance.clone(), _turn: turn };
         let environment = vec![
@@ -76,7 +72,7 @@ impl Stage {
         load_images(&state, &images, interrupt)?;
         if istio == Istio::Beside {
             let kubectl = Kubectl::new(state.file("kubectl"), &instance);
-            step("our gateway", |_| install(&kubectl, interrupt))?;
+            step("our gateway", |_| install_gateway(&kubectl, interrupt))?;
         }
         Ok(stage)
     }
@@ -85,7 +81,8 @@ impl Stage {
     pub(crate) fn borrowed(kubeconfig: &Path, interrupt: &Interrupt) -> anyhow::Result<Self> {
         ensure!(kubeconfig.is_file(), "{} is no file: name the kubeconfig of a cluster", kubeconfig.display());
         let kubeconfig = kubeconfig.canonicalize().with_context(|| format!("find {}", kubeconfig.display()))?;
-        let helm = programs::helm(interrupt)?;
+        // Whoever has a cluster may well have Helm, and no Go to build one with.
+        let helm = install::find("helm").map_or_else(|| programs::helm(interrupt), Ok)?;
         Ok(Self { environment: vec![(KUBECONFIG, kubeconfig.into()), (HELM, helm.into())], _ours: None })
     }
 
@@ -103,26 +100,9 @@ impl Drop for Ours {
     }
 }
 
-/// Test runs of several checkouts take turns: they all call their cluster the same. The turn ends with what is returned.
-fn wait_for_turn(instance: &Instance, interrupt: &Interrupt) -> anyhow::Result<UnixListener> {
-    let name = SocketAddr::from_abstract_name(instance.prefix()).context("name a lock")?;
-    let mut said = false;
-    loop {
-        // Unlike a file, this name is free again when its owner is gone, and leaves nothing.
-        match UnixListener::bind_addr(&name) {
-            Ok(turn) => return Ok(turn),
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(error).context("take a lock"),
-            Err(_) if said => {}
-            Err(_) => eprintln!("Waiting for another test run to take its cluster down"),
-        }
-        said = true;
-        interrupt.pause(Duration::from_millis(200))?;
-    }
-}
-
-fn install(kubectl: &Kubectl, interrupt: &Interrupt) -> anyhow::Result<String> {
+fn install_gateway(kubectl: &Kubectl, interrupt: &Interrupt) -> anyhow::Result<String> {
     let overlay = workspace::root().join("deploy/overlays/local");
-    kubectl.output(&format!("apply --server-side -k {}", overlay.display()), interrupt)?;
+    kubectl.output(&format!("apply -k {}", overlay.display()), interrupt)?;
     let daemon_set = "daemonset/istio-ingressgateway --namespace istio-system";
     kubectl.output(&format!("rollout status {daemon_set} --timeout=180s"), interrupt)?;
     Ok("installed from deploy/overlays/local".to_owned())

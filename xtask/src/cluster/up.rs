@@ -11,6 +11,7 @@ use super::{
     network, node,
     plan::{Plan, Programs},
     state::{self, State},
+    turn::Turn,
 };
 use crate::{interrupt::Interrupt, output::step};
 use anyhow::{Context, bail};
@@ -42,8 +43,11 @@ pub(crate) fn bring_up(
     istio: Option<&istio::Programs>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
+    let addresses = Turn::wait_for("ngw-addresses", interrupt)?;
     let mut rising = Rising::new(instance, network::free(interrupt)?, nodes, programs, interrupt);
     step("network", |_| rising.lay_ground())?;
+    // Taken, and seen by the next who looks for free ones.
+    drop(addresses);
     step("control plane", |_| rising.start_control_plane())?;
     step("nodes", |_| rising.start_nodes())?;
     let mut state = State::new(&rising.plan, &rising.inits, &rising.daemons)?;
@@ -69,7 +73,8 @@ pub(crate) fn add_istio(
     if started.is_err() {
         rising.daemons.iter_mut().for_each(Daemon::end);
     }
-    started.and(state.write(instance))
+    let written = state.write(instance);
+    started.and(written)
 }
 
 impl<'a> Rising<'a> {

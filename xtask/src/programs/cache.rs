@@ -51,7 +51,7 @@ pub(crate) fn directory(
 }
 
 /// An exclusive lock on a directory, which ends with this process at the latest. Says so when it has to wait.
-pub(crate) fn lock(directory: &Path, interrupt: &Interrupt) -> anyhow::Result<Flock<File>> {
+fn lock(directory: &Path, interrupt: &Interrupt) -> anyhow::Result<Flock<File>> {
     let mut file = File::open(directory).with_context(|| format!("open {}", directory.display()))?;
     let mut said = false;
     loop {

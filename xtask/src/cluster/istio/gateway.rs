@@ -61,7 +61,13 @@ spec:
   # Beside the node's agents runs the Envoy; what Kubernetes starts is the network it runs in.
   nodeName: {node}
   terminationGracePeriodSeconds: 0
-  containers: [{{name: network, image: "{PAUSE}", imagePullPolicy: Never}}]
+  # As the restricted profile of Pod Security wants it, which the namespace may enforce.
+  securityContext: {{runAsNonRoot: true, runAsUser: 65532, seccompProfile: {{type: RuntimeDefault}}}}
+  containers:
+  - name: network
+    image: {PAUSE}
+    imagePullPolicy: Never
+    securityContext: {{allowPrivilegeEscalation: false, capabilities: {{drop: [ALL]}}}}
 "#
     )
 }

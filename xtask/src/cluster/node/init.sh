@@ -14,6 +14,15 @@ mount -t tmpfs -o mode=755 tmpfs /run
 # Pins of the node's BPF programs: no other node's, though the kernel is the same.
 mount -t bpf bpf /sys/fs/bpf
 
+# kubelet sets what it wants of the kernel, which is not the node's: it sets copies, and the machine keeps its own.
+for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys \
+    kernel/keys/root_maxbytes; do
+    copy=/run/settings/${setting##*/}
+    mkdir -p /run/settings
+    cat "/proc/sys/$setting" > "$copy"
+    mount --bind "$copy" "/proc/sys/$setting"
+done
+
 # kubelet and the network plugins also write where nobody can tell them not to: /var/log/containers, /var/lib/cni,
 # /var/lib/kubelet/device-plugins. They may, and the host's /var stays as it is.
 mkdir /run/var /run/var/upper /run/var/work /run/cluster
