@@ -16,11 +16,13 @@ use crate::{
         Control,
         delta::{self, Delta},
         metrics::StatusMetrics,
+        opt_outs,
         publish,
         status::{self, StatusView},
     },
-    fastpath::{self, FastpathMetrics, FastpathMode},
+    fastpath::{self, FastpathMetrics, FastpathMode, Sockets},
     files, k8s,
+    pairing::opt_out::Command,
     proxy::{self, ProxyError, ProxySettings, drain, problems::NodeProblems},
     routing::compiler::CompileSettings,
     telemetry::{Telemetry, TelemetrySettings},
@@ -45,6 +47,8 @@ pub struct Settings {
     pub fastpath: FastpathMode,
     /// `None` for the cgroup of the node's pods.
     pub fastpath_cgroup: Option<PathBuf>,
+    /// Whose pods can take part in the fast path; those of all nodes are watched without it.
+    pub node_name: Option<String>,
 }
 
 /// Where the objects come from.
@@ -131,7 +135,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     // Before the control thread: a signal that arrives while it starts is not lost.
     let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
     let control = Control::new(settings.compile, publisher, status_writer);
-    let control_ended = start_control(control_runtime, control, source)?;
+    let control_ended = start_control(control_runtime, control, source, fastpath.sockets(), settings.node_name)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
@@ -184,21 +188,36 @@ async fn open(source: Source, default_namespace: Arc<str>) -> Result<Opened, k8s
     })
 }
 
-async fn follow(source: Opened, deltas: mpsc::Sender<Delta>) {
-    match source {
-        Opened::Kubernetes(client) => k8s::run(client, deltas).await,
-        Opened::Files(paths, default_namespace) => files::run(paths, default_namespace, deltas).await,
+/// Follows the source, and tells the fast path who wants to have nothing to do with it.
+async fn follow(source: Opened, deltas: mpsc::Sender<Delta>, fastpath: Option<Sockets>, node: Option<String>) {
+    let tell = fastpath.map(|sockets| move |commands: &[Command]| sockets.obey(commands));
+    match (source, tell) {
+        (Opened::Kubernetes(client), None) => k8s::run(client, deltas).await,
+        (Opened::Kubernetes(client), Some(tell)) => {
+            tokio::join!(k8s::run(client.clone(), deltas), k8s::opt_outs::run(client, node, tell));
+        }
+        (Opened::Files(paths, default_namespace), None) => files::run(paths, default_namespace, deltas).await,
+        (Opened::Files(paths, default_namespace), Some(tell)) => {
+            let (observed, seen) = delta::channel();
+            tokio::join!(files::run(paths, default_namespace, observed), opt_outs::observe(seen, deltas, tell));
+        }
     }
 }
 
 /// Starts the control thread. The receiver hears when it ends, which it does only when something is broken.
-fn start_control(runtime: Runtime, control: Control, source: Opened) -> Result<oneshot::Receiver<()>, StartError> {
+fn start_control(
+    runtime: Runtime,
+    control: Control,
+    source: Opened,
+    fastpath: Option<Sockets>,
+    node: Option<String>,
+) -> Result<oneshot::Receiver<()>, StartError> {
     let (alive, ended) = oneshot::channel();
     thread::Builder::new().name("control".to_owned()).stack_size(CONTROL_STACK_BYTES).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
         let (sender, receiver) = delta::channel();
-        runtime.block_on(async { tokio::join!(control.run(receiver), follow(source, sender)) });
+        runtime.block_on(async { tokio::join!(control.run(receiver), follow(source, sender, fastpath, node)) });
     })?;
     Ok(ended)
 }

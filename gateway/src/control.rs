@@ -7,6 +7,7 @@ pub mod debounce;
 pub mod delta;
 pub mod inputs;
 pub mod metrics;
+pub mod opt_outs;
 pub mod publish;
 pub mod status;
 

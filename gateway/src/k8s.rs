@@ -8,6 +8,7 @@ mod client;
 mod convert;
 mod discover;
 mod list;
+pub mod opt_outs;
 mod watch;
 
 pub use client::{NoCluster, connect};

@@ -60,6 +60,9 @@ pub struct RunArgs {
     /// cgroup whose sockets the kernel may short-circuit; the node's pods when left out
     #[arg(long, value_name = "PATH", env = "GATEWAY_FASTPATH_CGROUP")]
     pub fastpath_cgroup: Option<PathBuf>,
+    /// Node this gateway runs on (spec.nodeName of its pod): its pods are asked whether they opt out of the fast path
+    #[arg(long, value_name = "NAME", env = "GATEWAY_NODE_NAME")]
+    pub node_name: Option<String>,
     /// How long connections may go on after SIGTERM, once they have been asked to close
     #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400), env = "GATEWAY_DRAIN_SECONDS")]
     pub drain_seconds: u64,
@@ -126,6 +129,7 @@ impl RunArgs {
             },
             fastpath: self.fastpath,
             fastpath_cgroup: self.fastpath_cgroup.clone(),
+            node_name: self.node_name.clone(),
         })
     }
 
