@@ -82,6 +82,7 @@ fn activate(cgroup: Option<&Path>) -> Result<Active, Unavailable> {
         None => cgroup::default_cgroup()?,
     };
     self_test::run(object, &cgroup)?;
+    pins::remove_stale();
     let loaded = Arc::new(Loaded::new(object, cgroup, Keep::Pinned)?);
     let heartbeat = Heartbeat::start(Arc::clone(&loaded)).map_err(|source| Unavailable::Heartbeat { source })?;
     loaded.enable()?;
