@@ -14,7 +14,7 @@ use sockets::Sockets;
 use storage::Storage;
 
 /// Pairs of a node: two sockets each, and candidates that are never proven. A full map means plain TCP.
-const SOCKETS: usize = 65_536;
+const SOCKETS: usize = if cfg!(feature = "without-room") { 8 } else { 65_536 };
 /// Handshakes under way at one time.
 const HANDSHAKES: usize = 16_384;
 /// Entries are made when needed: a node without traffic pays for none.

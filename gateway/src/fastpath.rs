@@ -75,15 +75,17 @@ pub fn start(mode: FastpathMode, cgroup: Option<&Path>) -> Result<Fastpath, Unav
 
 fn activate(cgroup: Option<&Path>) -> Result<Active, Unavailable> {
     // Ordered so that the first failure is the one whose remedy helps.
-    let object = object::embedded()?;
+    let object = object::chosen()?;
     privileges::check()?;
     let cgroup = match cgroup {
         Some(path) => PathBuf::from(path),
         None => cgroup::default_cgroup()?,
     };
-    self_test::run(object, &cgroup)?;
+    if object.is_tested {
+        self_test::run(&object.bytes, &cgroup)?;
+    }
     pins::remove_stale();
-    let loaded = Arc::new(Loaded::new(object, cgroup, Keep::Pinned)?);
+    let loaded = Arc::new(Loaded::new(&object.bytes, cgroup, Keep::Pinned)?);
     let heartbeat = Heartbeat::start(Arc::clone(&loaded)).map_err(|source| Unavailable::Heartbeat { source })?;
     loaded.enable()?;
     Ok(Active { sockets: Sockets::new(Arc::clone(&loaded)), loaded, _heartbeat: heartbeat })

@@ -23,9 +23,12 @@ use std::{
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Leave a guard out and write target/bpf/gateway-ebpf-without-GUARD.o instead: for tests that prove what it is good for
-    #[arg(long, value_name = "GUARD", value_parser = ["order", "memory", "switch", "proof"])]
+    #[arg(long, value_name = "GUARD", value_parser = GUARDS)]
     without: Option<String>,
 }
+
+/// What an object for tests can lack: the features `without-…` of gateway-ebpf.
+const GUARDS: [&str; 6] = ["order", "memory", "switch", "proof", "room", "choice"];
 
 const PACKAGES: [&str; 5] = ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "libpolly-22-dev", "libzstd-dev"];
 const TARGET: &str = "bpfel-unknown-none";
@@ -37,6 +40,11 @@ and run this again";
 
 pub(crate) fn build(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
     build_object(None, interrupt)
+}
+
+/// Builds every object that lacks a guard.
+pub(crate) fn build_unguarded(interrupt: &Interrupt) -> anyhow::Result<()> {
+    GUARDS.iter().try_for_each(|guard| build_object(Some(guard), interrupt).map(drop))
 }
 
 fn build_object(without: Option<&str>, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {

@@ -3,13 +3,17 @@
 //! Depends on no product crate, so that it builds in seconds and works while the product does not compile.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal")]
 
+mod bench;
 mod build_ebpf;
+mod cluster;
 mod command;
 mod demo;
 mod fuzz;
+mod image;
 mod install;
 mod interrupt;
 mod output;
+mod programs;
 mod test;
 mod tidy;
 mod workspace;
@@ -29,9 +33,13 @@ struct Arguments {
 enum Verb {
     Demo(demo::Arguments),
     Test(test::Arguments),
+    Cluster(cluster::Arguments),
+    Programs(programs::Arguments),
+    Bench(bench::Arguments),
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
+    Image(image::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,9 +48,13 @@ fn main() -> ExitCode {
     let result = interrupt::Interrupt::install().and_then(|interrupt| match arguments.verb {
         Verb::Demo(arguments) => demo::run(&arguments, &interrupt),
         Verb::Test(arguments) => test::run(&arguments, &interrupt),
+        Verb::Cluster(arguments) => cluster::run(&arguments, &interrupt),
+        Verb::Programs(arguments) => programs::run(&arguments, &interrupt),
+        Verb::Bench(arguments) => bench::run(&arguments, &interrupt),
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),
+        Verb::Image(arguments) => image::run(&arguments, &interrupt),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

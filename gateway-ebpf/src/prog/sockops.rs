@@ -137,10 +137,7 @@ fn caller_established(sock: Sock) {
         return;
     }
     let first_sequence = sock.snd_nxt();
-    let half = Half {
-        cookie,
-        pair: Pair { socket, direction, first_sequence, local, remote, ..Pair::default() },
-    };
+    let half = Half { cookie, pair: Pair { socket, direction, first_sequence, local, remote, ..Pair::default() } };
     let proof = proof(local, sock.snd_nxt(), sock.rcv_nxt());
     // One that is there already cannot be told from this one: neither is proven then.
     if gw_proofs.insert(proof, half, u64::from(BPF_NOEXIST)).is_err() {

@@ -3,8 +3,15 @@
 //! Only pods of this node can take part, so only those are watched: a hundred at most, with their addresses. Of namespaces
 //! the metadata is enough. Where the gateway may not watch them, pods speak for themselves alone.
 
-use super::backoff::{Backoff, Failure};
-use crate::pairing::opt_out::{ANNOTATION, Command, OptOuts, PodFacts, PodName, Wish};
+use super::{
+    backoff::{Backoff, Failure},
+    connection::Connection,
+    reason::watch_failure,
+};
+use crate::{
+    control::delta::Delta,
+    pairing::opt_out::{ANNOTATION, OptOutWatch, OptOuts, PodFacts, PodName, Wish},
+};
 use futures_util::{StreamExt as _, future::Either, pin_mut, stream};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
@@ -13,30 +20,58 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use std::{collections::BTreeSet, sync::Arc};
+use tokio::sync::mpsc;
 
-/// Follows the pods of `node` (of every node without one) and all namespaces, and says what changes.
-pub async fn run(client: Client, node: Option<String>, mut tell: impl FnMut(&[Command])) {
+/// Follows the pods of the node and all namespaces, and says what changes, until nobody takes deltas any more.
+pub(super) async fn run(connection: Connection, mut watch: OptOutWatch, deltas: mpsc::Sender<Delta>) {
+    let mut follower = Follower::default();
+    let mut backoff = Backoff::default();
+    loop {
+        let failure = match connection.client().await {
+            Ok((connected, number)) => {
+                let following = follow(&connected.client, &mut watch, &mut follower, &mut backoff);
+                tokio::select! {
+                    failure = following => {
+                        let _renewed = connection.renew(number, failure).await;
+                        failure
+                    }
+                    () = deltas.closed() => return,
+                }
+            }
+            Err(_no_cluster) => Failure::Unauthorized,
+        };
+        tokio::time::sleep(backoff.next(failure, fastrand::f64())).await;
+    }
+}
+
+/// Follows until another client is needed.
+async fn follow(client: &Client, watch: &mut OptOutWatch, follower: &mut Follower, backoff: &mut Backoff) -> Failure {
     let everywhere = watcher::Config::default();
-    let here = match &node {
-        Some(node) => everywhere.clone().fields(&format!("spec.nodeName={node}")),
-        None => everywhere.clone(),
-    };
+    let here = everywhere.clone().fields(&format!("spec.nodeName={}", watch.node));
     let pods = watcher::watcher(Api::<Pod>::all(client.clone()), here).map(Either::Left);
-    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client);
+    let namespaces = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
     let namespaces = watcher::watcher(namespaces, everywhere).map(Either::Right);
     let events = stream::select(pods, namespaces);
     pin_mut!(events);
-    let mut follower = Follower::default();
-    let mut backoff = Backoff::default();
     while let Some(event) = events.next().await {
         let failed = match event {
-            Either::Left(Ok(event)) => follower.pod(event),
-            Either::Right(Ok(event)) => follower.namespace(event),
-            Either::Left(Err(error)) => Err(("pods of this node", error)),
-            Either::Right(Err(error)) => Err(("namespaces", error)),
+            Either::Left(Ok(event)) => {
+                follower.pod(event);
+                None
+            }
+            Either::Right(Ok(event)) => {
+                follower.namespace(event);
+                None
+            }
+            Either::Left(Err(error)) => Some(("pods of this node", error)),
+            Either::Right(Err(error)) => Some(("namespaces", error)),
         };
-        if let Err((what, error)) = failed {
+        if let Some((what, error)) = failed {
             follower.complain(what, &error);
+            let failure = watch_failure(&error);
+            if failure == Failure::Unauthorized {
+                return failure;
+            }
             // Both watches wait together; what is known stays in force meanwhile.
             tokio::time::sleep(backoff.next(Failure::Unreachable, fastrand::f64())).await;
             continue;
@@ -44,9 +79,10 @@ pub async fn run(client: Client, node: Option<String>, mut tell: impl FnMut(&[Co
         backoff.reset();
         let commands = follower.opt_outs.commands();
         if !commands.is_empty() {
-            tell(&commands);
+            (watch.tell)(&commands);
         }
     }
+    Failure::Unreachable
 }
 
 #[derive(Debug, Default)]
@@ -87,10 +123,8 @@ impl<N: Ord + Clone> Names<N> {
     }
 }
 
-type Failed = (&'static str, watcher::Error);
-
 impl Follower {
-    fn pod(&mut self, event: Event<Pod>) -> Result<(), Failed> {
+    fn pod(&mut self, event: Event<Pod>) {
         match event {
             Event::Init => self.pods.listed = Some(BTreeSet::new()),
             Event::InitApply(pod) | Event::Apply(pod) => {
@@ -112,10 +146,9 @@ impl Follower {
                 }
             }
         }
-        Ok(())
     }
 
-    fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) -> Result<(), Failed> {
+    fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) {
         match event {
             Event::Init => self.namespaces.listed = Some(BTreeSet::new()),
             Event::InitApply(namespace) | Event::Apply(namespace) => {
@@ -134,7 +167,6 @@ impl Follower {
                 }
             }
         }
-        Ok(())
     }
 
     /// Once for each: a watch is tried again for ever.

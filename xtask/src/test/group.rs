@@ -34,12 +34,24 @@ pub(crate) enum Need {
     /// A client, and what reads its answers.
     Curl,
     CargoFuzz,
+    /// A whole cluster with our gateway's image in its nodes.
+    Cluster,
+    /// Istio in it.
+    Istio,
+    /// The BPF objects that each lack a guard.
+    Unguarded,
+    /// Servers and callers that people run, and what the network of a node is made of.
+    Programs,
 }
 
 impl Group {
     /// Needs neither root nor a cluster, and ends by itself.
     pub(crate) fn is_fast(&self) -> bool {
         self.needs.is_empty()
+    }
+
+    pub(crate) fn needs_cluster(&self) -> bool {
+        self.needs.contains(&Need::Cluster)
     }
 
     pub(crate) fn tools(&self) -> Vec<Tool> {
@@ -50,7 +62,17 @@ impl Group {
             Need::Root => vec![tool("ip", "iproute2"), tool("nsenter", "util-linux")],
             Need::BpfObject => vec![tool("bpftool", "bpftool")],
             Need::CargoFuzz => vec![tool("g++", "g++")],
-            Need::Go => Vec::new(),
+            Need::Programs => vec![
+                tool("nginx", "nginx-full"),
+                tool("haproxy", "haproxy"),
+                tool("node", "nodejs"),
+                tool("python3", "python3"),
+                tool("javac", "default-jdk-headless"),
+                tool("curl", "curl"),
+                tool("wrk", "wrk"),
+                tool("iptables", "iptables"),
+            ],
+            Need::Go | Need::Unguarded | Need::Cluster | Need::Istio => Vec::new(),
         };
         self.needs.iter().flat_map(of).collect()
     }
@@ -70,6 +92,10 @@ impl Group {
             Need::Etcd => "etcd",
             Need::Go => "Go",
             Need::CargoFuzz => "cargo-fuzz",
+            Need::Cluster => "a cluster",
+            Need::Istio => "Istio",
+            Need::Unguarded => "BPF objects without guards",
+            Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
         if needs.is_empty() { what } else { format!("{what}; needs {}", needs.join(", ")) }
@@ -92,7 +118,11 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let runner = Runner::Cargo(vec![words(&format!("--package gateway-tests --test {name}"))]);
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
+            "fastpath" => vec![Need::Root, Need::BpfObject, Need::Unguarded, Need::Go, Need::Programs],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
+            "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],
+            "cluster" => vec![Need::Cluster, Need::Root, Need::Go, Need::BpfObject],
+            "istio" => vec![Need::Cluster, Need::Istio, Need::Root, Need::Go, Need::BpfObject],
             _ => Vec::new(),
         };
         groups.push(Group { name, runner, needs });
@@ -102,7 +132,8 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
     }
     let needs = vec![Need::Root, Need::BpfObject, Need::Curl];
     groups.push(Group { name: "demo".to_owned(), runner: Runner::Demo, needs });
-    groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit"));
+    // Those that share a cluster follow each other.
+    groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit", group.needs_cluster()));
     Ok(groups)
 }
 

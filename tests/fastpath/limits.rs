@@ -1,0 +1,177 @@
+//! Where the short-circuit cannot be had, or not for everybody: every byte still arrives.
+
+use crate::{
+    peers::{Backends, Load},
+    world::{self, Fast, Gateway, MODES, World, bpftool, everything_to, object},
+};
+use harness::wait;
+use std::{
+    fs,
+    path::PathBuf,
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn until_answered(good: &AtomicU64, requests: u64) {
+    wait::until("the load goes on", PATIENCE, || (good.load(Ordering::Relaxed) >= requests).then_some(()));
+}
+
+/// The maps hold a handful of sockets, and many more want in.
+#[test]
+fn full_maps_leave_the_rest_to_tcp() {
+    world::run("fastpath::full_maps_leave_the_rest_to_tcp", |world| {
+        let backends = Backends::start(world);
+        let gateway = Gateway::start(world, Fast::Without("room"), &everything_to(&backends.services()));
+        let tally = Load::new(12, 100_000).during(world, &backends, |good| until_answered(good, 2000));
+        tally.assert_all_good();
+        let (counts, events) = (gateway.counts(), gateway.events());
+        assert!(events["refused_full"].as_u64() > Some(0), "the maps were never full: {events}");
+        assert!(counts.redirected > 0, "those inside were to be served by the kernel: {counts:?}");
+        // Those that leave make room again.
+        let before = gateway.counts();
+        let tally = Load::new(1, 1000).during(world, &backends, |good| until_answered(good, 200));
+        tally.assert_all_good();
+        let counts = gateway.counts().since(&before);
+        assert!(counts.redirected > 0, "no room came back: {counts:?}");
+    });
+}
+
+/// Another program of the cgroup puts every socket into a map of its own before we see it.
+#[test]
+fn sockets_of_a_foreign_map_are_left_alone() {
+    world::run("fastpath::sockets_of_a_foreign_map_are_left_alone", |world| {
+        let foreign = Foreign::attach(world);
+        let backends = Backends::start(world);
+        let gateway = Gateway::start(world, Fast::Auto, &everything_to(&backends.services()));
+        let tally = Load::new(4, 300_000).during(world, &backends, |good| until_answered(good, 500));
+        tally.assert_all_good();
+        println!("status: {}", gateway.status());
+        drop(gateway);
+        drop(foreign);
+    });
+}
+
+/// Programs and maps of somebody else, pinned outside our tree.
+struct Foreign {
+    pins: PathBuf,
+}
+
+impl Foreign {
+    fn attach(world: &World) -> Self {
+        let pins = PathBuf::from(format!("/sys/fs/bpf/gwfast-foreign-{}", process::id()));
+        let this = Self { pins };
+        let text = |path: PathBuf| path.display().to_string();
+        let (programs, maps) = (text(this.pins.clone()), text(this.pins.join("maps")));
+        bpftool(&["prog", "loadall", &text(object("choice")), &programs, "pinmaps", &maps]);
+        let (msg, sockops) = (text(this.pins.join("gw_msg")), text(this.pins.join("gw_sockops")));
+        bpftool(&[
+            "prog",
+            "attach",
+            "pinned",
+            &msg,
+            "sk_msg_verdict",
+            "pinned",
+            &text(this.pins.join("maps/gw_socks")),
+        ]);
+        let group = text(world.cgroup.root().to_owned());
+        bpftool(&["cgroup", "attach", &group, "sock_ops", "pinned", &sockops, "multi"]);
+        this
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        // Detached with the cgroup.
+        let _ = fs::remove_dir_all(&self.pins);
+    }
+}
+
+/// Maps of another layout lie where daemons pin theirs.
+#[test]
+fn pins_of_another_version_are_not_used() {
+    world::run("fastpath::pins_of_another_version_are_not_used", |world| {
+        let old = world.cgroup.pins().join("v0-deadbeef");
+        fs::create_dir_all(&old).expect("a directory in bpffs");
+        for name in ["gw_socks", "gw_settings"] {
+            foreign_map(&old.join(name));
+        }
+        let backends = Backends::start(world);
+        let gateway = Gateway::start(world, Fast::Require, &everything_to(&backends.services()));
+        let tally = Load::new(2, 100_000).during(world, &backends, |good| until_answered(good, 200));
+        tally.assert_all_good();
+        assert!(gateway.counts().redirected > 0, "it was to use maps of its own");
+        assert!(!old.exists(), "what the old version left was to be removed");
+        gateway.stop();
+        assert!(!world.cgroup.pins().exists(), "the last daemon was to leave nothing");
+    });
+}
+
+/// What a killed daemon left has been tampered with.
+#[test]
+fn pins_that_do_not_fit_leave_userspace() {
+    world::run("fastpath::pins_that_do_not_fit_leave_userspace", |world| {
+        for name in ["gw_settings", "gw_socks", "gw_pairs"] {
+            let backends = Backends::start(world);
+            let mut gateway = Gateway::start(world, Fast::Require, &everything_to(&backends.services()));
+            gateway.process.kill();
+            let version =
+                fs::read_dir(world.cgroup.pins()).expect("its pins").flatten().next().expect("a version").path();
+            fs::remove_file(version.join(name)).expect("a pin");
+            foreign_map(&version.join(name));
+            gateway.restart(Fast::Auto);
+            let tally = Load::new(2, 100_000).during(world, &backends, |good| until_answered(good, 200));
+            tally.assert_all_good();
+            println!("{name}: {}", gateway.status());
+            gateway.stop();
+            let _ = fs::remove_dir_all(world.cgroup.pins());
+        }
+    });
+}
+
+fn foreign_map(path: &std::path::Path) {
+    let path = path.display().to_string();
+    bpftool(&["map", "create", &path, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "foreign"]);
+}
+
+/// Callers that leave after every single byte of their request, while others go on.
+#[test]
+fn a_caller_may_leave_after_any_byte() {
+    world::run("fastpath::a_caller_may_leave_after_any_byte", |world| {
+        for fast in MODES {
+            let backends = Backends::start(world);
+            let gateway = Gateway::start(world, fast, &everything_to(&backends.services()));
+            backends.expect_broken_connections();
+            let tally = Load::new(2, 10_000).during(world, &backends, |good| {
+                leaving(world);
+                until_answered(good, 50);
+            });
+            tally.assert_all_good();
+            drop(gateway);
+        }
+    });
+}
+
+fn leaving(world: &World) {
+    use crate::{
+        peers::{Exchange, Read, Write, connect, send},
+        scale,
+        world::Way,
+    };
+    let mut random = fastrand::Rng::with_seed(1);
+    let service = Backends::service(Way::V4, Read::Edge);
+    let request = Exchange::new(&service, 300, 300).request(1, &mut random);
+    for bytes in (0..=request.len()).step_by(scale::of(7, 1)) {
+        for reset in [false, true] {
+            let stream = connect(&world.caller, World::entrance(Way::V4, bytes % 2 == 0)).expect("the gateway");
+            if bytes > 0 {
+                send(&stream, Write::Whole, &request[..bytes], &mut random).expect("the gateway reads");
+            }
+            if reset {
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+            }
+        }
+    }
+}

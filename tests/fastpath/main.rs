@@ -1,0 +1,22 @@
+//! The short-circuit as callers and pods meet it: whatever they do with their sockets, every byte arrives in its place.
+//!
+//! Needs root. What `world` sets up is not seen outside of it. NODE_GATEWAY_SCALE=full runs everything at its full size.
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking, and says what it measured")]
+
+mod peers;
+mod scale;
+mod world;
+
+mod closing;
+mod figures;
+mod guards;
+mod limits;
+mod matrix;
+mod memory;
+mod options;
+mod order;
+mod programs;
+mod sharing;
+mod soak;
+mod switches;
