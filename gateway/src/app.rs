@@ -9,7 +9,6 @@
 //! ```
 
 mod about;
-mod fastpath_metrics;
 mod signals;
 
 use crate::{
@@ -18,16 +17,17 @@ use crate::{
         Control,
         delta::{self, Delta},
         metrics::StatusMetrics,
+        opt_outs,
         publish,
         status::{self, StatusView},
     },
-    fastpath::{self, FastpathMode},
+    fastpath::{self, FastpathMetrics, FastpathMode},
     files, k8s,
+    pairing::opt_out::OptOutWatch,
     proxy::{self, ProxyError, ProxySettings, drain, problems::NodeProblems},
     routing::compiler::CompileSettings,
     telemetry::{Telemetry, TelemetrySettings},
 };
-use fastpath_metrics::FastpathMetrics;
 use signals::Signals;
 use std::{io, path::PathBuf, sync::Arc, thread};
 use tokio::{
@@ -143,7 +143,12 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     if let Some(directory) = settings.snapshot_directory {
         control = control.keeping(directory);
     }
-    let control_ended = start_control(control_runtime, control, settings.source, settings.default_namespace)?;
+    let opt_outs = fastpath.sockets().map(|sockets| OptOutWatch {
+        node: settings.node,
+        tell: Box::new(move |commands| sockets.obey(commands)),
+    });
+    let control_ended =
+        start_control(control_runtime, control, settings.source, settings.default_namespace, opt_outs)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
@@ -183,10 +188,21 @@ fn shown(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "off".to_owned(), |address| address.to_string())
 }
 
-async fn follow(source: Source, default_namespace: Arc<str>, deltas: mpsc::Sender<Delta>) {
-    match source {
-        Source::Kubernetes => k8s::run(deltas).await,
-        Source::Files(paths) => files::run(paths, default_namespace, deltas).await,
+/// Follows the source, and tells the fast path who wants to have nothing to do with it.
+async fn follow(
+    source: Source,
+    default_namespace: Arc<str>,
+    deltas: mpsc::Sender<Delta>,
+    opt_outs: Option<OptOutWatch>,
+) {
+    match (source, opt_outs) {
+        (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs).await,
+        (Source::Files(paths), None) => files::run(paths, default_namespace, deltas).await,
+        (Source::Files(paths), Some(opt_outs)) => {
+            let (observed, seen) = delta::channel();
+            let observing = opt_outs::observe(seen, deltas, opt_outs.tell);
+            tokio::join!(files::run(paths, default_namespace, observed), observing);
+        }
     }
 }
 
@@ -196,13 +212,15 @@ fn start_control(
     control: Control,
     source: Source,
     default_namespace: Arc<str>,
+    opt_outs: Option<OptOutWatch>,
 ) -> Result<oneshot::Receiver<()>, StartError> {
     let (alive, ended) = oneshot::channel();
     thread::Builder::new().name("control".to_owned()).stack_size(CONTROL_STACK_BYTES).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
         let (sender, receiver) = delta::channel();
-        runtime.block_on(async { tokio::join!(control.run(receiver), follow(source, default_namespace, sender)) });
+        let following = follow(source, default_namespace, sender, opt_outs);
+        runtime.block_on(async { tokio::join!(control.run(receiver), following) });
     })?;
     Ok(ended)
 }
