@@ -16,6 +16,9 @@ static gw_offsets: Offsets = Offsets {
     rmem_alloc: 0,
     kern_sock: 0,
     kern_sock_mask: 0,
+    socket: 0,
+    file: 0,
+    file_flags: 0,
 };
 
 /// The receiving socket of a pair at one moment.
@@ -39,6 +42,24 @@ impl Peer {
             read::<u32>(pair.peer_socket, offsets.copied_seq)? == read::<u32>(pair.peer_socket, offsets.rcv_nxt)?;
         Some(Self { queued: read(pair.peer_socket, offsets.rmem_alloc)?, has_read_all })
     }
+}
+
+/// Whether nothing the socket of `pair` sent has ever gone through TCP.
+#[inline(always)]
+pub(crate) fn has_never_used_tcp(pair: &Pair) -> bool {
+    read::<u32>(pair.socket, offsets().write_seq).is_some_and(|next| next == pair.first_sequence)
+}
+
+/// Whether the program that owns the socket at this address reads it without `O_NONBLOCK`. `None` while nobody owns it: it
+/// has not been accepted yet, or closed already.
+#[inline(always)]
+pub(crate) fn is_blocking(address: u64) -> Option<bool> {
+    /// asm-generic/fcntl.h; the same on every architecture we build for.
+    const O_NONBLOCK: u32 = 0o4000;
+    let offsets = offsets();
+    let socket = read::<u64>(address, offsets.socket).filter(|socket| *socket != 0)?;
+    let file = read::<u64>(socket, offsets.file).filter(|file| *file != 0)?;
+    Some(read::<u32>(file, offsets.file_flags)? & O_NONBLOCK == 0)
 }
 
 /// Whether everything the socket of `pair` ever gave to TCP has arrived in the peer's queue.

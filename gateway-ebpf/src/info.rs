@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use core::mem::offset_of;
 
 /// Raised by hand when the meaning of a map changes while its layout does not.
-pub const LAYOUT_VERSION: u32 = 2;
+pub const LAYOUT_VERSION: u32 = 1;
 
 /// Identifies the daemon that loaded the object and the layout of its maps.
 #[repr(C)]
@@ -51,6 +51,7 @@ impl Info {
         offset_of!(End, direction),
         size_of::<Pair>(),
         offset_of!(Pair, direction),
+        offset_of!(Pair, first_sequence),
         offset_of!(Pair, local),
     ]);
 }

@@ -83,7 +83,7 @@ pub struct Half {
     pub pair: Pair,
 }
 
-const _: () = assert!(size_of::<Half>() == 112);
+const _: () = assert!(size_of::<Half>() == 120);
 
 /// A socket in `gw_socks`, remembered with the socket itself.
 #[repr(C)]
@@ -113,10 +113,22 @@ pub struct Pair {
     pub passed_messages: u64,
     pub passed_bytes: u64,
     pub direction: u32,
-    /// Not 0: everything goes through TCP.
+    /// Not 0: everything goes through TCP. One of the constants below.
     pub paused: u32,
+    /// The sequence number of the first byte this end may send through TCP: while it is also the next one, TCP has carried
+    /// nothing.
+    pub first_sequence: u32,
+    /// Explicit, so that the struct has no padding.
+    pub reserved: u32,
     pub local: Place,
     pub remote: Place,
 }
 
-const _: () = assert!(size_of::<Pair>() == 104);
+const _: () = assert!(size_of::<Pair>() == 112);
+
+impl Pair {
+    /// The pod of one of the ends has opted out, or the operator has said so.
+    pub const PAUSED: u32 = 1;
+    /// The end that is somebody else's blocks, and leaves the map as soon as that is safe.
+    pub const LEAVING: u32 = 2;
+}

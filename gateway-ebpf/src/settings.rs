@@ -39,6 +39,10 @@ pub struct Offsets {
     /// within an MPTCP connection are, and those accepted there when the caller speaks plain TCP.
     pub kern_sock: u32,
     pub kern_sock_mask: u32,
+    /// `sock.sk_socket`, from there `socket.file`, and from there `file.f_flags`.
+    pub socket: u32,
+    pub file: u32,
+    pub file_flags: u32,
 }
 
-const _: () = assert!(size_of::<Offsets>() == 32);
+const _: () = assert!(size_of::<Offsets>() == 44);

@@ -10,8 +10,8 @@ use core::ptr::{addr_of, read_volatile};
 use gateway_ebpf::Place;
 
 const AF_INET6: u32 = 10;
-/// The first 12 bytes of an IPv4 address written as an IPv6 one.
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+/// The third word, in network order, of an IPv4 address written as an IPv6 one.
+const MAPPED: u32 = u32::from_be(0xffff);
 
 /// Reads one field of the context. Volatile, because the verifier allows loads of whole fields only and the compiler
 /// would join neighbours.
@@ -151,25 +151,9 @@ impl Sock {
     /// One form for IPv4, however the socket names it: a dual-stack listener's request carries only the IPv4 fields.
     #[inline(always)]
     fn address(self, v6: [u32; 4], v4: u32) -> [u8; 16] {
-        let mapped = v6[0] == 0 && v6[1] == 0 && (v6[2] == 0 || v6[2] == u32::from_be(0xffff)) && v4 != 0;
-        let mut address = [0; 16];
-        if field!(self, family) == AF_INET6 && !mapped {
-            let (a, b, c, d) = (v6[0].to_ne_bytes(), v6[1].to_ne_bytes(), v6[2].to_ne_bytes(), v6[3].to_ne_bytes());
-            address = [
-                a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3],
-            ];
-        } else {
-            let v4 = v4.to_ne_bytes();
-            let mut index = 0;
-            while index < 12 {
-                address[index] = MAPPED[index];
-                index += 1;
-            }
-            address[12] = v4[0];
-            address[13] = v4[1];
-            address[14] = v4[2];
-            address[15] = v4[3];
-        }
-        address
+        let mapped = v6[0] == 0 && v6[1] == 0 && (v6[2] == 0 || v6[2] == MAPPED) && v4 != 0;
+        // Whole words, because bytes one by one take more stack than a program has.
+        let words = if field!(self, family) == AF_INET6 && !mapped { v6 } else { [0, 0, MAPPED, v4] };
+        bytemuck::cast(words)
     }
 }

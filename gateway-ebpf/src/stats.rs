@@ -20,6 +20,10 @@ pub struct Stats {
     pub passed_no_peer: u64,
     /// Passed: the peer has bytes of TCP's to read first, or they are still on their way.
     pub passed_unread: u64,
+    /// Passed: bytes of this direction have gone through TCP before, and somebody else's code reads them.
+    pub passed_sticky: u64,
+    /// Passed: the peer's reads block, which they must not (see [`Events::refused_blocking`]).
+    pub passed_blocking: u64,
     /// Passed: the peer's queue holds as much as it may.
     pub passed_over_budget: u64,
     /// Passed: the pair is paused, by an annotation or by the daemon.
@@ -32,7 +36,7 @@ pub struct Stats {
     pub passed_closing: u64,
 }
 
-const _: () = assert!(size_of::<Stats>() == 88);
+const _: () = assert!(size_of::<Stats>() == 104);
 
 impl Stats {
     /// The sum of two CPUs.
@@ -45,6 +49,8 @@ impl Stats {
             passed_bytes: self.passed_bytes.wrapping_add(other.passed_bytes),
             passed_no_peer: self.passed_no_peer.wrapping_add(other.passed_no_peer),
             passed_unread: self.passed_unread.wrapping_add(other.passed_unread),
+            passed_sticky: self.passed_sticky.wrapping_add(other.passed_sticky),
+            passed_blocking: self.passed_blocking.wrapping_add(other.passed_blocking),
             passed_over_budget: self.passed_over_budget.wrapping_add(other.passed_over_budget),
             passed_paused: self.passed_paused.wrapping_add(other.passed_paused),
             passed_off: self.passed_off.wrapping_add(other.passed_off),
@@ -66,6 +72,9 @@ pub struct Events {
     pub paired: u64,
     /// Refused: an end speaks MPTCP.
     pub refused_mptcp: u64,
+    /// Refused: the caller's socket blocks. A blocking recv(2) on a socket in a map fails with EAGAIN when it is woken for
+    /// any other reason than data, such as room in the send buffer (`tcp_bpf_recvmsg` waits only once).
+    pub refused_blocking: u64,
     /// Refused: another socket map holds the socket already (EBUSY).
     pub refused_foreign: u64,
     /// Refused: one of our maps is full.
@@ -76,7 +85,7 @@ pub struct Events {
     pub refused_other: u64,
 }
 
-const _: () = assert!(size_of::<Events>() == 64);
+const _: () = assert!(size_of::<Events>() == 72);
 
 impl Events {
     /// The sum of two CPUs.
@@ -87,6 +96,7 @@ impl Events {
             passive_established: self.passive_established.wrapping_add(other.passive_established),
             paired: self.paired.wrapping_add(other.paired),
             refused_mptcp: self.refused_mptcp.wrapping_add(other.refused_mptcp),
+            refused_blocking: self.refused_blocking.wrapping_add(other.refused_blocking),
             refused_foreign: self.refused_foreign.wrapping_add(other.refused_foreign),
             refused_full: self.refused_full.wrapping_add(other.refused_full),
             refused_opt_out: self.refused_opt_out.wrapping_add(other.refused_opt_out),

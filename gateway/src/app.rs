@@ -19,7 +19,7 @@ use crate::{
         publish,
         status::{self, StatusView},
     },
-    fastpath::{self, FastpathMode},
+    fastpath::{self, FastpathMetrics, FastpathMode},
     files, k8s,
     proxy::{self, ProxyError, ProxySettings, drain, problems::NodeProblems},
     routing::compiler::CompileSettings,
@@ -104,6 +104,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     tracing::info!("fast path: {}", fastpath.status());
     let fastpath = Arc::new(fastpath);
+    telemetry.register(|registry| registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath)))));
     let proxy_settings =
         ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
 

@@ -9,6 +9,7 @@ mod cgroup;
 mod heartbeat;
 mod load;
 mod maps;
+mod metrics;
 mod object;
 mod pins;
 mod privileges;
@@ -18,9 +19,10 @@ mod status;
 mod syscall;
 mod unavailable;
 
+pub use metrics::FastpathMetrics;
 pub use self_test::Mismatch;
 pub use sockets::{Announced, SocketCookie, Sockets};
-pub use status::{Amount, Established, Mode, Moved, PairCount, ProgramStatus, Status};
+pub use status::{Amount, Established, MapStatus, Mode, Moved, PairCount, ProgramStatus, Status};
 pub use unavailable::Unavailable;
 
 use heartbeat::Heartbeat;
@@ -109,6 +111,24 @@ impl Fastpath {
             Err(unavailable) => Status::userspace(unavailable),
         }
     }
+}
+
+/// Removes what gateways have pinned for `cgroup`, or for all cgroups; returns the directories. Programs that sockets still
+/// hold are told to leave everything to TCP, and go with those sockets.
+///
+/// # Errors
+/// When something cannot be removed; without root, mostly.
+pub fn remove(cgroup: Option<&Path>) -> Result<Vec<PathBuf>, Unavailable> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Unavailable::Pins { path, source }
+    };
+    let directories = pins::existing(cgroup).map_err(failed(cgroup.unwrap_or_else(|| Path::new("/sys/fs/bpf"))))?;
+    for directory in &directories {
+        load::switch_off(directory);
+        pins::remove_directory(directory).map_err(failed(directory))?;
+    }
+    Ok(directories)
 }
 
 /// A word that is no [`FastpathMode`].

@@ -4,10 +4,12 @@
 use crate::cgroup::TestCgroup;
 use gateway::fastpath::{self, Fastpath, FastpathMode, Sockets};
 use harness::{netns, wait};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd as _,
     time::Duration,
 };
 
@@ -16,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Node {
     pub(crate) fastpath: Fastpath,
     pub(crate) sockets: Sockets,
-    pub(crate) group: TestCgroup,
+    _group: TestCgroup,
 }
 
 /// Two ends of one connection.
@@ -31,7 +33,7 @@ pub(crate) fn run(test: impl FnOnce(&Node) + Send + 'static) {
         let group = TestCgroup::new();
         let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
         let sockets = fastpath.sockets().expect("the programs are attached");
-        test(&Node { fastpath, sockets, group });
+        test(&Node { fastpath, sockets, _group: group });
     });
 }
 
@@ -53,8 +55,7 @@ impl Node {
 
     /// A caller's connection to the gateway, as it asks for `to`.
     pub(crate) fn call(&self, gateway: &TcpListener, to: &str) -> Connection {
-        let caller = TcpStream::connect(to).expect("connect to the gateway");
-        Connection::new(caller, gateway)
+        Connection::new(connect(to, None).into(), gateway)
     }
 
     /// The gateway's connection to an endpoint.
@@ -101,8 +102,7 @@ impl Connection {
         let (called, _) = listener.accept().expect("accept");
         for stream in [&caller, &called] {
             stream.set_nodelay(true).expect("an option");
-            stream.set_read_timeout(Some(PATIENCE)).expect("an option");
-            stream.set_write_timeout(Some(PATIENCE)).expect("an option");
+            stream.set_nonblocking(true).expect("an option");
         }
         Self { caller, called }
     }
@@ -116,9 +116,37 @@ impl Connection {
     }
 }
 
-/// The next `length` bytes.
+/// Connects as event-driven programs do: with a socket that never blocks.
+pub(crate) fn connect(to: &str, from: Option<&str>) -> Socket {
+    let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+    let socket = Socket::new(Domain::for_address(address(to)), Type::STREAM, Some(Protocol::TCP)).expect("a socket");
+    if let Some(from) = from {
+        socket.bind(&address(from).into()).expect("a free port");
+    }
+    socket.set_nonblocking(true).expect("an option");
+    match socket.connect(&address(to).into()) {
+        Err(error) if error.raw_os_error() != Some(nix::libc::EINPROGRESS) => panic!("cannot connect to {to}: {error}"),
+        _ => socket,
+    }
+}
+
+/// The next `length` bytes, or fewer when the stream ends before.
 pub(crate) fn read(mut stream: &TcpStream, length: usize) -> Vec<u8> {
-    let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes).expect("receive");
-    bytes
+    let (mut received, mut piece) = (Vec::new(), [0; 64 * 1024]);
+    while received.len() < length {
+        let wanted = piece.len().min(length - received.len());
+        match stream.read(&mut piece[..wanted]) {
+            Ok(0) => break,
+            Ok(bytes) => received.extend_from_slice(&piece[..bytes]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => until_readable(stream),
+            Err(error) => panic!("cannot receive: {error}"),
+        }
+    }
+    received
+}
+
+fn until_readable(stream: &TcpStream) {
+    let mut wanted = [PollFd::new(stream.as_fd(), PollFlags::POLLIN)];
+    let patience = PollTimeout::try_from(PATIENCE).expect("seconds");
+    assert_eq!(poll(&mut wanted, patience).expect("poll"), 1, "nothing came");
 }

@@ -1,10 +1,11 @@
 //! Exactly the connections between the gateway and programs of its node become pairs.
 
-use crate::node::{self, Connection};
+use crate::node::{self, Connection, connect, read};
 use harness::{privilege, wait};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     process::Command,
     thread,
@@ -125,10 +126,7 @@ fn equal_loopback_addresses_are_told_apart() {
 
 fn in_this_namespace(node: &node::Node) -> Connection {
     let (gateway, announced) = node.gateway("127.0.0.1:8080");
-    let caller = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).expect("a socket");
-    let address = |text: &str| text.parse::<SocketAddr>().expect("an address").into();
-    caller.bind(&address("127.0.0.1:40000")).expect("a free port");
-    caller.connect(&address("127.0.0.1:8080")).expect("connect");
+    let caller = connect("127.0.0.1:8080", Some("127.0.0.1:40000"));
     let connection = Connection::new(caller.into(), &gateway);
     drop(announced);
     connection
@@ -155,6 +153,71 @@ fn mptcp_is_never_taken_in() {
         node.forward(&endpoint.into()).echo(b"through TCP");
         assert_eq!(node.redirected(), 0);
         assert_eq!(node.paired(), 0, "{:?}", node.fastpath.status());
+    });
+}
+
+#[test]
+fn callers_that_block_stay_outside() {
+    if !privilege::granted("ebpf::callers_that_block_stay_outside") {
+        return;
+    }
+    node::run(|node| {
+        let (gateway, _announced) = node.gateway("127.0.0.1:8080");
+        let caller = TcpStream::connect("127.0.0.1:8080").expect("connect");
+        let (called, _) = gateway.accept().expect("accept");
+        (&called).write_all(b"through TCP").expect("send");
+        let mut received = [0; 11];
+        (&caller).read_exact(&mut received).expect("receive");
+        assert_eq!((node.refused("blocking"), node.paired(), node.redirected()), (1, 0, 0));
+    });
+}
+
+#[test]
+fn callers_that_block_after_connecting_leave_with_their_first_message() {
+    if !privilege::granted("ebpf::callers_that_block_after_connecting_leave_with_their_first_message") {
+        return;
+    }
+    node::run(|node| {
+        let (gateway, _announced) = node.gateway("127.0.0.1:8080");
+        let to = "127.0.0.1:8080".parse().expect("an address");
+        // Blocks again once it is connected, as everything with a timeout for the connect does.
+        let caller = TcpStream::connect_timeout(&to, Duration::from_secs(10)).expect("connect");
+        let (called, _) = gateway.accept().expect("accept");
+        assert_eq!(node.paired(), 1);
+        // More than the send buffer holds: room in it wakes the caller, who waits for the answer by then.
+        let upload = vec![7; 8 << 20];
+        let answering = thread::spawn(move || {
+            let received = read(&called, 8 << 20);
+            thread::yield_now();
+            (&called).write_all(b"thanks").expect("send");
+            (received, called)
+        });
+        (&caller).write_all(&upload).expect("send");
+        let mut answer = [0; 6];
+        (&caller).read_exact(&mut answer).expect("a blocking read that is woken without data goes on");
+        assert_eq!(&answer, b"thanks");
+        let (received, _called) = answering.join().expect("the gateway");
+        assert_eq!(received, upload);
+        assert_eq!((node.passed("blocking"), node.redirected()), (1, 0));
+        let _second = node.call(&gateway, "127.0.0.1:8080");
+        assert_eq!((node.refused("opt_out"), node.paired()), (1, 1));
+    });
+}
+
+#[test]
+fn endpoints_that_block_are_found_out_and_remembered() {
+    if !privilege::granted("ebpf::endpoints_that_block_are_found_out_and_remembered") {
+        return;
+    }
+    node::run(|node| {
+        let endpoint = TcpListener::bind("127.0.0.1:0").expect("listen");
+        let connection = node.forward(&endpoint);
+        connection.called.set_nonblocking(false).expect("an option");
+        (&connection.caller).write_all(b"request").expect("send");
+        assert_eq!(read(&connection.called, 7), b"request");
+        assert_eq!((node.passed("blocking"), node.redirected()), (1, 0));
+        let _second = node.forward(&endpoint);
+        assert_eq!((node.refused("opt_out"), node.paired()), (1, 1));
     });
 }
 

@@ -39,5 +39,5 @@ fn bpftool_shows_names_and_types() {
     assert!(stats[0]["formatted"]["values"][0]["value"]["redirected_bytes"].is_u64(), "{stats}");
     let info = dump("gw_info");
     assert_eq!(info[0]["formatted"]["value"]["pid"], std::process::id(), "{info}");
-    assert_eq!(info[0]["formatted"]["value"]["layout_version"], 2, "{info}");
+    assert_eq!(info[0]["formatted"]["value"]["layout_version"], 1, "{info}");
 }

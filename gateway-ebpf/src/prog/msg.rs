@@ -3,22 +3,24 @@
 //! No path of this program drops a message: the sender would see EACCES. Whatever is in doubt goes to TCP.
 
 use crate::{
-    guard::{Peer, has_delivered_all},
-    maps::{gw_ends, gw_pairs, gw_settings, gw_socks, gw_stats},
+    clock::now,
+    guard::{Peer, has_delivered_all, has_never_used_tcp, is_blocking},
+    maps::{gw_ends, gw_opt_out, gw_pairs, gw_settings, gw_socks, gw_stats},
 };
 use aya_ebpf::{
-    bindings::{BPF_TCP_CLOSE_WAIT, BPF_TCP_ESTABLISHED, sk_action::SK_PASS},
-    helpers::bpf_ktime_get_coarse_ns,
+    bindings::{BPF_ANY, BPF_TCP_CLOSE_WAIT, BPF_TCP_ESTABLISHED, sk_action::SK_PASS},
     macros::sk_msg,
     programs::SkMsgContext,
 };
-use gateway_ebpf::{Direction, ONLY, Pair, QUEUE_BUDGET, Stats};
+use gateway_ebpf::{Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, Stats};
 
 /// Why a message is left to TCP.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     NoPeer,
     Unread,
+    Sticky,
+    Blocking,
     OverBudget,
     Paused,
     Off,
@@ -59,16 +61,49 @@ pub(crate) fn gw_msg(ctx: SkMsgContext) -> u32 {
         }
         // The peer has been closed since it was looked at. A refused redirect changes nothing: TCP takes the message.
         Ok(()) => count(stats, Some(pair), bytes, Pass::Closing),
-        Err(pass) => count(stats, Some(pair), bytes, pass),
+        Err(pass) => {
+            if pass == Pass::Blocking {
+                stay_away(pair);
+            }
+            count(stats, Some(pair), bytes, pass);
+        }
     }
     SK_PASS
+}
+
+/// One end must not be in a map of sockets. This pair goes on through TCP, and no other of its address is made.
+#[inline(always)]
+fn stay_away(pair: &mut Pair) {
+    pair.paused = Pair::LEAVING;
+    if let Some(peer) = gw_pairs.get_ptr_mut(pair.peer) {
+        // SAFETY: the verifier proves the pointer; a word is written.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        unsafe {
+            (*peer).paused = Pair::LEAVING;
+        }
+    }
+    let blocking = if Direction::is_read_by_gateway(pair.direction) { pair.local } else { pair.remote };
+    let is_wished = gw_opt_out.get_ptr(blocking.address).is_some_and(|until| {
+        // SAFETY: the verifier proves the pointer; the value is one word.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let until = unsafe { *until };
+        until == OPT_OUT_WISHED
+    });
+    if !is_wished {
+        // A full map means that the next connection finds out for itself.
+        let _full = gw_opt_out.insert(blocking.address, now() + OPT_OUT_LEARNED_NS, u64::from(BPF_ANY));
+    }
 }
 
 /// Whether the message may go into the peer's queue now.
 #[inline(always)]
 fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
-    let wanted = wanted(pair);
     let gateway_reads = Direction::is_read_by_gateway(pair.direction);
+    // Who sends to the gateway also reads what it answers.
+    if pair.paused == 0 && is_blocking(if gateway_reads { pair.socket } else { pair.peer_socket }) == Some(true) {
+        return Err(Pass::Blocking);
+    }
+    let wanted = wanted(pair);
     if let (Err(pass), true) = (wanted, gateway_reads) {
         return Err(pass);
     }
@@ -77,9 +112,7 @@ fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
         return Err(Pass::Closing);
     }
     let Some(peer) = Peer::of(pair) else { return Err(Pass::Closing) };
-    if !cfg!(feature = "without-order") && (!peer.has_read_all || !has_delivered_all(pair)) {
-        return Err(Pass::Unread);
-    }
+    in_order(pair, &peer, gateway_reads)?;
     if !cfg!(feature = "without-memory") && peer.queued >= QUEUE_BUDGET {
         return Err(Pass::OverBudget);
     }
@@ -88,6 +121,24 @@ fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
         // switch waits until this one is empty.
         Err(_) if peer.queued > 0 => Ok(()),
         other => other,
+    }
+}
+
+/// Whether what is redirected now is read after everything that went through TCP.
+///
+/// The gateway reads until nothing is left, so TCP's bytes need only have been read. Other readers may still be within one
+/// call that waits for more of TCP's (MSG_WAITALL, SO_RCVLOWAT), and would take what comes that way next for the
+/// continuation: for them TCP, once used, stays.
+#[inline(always)]
+fn in_order(pair: &Pair, peer: &Peer, gateway_reads: bool) -> Result<(), Pass> {
+    if cfg!(feature = "without-order") {
+        Ok(())
+    } else if !gateway_reads {
+        if has_never_used_tcp(pair) { Ok(()) } else { Err(Pass::Sticky) }
+    } else if peer.has_read_all && has_delivered_all(pair) {
+        Ok(())
+    } else {
+        Err(Pass::Unread)
     }
 }
 
@@ -101,9 +152,7 @@ fn wanted(pair: &Pair) -> Result<(), Pass> {
     if settings.enabled == 0 || settings.tripped != 0 {
         return Err(Pass::Off);
     }
-    // SAFETY: the helper takes nothing and returns a number.
-    #[expect(unsafe_code, reason = "helpers are unsafe to call")]
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let now = now();
     // A heartbeat in the future is a coarse clock's.
     if now > settings.heartbeat_ns && now - settings.heartbeat_ns > settings.stale_after_ns {
         return Err(Pass::Stale);
@@ -122,6 +171,8 @@ fn count(stats: &mut Stats, pair: Option<&mut Pair>, bytes: u64, pass: Pass) {
     match pass {
         Pass::NoPeer => stats.passed_no_peer += 1,
         Pass::Unread => stats.passed_unread += 1,
+        Pass::Sticky => stats.passed_sticky += 1,
+        Pass::Blocking => stats.passed_blocking += 1,
         Pass::OverBudget => stats.passed_over_budget += 1,
         Pass::Paused => stats.passed_paused += 1,
         Pass::Off => stats.passed_off += 1,

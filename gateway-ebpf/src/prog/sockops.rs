@@ -12,13 +12,15 @@
 //! Addresses alone decide nothing: two pods may own the same loopback addresses, and NAT changes what each end sees.
 
 use crate::{
+    clock::now,
+    guard::is_blocking,
     maps::{gw_ends, gw_events, gw_hints, gw_opt_out, gw_pairs, gw_ports, gw_proofs, gw_socks},
     sock::Sock,
 };
 use aya_ebpf::{
     bindings::{
         BPF_ANY, BPF_NOEXIST, BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
-        BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TIMEOUT_INIT,
+        BPF_SOCK_OPS_RTT_CB, BPF_SOCK_OPS_RTT_CB_FLAG, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TIMEOUT_INIT,
         BPF_TCP_CLOSE,
     },
     macros::sock_ops,
@@ -58,9 +60,37 @@ pub(crate) fn gw_sockops(ctx: SockOpsContext) -> u32 {
                 let _removed = gw_pairs.remove(sock.cookie());
             }
         }
+        BPF_SOCK_OPS_RTT_CB => heard_of(sock),
         _ => {}
     }
     1
+}
+
+/// The first acknowledgement of something a caller sent through TCP. If the caller turned out to block, it can leave now:
+/// it is waiting for the answer to its first message, and nothing has been put into its queue.
+#[inline(never)]
+fn heard_of(sock: Sock) {
+    let cookie = sock.cookie();
+    if let Some(pair) = gw_pairs.get_ptr(cookie) {
+        // SAFETY: the verifier proves the pointer; the words read do not change any more.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let pair = unsafe { &*pair };
+        let leaving = pair.paused == Pair::LEAVING && pair.direction == Direction::CALLER_TO_GATEWAY;
+        if leaving && pair.redirected_messages == 0 && has_never_been_answered(pair.peer) {
+            gw_socks.remove(cookie);
+        }
+    }
+    let _set = sock.context().set_cb_flags(BPF_SOCK_OPS_STATE_CB_FLAG as i32);
+}
+
+#[inline(always)]
+fn has_never_been_answered(peer: u64) -> bool {
+    gw_pairs.get_ptr(peer).is_some_and(|pair| {
+        // SAFETY: as above.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let messages = unsafe { (*pair).redirected_messages };
+        messages == 0
+    })
 }
 
 /// Before the gateway's first SYN.
@@ -103,13 +133,19 @@ fn caller_established(sock: Sock) {
         count(|events| events.refused_opt_out += 1);
         return;
     }
+    let socket = sock.kernel_address();
+    if direction == Direction::CALLER_TO_GATEWAY && is_blocking(socket) != Some(false) {
+        count(|events| events.refused_blocking += 1);
+        return;
+    }
     let cookie = join(sock, direction);
     if cookie == 0 {
         return;
     }
+    let first_sequence = sock.snd_nxt();
     let half = Half {
         cookie,
-        pair: Pair { socket: sock.kernel_address(), direction, local, remote, ..Pair::default() },
+        pair: Pair { socket, direction, first_sequence, local, remote, ..Pair::default() },
     };
     let proof = proof(local, sock.snd_nxt(), sock.rcv_nxt());
     // One that is there already cannot be told from this one: neither is proven then.
@@ -162,15 +198,27 @@ fn pair_up(sock: Sock, half: &mut Half, local: Place, remote: Place, direction: 
     if cookie == 0 {
         return;
     }
-    let socket = sock.kernel_address();
-    let called =
-        Pair { peer: half.cookie, socket, peer_socket: half.pair.socket, direction, local, remote, ..Pair::default() };
+    let (socket, caller_socket) = (sock.kernel_address(), half.pair.socket);
     half.pair.peer = cookie;
     half.pair.peer_socket = socket;
-    // The caller's entry last: it is the one that may be sending already.
-    if gw_pairs.insert(cookie, called, u64::from(BPF_ANY)).is_err() {
+    // The called end's entry begins as a copy of the other, for there is not enough stack to build it there. Its socket
+    // sends nothing before this program returns.
+    if gw_pairs.insert(cookie, &half.pair, u64::from(BPF_ANY)).is_err() {
         return count(|events| events.refused_full += 1);
     }
+    if let Some(called) = gw_pairs.get_ptr_mut(cookie) {
+        // SAFETY: the verifier proves the pointer.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let called = unsafe { &mut *called };
+        called.peer = half.cookie;
+        called.socket = socket;
+        called.peer_socket = caller_socket;
+        called.direction = direction;
+        called.first_sequence = sock.snd_nxt();
+        called.local = local;
+        called.remote = remote;
+    }
+    // The caller's entry last: it is the one that may be sending already.
     if gw_pairs.insert(half.cookie, &half.pair, u64::from(BPF_ANY)).is_err() {
         let _removed = gw_pairs.remove(cookie);
         return count(|events| events.refused_full += 1);
@@ -206,13 +254,19 @@ fn join(sock: Sock, direction: u32) -> u64 {
         }
     }
     // So that the end of the socket is heard of. Without it the pair's entry outlives the socket, until the daemon sweeps.
-    let _set = sock.context().set_cb_flags(BPF_SOCK_OPS_STATE_CB_FLAG as i32);
+    let flags = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG;
+    let _set = sock.context().set_cb_flags(flags as i32);
     cookie
 }
 
 #[inline(always)]
 fn opted_out(address: &[u8; 16]) -> bool {
-    gw_opt_out.get_ptr(address).is_some()
+    gw_opt_out.get_ptr(address).is_some_and(|until| {
+        // SAFETY: the verifier proves the pointer; the value is one word.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let until = unsafe { *until };
+        until > now()
+    })
 }
 
 #[inline(always)]

@@ -30,6 +30,9 @@ pub(super) fn offsets() -> Result<Offsets, Unavailable> {
     Ok(Offsets {
         kern_sock,
         kern_sock_mask: 1 << bit,
+        socket: find("sock", &["sk_socket"], "sock.sk_socket")?,
+        file: find("socket", &["file"], "socket.file")?,
+        file_flags: find("file", &["f_flags"], "file.f_flags")?,
         cookie: find("sock", &["__sk_common", "skc_cookie"], "sock.__sk_common.skc_cookie")?,
         snd_una: find("tcp_sock", &["snd_una"], "tcp_sock.snd_una")?,
         write_seq: find("tcp_sock", &["write_seq"], "tcp_sock.write_seq")?,

@@ -3,7 +3,7 @@
 use super::{
     Unavailable, btf,
     cgroup::is_cgroup2,
-    maps::{Maps, Wire},
+    maps::{self, Maps, Wire},
     pins::Pins,
     syscall,
 };
@@ -15,13 +15,13 @@ use aya::{
         links::FdLink,
     },
 };
-use gateway_ebpf::{Info, LAYOUT_VERSION, PROGRAM_MSG, PROGRAM_QUEUE, PROGRAM_SOCKOPS};
+use gateway_ebpf::{Info, LAYOUT_VERSION, MAP_SETTINGS, PROGRAM_MSG, PROGRAM_QUEUE, PROGRAM_SOCKOPS};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     fs::{self, File},
     io,
     os::fd::AsFd as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
 };
 
@@ -141,6 +141,11 @@ impl Loaded {
         Some(self.object.program(name)?.info().ok()?.id())
     }
 
+    /// Name and id of every map, as bpftool shows them.
+    pub(super) fn map_ids(&self) -> Vec<(String, u32)> {
+        self.maps().ids()
+    }
+
     /// Bytes queued for the application at the other end of our socket `cookie`, as of now. `None` without such a pair,
     /// and when its other end has gone.
     pub(super) fn queued(&self, cookie: u64) -> Option<u32> {
@@ -167,6 +172,13 @@ impl Drop for Loaded {
             }
             self.remove_pins();
         }
+    }
+}
+
+/// Throws the switch of the maps pinned in `directory` off, if they are of this layout; others go stale by themselves.
+pub(super) fn switch_off(directory: &Path) {
+    if let Err(error) = maps::switch_off(&directory.join(MAP_SETTINGS)) {
+        tracing::debug!(%error, "the switch in {} cannot be thrown", directory.display());
     }
 }
 

@@ -9,7 +9,10 @@ use gateway_ebpf::{
     Direction, Events, Info, MAP_EVENTS, MAP_INFO, MAP_OPT_OUT, MAP_OWN, MAP_PAIRS, MAP_PORTS, MAP_SETTINGS, MAP_SOCKS,
     MAP_STATS, ONLY, Own, Pair, Port, Settings, Stats,
 };
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    path::Path,
+};
 
 /// A type of `gateway_ebpf` as aya wants it.
 #[repr(transparent)]
@@ -32,6 +35,8 @@ pub(super) struct Maps {
     opt_out: HashMap<MapData, [u8; 16], u64>,
     own: SkStorage<MapData, Wire<Own>>,
     socks: MapData,
+    /// Name and id of each.
+    names: Vec<(String, u32)>,
 }
 
 impl Maps {
@@ -40,7 +45,11 @@ impl Maps {
     /// # Errors
     /// [`Unavailable::Mismatch`] when one is missing or has other types.
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, Unavailable> {
+        let names = object.maps().filter_map(|(name, map)| Some((name.to_owned(), id(map)?)));
+        // Constants of the object are no map of ours.
+        let names = names.filter(|(name, _)| !name.starts_with('.')).collect();
         Ok(Self {
+            names,
             stats: typed(object, MAP_STATS)?,
             events: typed(object, MAP_EVENTS)?,
             info: typed(object, MAP_INFO)?,
@@ -55,6 +64,11 @@ impl Maps {
                 None => return Err(missing(MAP_SOCKS)),
             },
         })
+    }
+
+    /// Name and id of every map of the object, those that only the programs use included.
+    pub(super) fn ids(&self) -> Vec<(String, u32)> {
+        self.names.clone()
     }
 
     pub(super) fn sockets(&self) -> BorrowedFd<'_> {
@@ -136,6 +150,27 @@ impl std::fmt::Debug for Maps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Maps").field("info", &self.info().ok()).finish_non_exhaustive()
     }
+}
+
+/// The kernel's id of a map of ours.
+fn id(map: &Map) -> Option<u32> {
+    let (Map::Array(data)
+    | Map::PerCpuArray(data)
+    | Map::HashMap(data)
+    | Map::LruHashMap(data)
+    | Map::SkStorage(data)
+    | Map::SockHash(data)) = map
+    else {
+        return None;
+    };
+    Some(data.info().ok()?.id())
+}
+
+/// Throws the switch in the settings pinned at `path`.
+pub(super) fn switch_off(path: &Path) -> Result<(), MapError> {
+    let mut map: Array<MapData, Wire<Settings>> = Array::try_from(Map::Array(MapData::from_pin(path)?))?;
+    let settings = map.get(&ONLY, 0)?.0;
+    map.set(ONLY, Wire(Settings { enabled: 0, ..settings }), 0)
 }
 
 fn typed<M: TryFrom<Map, Error = MapError>>(object: &mut Ebpf, name: &'static str) -> Result<M, Unavailable> {

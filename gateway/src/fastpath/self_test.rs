@@ -16,6 +16,7 @@ use std::{
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     path::Path,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -69,12 +70,17 @@ impl<'l> Test<'l> {
         socket.listen(1)?;
         let listener = TcpListener::from(socket);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let caller = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let caller = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        caller.set_nonblocking(true)?;
+        match caller.connect(&address.into()) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error.into()),
+            _ => {}
+        }
         let (gateway, _) = listener.accept()?;
+        let caller = TcpStream::from(caller);
         for stream in [&caller, &gateway] {
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.set_nonblocking(true)?;
         }
         let test = Self { loaded, caller, gateway };
         if test.maps(|maps| maps.events())?.paired == 1 { Ok(test) } else { Err(Mismatch::NotPaired) }
@@ -86,9 +92,7 @@ impl<'l> Test<'l> {
         demand(self.queued()? == Some(7), "the kernel does not tell how much is queued")?;
         self.expect(b"request", "what was redirected did not arrive as it was sent")?;
         (&self.gateway).write_all(b"response")?;
-        let mut response = [0; 8];
-        (&self.caller).read_exact(&mut response)?;
-        demand(&response == b"response", "what was redirected did not arrive as it was sent")?;
+        demand(read(&self.caller, 8)? == b"response", "what was redirected did not arrive as it was sent")?;
         demand(self.redirected()? == before + 1, "a message that could be redirected was not")
     }
 
@@ -136,9 +140,7 @@ impl<'l> Test<'l> {
         demand(self.redirected()? == before + 1, "a message that could be redirected was not")?;
         self.caller.shutdown(Shutdown::Write)?;
         self.gateway.shutdown(Shutdown::Write)?;
-        let mut rest = Vec::new();
-        (&self.gateway).read_to_end(&mut rest)?;
-        demand(rest == b"last", "bytes were lost at the end of a connection")
+        demand(read(&self.gateway, usize::MAX)? == b"last", "bytes were lost at the end of a connection")
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), Mismatch> {
@@ -146,13 +148,11 @@ impl<'l> Test<'l> {
     }
 
     fn expect(&self, bytes: &[u8], otherwise: &'static str) -> Result<(), Mismatch> {
-        let mut received = vec![0; bytes.len()];
-        (&self.gateway).read_exact(&mut received)?;
-        demand(received == bytes, otherwise)?;
+        demand(read(&self.gateway, bytes.len())? == bytes, otherwise)?;
         // What TCP delivered is off the guard's books only when its acknowledgement has come back.
         let deadline = Instant::now() + PATIENCE;
         while self.queued()? != Some(0) && Instant::now() < deadline {
-            std::thread::yield_now();
+            thread::yield_now();
         }
         Ok(())
     }
@@ -177,6 +177,23 @@ impl<'l> Test<'l> {
     fn maps<T>(&self, read: impl FnOnce(&Maps) -> Result<T, aya::maps::MapError>) -> Result<T, Mismatch> {
         Ok(read(&self.loaded.maps()).map_err(io::Error::other)?)
     }
+}
+
+/// The next `length` bytes, or fewer at the end of the stream.
+fn read(mut stream: &TcpStream, length: usize) -> io::Result<Vec<u8>> {
+    let (mut received, mut piece) = (Vec::new(), [0; 16 * 1024]);
+    let deadline = Instant::now() + PATIENCE;
+    while received.len() < length {
+        let wanted = piece.len().min(length - received.len());
+        match stream.read(&mut piece[..wanted]) {
+            Ok(0) => break,
+            Ok(bytes) => received.extend_from_slice(&piece[..bytes]),
+            // Nobody else is waited for than the kernel, which is about to deliver.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline => thread::yield_now(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(received)
 }
 
 fn demand(holds: bool, otherwise: &'static str) -> Result<(), Mismatch> {
