@@ -47,7 +47,15 @@ fn figures() {
             }
         }
         if wants("P7b") {
-            cells.push(capacity(world, &stage, "P7b", "a server and a caller that are not ours", "small", 32, &stage.others()));
+            cells.push(capacity(
+                world,
+                &stage,
+                "P7b",
+                "a server and a caller that are not ours",
+                "small",
+                32,
+                &stage.others(),
+            ));
         }
         let report = json!({"machine": machine(), "cells": cells});
         println!("{report:#}");
@@ -120,7 +128,8 @@ fn capacity(
 fn added_latency(world: &World, stage: &Stage<'_>) -> Value {
     let rate = scale::of(3000, 6000);
     let seconds = scale::of(2, 10);
-    let mut cell = json!({"id": "P4", "what": format!("latency at {rate} requests a second, 32 connections"), "contenders": {}});
+    let mut cell =
+        json!({"id": "P4", "what": format!("latency at {rate} requests a second, 32 connections"), "contenders": {}});
     println!("P4: latency at {rate} requests/s from the intended time of sending, microseconds");
     for contender in stage.all() {
         let taken = latency::open_loop(world, &contender, rate, seconds);

@@ -67,7 +67,15 @@ impl Foreign {
         let (programs, maps) = (text(this.pins.clone()), text(this.pins.join("maps")));
         bpftool(&["prog", "loadall", &text(object("choice")), &programs, "pinmaps", &maps]);
         let (msg, sockops) = (text(this.pins.join("gw_msg")), text(this.pins.join("gw_sockops")));
-        bpftool(&["prog", "attach", "pinned", &msg, "sk_msg_verdict", "pinned", &text(this.pins.join("maps/gw_socks"))]);
+        bpftool(&[
+            "prog",
+            "attach",
+            "pinned",
+            &msg,
+            "sk_msg_verdict",
+            "pinned",
+            &text(this.pins.join("maps/gw_socks")),
+        ]);
         let group = text(world.cgroup.root().to_owned());
         bpftool(&["cgroup", "attach", &group, "sock_ops", "pinned", &sockops, "multi"]);
         this
@@ -109,7 +117,8 @@ fn pins_that_do_not_fit_leave_userspace() {
             let backends = Backends::start(world);
             let mut gateway = Gateway::start(world, Fast::Require, &everything_to(&backends.services()));
             gateway.process.kill();
-            let version = fs::read_dir(world.cgroup.pins()).expect("its pins").flatten().next().expect("a version").path();
+            let version =
+                fs::read_dir(world.cgroup.pins()).expect("its pins").flatten().next().expect("a version").path();
             fs::remove_file(version.join(name)).expect("a pin");
             foreign_map(&version.join(name));
             gateway.restart(Fast::Auto);

@@ -55,7 +55,11 @@ fn matrix(world: &World, fast: Fast, connections: usize) {
             });
         }
     });
-    println!("{connections} connections, {} requests, by direction {:#?}", sent.load(Ordering::Relaxed), gateway.directions());
+    println!(
+        "{connections} connections, {} requests, by direction {:#?}",
+        sent.load(Ordering::Relaxed),
+        gateway.directions()
+    );
     println!("{} blocking reads came back early", early_returns());
     let wrong = wrong.into_inner();
     assert!(wrong.is_empty(), "{} connections went wrong:\n{}", wrong.len(), wrong.join("\n"));

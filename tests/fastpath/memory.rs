@@ -3,7 +3,7 @@
 use crate::{
     peers::{Backend, Exchange, PATIENCE, Read, Write, connect, idle, send},
     scale,
-    world::{self, Fast, MODES, Gateway, Namespace, Way, World, everything_to},
+    world::{self, Fast, Gateway, MODES, Namespace, Way, World, everything_to},
 };
 use fastrand::Rng;
 use harness::wait;
@@ -42,7 +42,7 @@ fn unread_answers(world: &World, fast: Fast, callers: usize) {
         let _ = send(&stream, Write::Whole, head.as_bytes(), &mut random);
         // In the pieces that fill a queue of messages fastest. Ends when the connection does.
         let piece = vec![b'x'; 1400];
-        while send_once(&stream, &piece, SendFlags::NOSIGNAL).is_ok() {}
+        while send(&stream, Write::Whole, &piece, &mut random).is_ok() {}
     });
     let gateway = Gateway::start(world, fast, &everything_to(&[("pod".to_owned(), address)]));
     let entrance = World::entrance(Way::V4, true);
@@ -157,7 +157,10 @@ fn stays_small(world: &World) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while rest < 10 {
         let queues = [&world.caller, &world.node, &world.pods].map(largest_queue);
-        assert!(queues.iter().all(|queue| *queue <= LIMIT), "in front of callers, gateway and pods lie {queues:?} bytes");
+        assert!(
+            queues.iter().all(|queue| *queue <= LIMIT),
+            "in front of callers, gateway and pods lie {queues:?} bytes"
+        );
         let now = world::pages();
         rest = if now.abs_diff(before) < 16 { rest + 1 } else { 0 };
         before = now;

@@ -7,13 +7,20 @@ use crate::{
     world::{self, Fast, Gateway, Way, World, everything_to},
 };
 use fastrand::Rng;
-use std::{net::{IpAddr, SocketAddr}, process::Command};
+use std::{
+    net::{IpAddr, SocketAddr},
+    process::Command,
+};
 
 /// Readers that a socket map does not serve as TCP does.
 const SPECIAL: [Read; 6] = [Read::Splice, Read::Fionread, Read::WaitAll, Read::LowWater, Read::Peek, Read::Blocking];
 
 fn pod(how: Read) -> IpAddr {
-    if matches!(how, Read::Blocking | Read::WaitAll | Read::Peek) { World::blocking_pod(Way::V4) } else { World::pod(Way::V4) }
+    if matches!(how, Read::Blocking | Read::WaitAll | Read::Peek) {
+        World::blocking_pod(Way::V4)
+    } else {
+        World::pod(Way::V4)
+    }
 }
 
 /// A backend for each special reader, and the objects that lead to them; with `annotated`, pods that opt out.
@@ -89,11 +96,16 @@ fn those_who_do_not_opt_out_get_no_wrong_byte() {
         let gateway = Gateway::start(world, Fast::Require, &objects);
         let early = early_returns();
         let odd = exchanges(world);
-        println!("{} blocking reads came back early; {} exchanges ended otherwise: {odd:#?}", early_returns() - early, odd.len());
+        println!(
+            "{} blocking reads came back early; {} exchanges ended otherwise: {odd:#?}",
+            early_returns() - early,
+            odd.len()
+        );
         backends.iter().for_each(Backend::assert_content);
         println!("{:?}", gateway.counts());
         // Blocking ones are known by their sockets and left alone; the others have to say so.
-        let unexpected: Vec<_> = odd.iter().filter(|fault| !fault.starts_with("Splice") && !fault.starts_with("Fionread")).collect();
+        let unexpected: Vec<_> =
+            odd.iter().filter(|fault| !fault.starts_with("Splice") && !fault.starts_with("Fionread")).collect();
         assert!(unexpected.is_empty(), "{unexpected:?}");
     });
 }

@@ -3,10 +3,11 @@
 use crate::{
     peers::{Backends, Client, Exchange, READS, Read, Write, idle, send},
     scale,
-    world::{self, Fast, MODES, Gateway, WAYS, Way, World, everything_to},
+    world::{self, Fast, Gateway, MODES, WAYS, Way, World, everything_to},
 };
 use fastrand::Rng;
 use nix::sys::signal::Signal;
+use parking_lot::Mutex;
 use std::{thread, time::Duration};
 
 #[test]
@@ -38,7 +39,11 @@ fn late_readers(world: &World, fast: Fast) {
                         slow: true,
                         chunked_up: random.bool(),
                         chunked_down: random.bool(),
-                        ..Exchange::new(&Backends::service(way, how), random.usize(0..1 << 20), random.usize(0..1 << 20))
+                        ..Exchange::new(
+                            &Backends::service(way, how),
+                            random.usize(0..1 << 20),
+                            random.usize(0..1 << 20),
+                        )
                     };
                     for _ in 0..2 {
                         client.exchange(&exchange).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -76,21 +81,29 @@ pub(crate) fn stands_still(world: &World, fast: Fast) {
         let mut clients: Vec<Client> = (0..CALLERS)
             .map(|_| {
                 let entrance = World::entrance(Way::V4, round % 2 == 0);
-                let mut client = Client::connect(&world.caller, entrance, Read::Edge, &mut random).expect("the gateway");
+                let mut client =
+                    Client::connect(&world.caller, entrance, Read::Edge, &mut random).expect("the gateway");
                 client.exchange(&Exchange::new(&service, 1, 1)).unwrap_or_else(|wrong| panic!("{wrong}"));
                 client
             })
             .collect();
         gateway.signal(Signal::SIGSTOP);
+        let wrong = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for client in &mut clients {
-                let exchange = Exchange { write: Write::Slowly, slow: true, ..Exchange::new(&service, 2 << 20, 300_000) };
-                scope.spawn(move || client.exchange(&exchange).unwrap_or_else(|wrong| panic!("{wrong}")));
+                let exchange =
+                    Exchange { write: Write::Slowly, slow: true, ..Exchange::new(&service, 2 << 20, 300_000) };
+                let wrong = &wrong;
+                scope.spawn(move || wrong.lock().extend(client.exchange(&exchange).err()));
             }
             // In some rounds the daemon counts as dead before it goes on.
             idle(Duration::from_millis(if round % 4 == 3 { 4000 } else { 200 }));
             gateway.signal(Signal::SIGCONT);
         });
+        backends.assert_content();
+        for fault in wrong.into_inner() {
+            panic!("{fault}");
+        }
     }
     backends.assert_content();
 }

@@ -28,7 +28,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Does nothing for a while: a peer that is slow on purpose, not one that waits for something.
 pub(crate) fn idle(time: Duration) {
-    let limit = Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: time.subsec_nanos().into() };
+    let limit =
+        Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: time.subsec_nanos().into() };
     let _ = poll(&mut [], Some(&limit));
 }
 

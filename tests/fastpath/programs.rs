@@ -57,8 +57,7 @@ fn start(world: &World, name: &str, directory: &Path) -> Server {
         "python" => ("python3".to_owned(), serve("echo.py")),
         _ => ("java".to_owned(), serve("Echo.java")),
     };
-    let mut process =
-        world.pods.enter(|| Process::start(name, directory, Path::new(&executable), &arguments, &[]));
+    let mut process = world.pods.enter(|| Process::start(name, directory, Path::new(&executable), &arguments, &[]));
     let address = format!("127.0.0.1:{port}");
     wait::until(&format!("{name} to listen"), Duration::from_secs(60), || {
         process.assert_running();
@@ -123,7 +122,8 @@ fn transfers(world: &World, server: &str) {
             if answer.start.contains(" 201 ") {
                 answer.body(&mut reader, |_, _| {}).expect("the end of the answer");
             }
-            send(reader.stream(), Write::Whole, b"GET /nginx/x HTTP/1.1\r\nhost: a\r\n\r\n", &mut random).expect("sent");
+            send(reader.stream(), Write::Whole, b"GET /nginx/x HTTP/1.1\r\nhost: a\r\n\r\n", &mut random)
+                .expect("sent");
             answer = Head::read(&mut reader).expect("an answer");
         }
         assert!(answer.start.contains(" 200 "), "{server}, {size} bytes: {answer:?}");
@@ -150,7 +150,8 @@ fn callers_people_run_get_and_give_every_byte() {
                 assert_eq!(counts.redirected > 0, fast.is_on(), "{caller}: {counts:?}");
             }
             assert!(
-                fs::read(directory.path().join("sent")).expect("a file") == fs::read(directory.path().join("back")).expect("a file"),
+                fs::read(directory.path().join("sent")).expect("a file")
+                    == fs::read(directory.path().join("back")).expect("a file"),
                 "curl got other bytes back"
             );
         }
@@ -172,7 +173,16 @@ fn callers(directory: &Path) -> Vec<(String, Vec<String>)> {
         ("wrk".to_owned(), words(&format!("-t1 -c16 -d2 {url}"))),
         ("node".to_owned(), vec![text(program("echo.js")), "call".to_owned(), url.to_owned()]),
         (go().display().to_string(), words(&format!("call {url}"))),
-        ("python3".to_owned(), vec![text(program("echo.py")), "call".to_owned(), "10.96.0.10".to_owned(), "80".to_owned(), "/node/x".to_owned()]),
+        (
+            "python3".to_owned(),
+            vec![
+                text(program("echo.py")),
+                "call".to_owned(),
+                "10.96.0.10".to_owned(),
+                "80".to_owned(),
+                "/node/x".to_owned(),
+            ],
+        ),
         ("java".to_owned(), vec![text(program("Echo.java")), "call".to_owned(), url.to_owned()]),
     ]
 }

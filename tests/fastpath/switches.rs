@@ -127,7 +127,11 @@ fn a_rolling_update_fails_no_request() {
         });
         // A caller's own request may cross the old daemon's goodbye on a connection that was idle; it is not answered at
         // all then, and never by halves.
-        let halves: Vec<_> = tally.broken.iter().filter(|text| !text.contains("the answer's head") && !text.contains("sending")).collect();
+        let halves: Vec<_> = tally
+            .broken
+            .iter()
+            .filter(|text| !text.contains("the answer's head") && !text.contains("sending"))
+            .collect();
         assert!(halves.is_empty(), "{halves:?}");
         assert!(tally.other.is_empty(), "{:?}", tally.other);
     });

@@ -23,10 +23,10 @@ pub(crate) use routes::{everything_to, weighted};
 pub(crate) use traces::pages;
 
 use cgroup::Cgroup;
-use traces::Traces;
 use harness::{daemon, privilege};
 use parking_lot::Mutex;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use traces::Traces;
 
 /// The gateway's port in its namespace.
 pub(crate) const PORT: u16 = 8080;
@@ -102,10 +102,9 @@ impl World {
             cgroup,
         };
         for (number, namespace) in (1..).zip([&world.caller, &world.node, &world.pods]) {
-            world.router.ip(&format!(
-                "link add r{number} type veth peer name eth0 netns {}",
-                namespace.path().display()
-            ));
+            world
+                .router
+                .ip(&format!("link add r{number} type veth peer name eth0 netns {}", namespace.path().display()));
             world.router.ip(&format!("addr add 10.244.{number}.1/24 dev r{number}"));
             world.router.ip(&format!("addr add fd00:{number}::1/64 dev r{number} nodad"));
             world.router.ip(&format!("link set r{number} up"));

@@ -35,7 +35,11 @@ pub(super) const CASES: [Case; 20] = [
     case(Caller::HalfHeadThenReset, Pod::Polite, &["caller left; pod was not asked"]),
     case(Caller::HalfBodyThenClose, Pod::Polite, &["caller left; pod cut by the end"]),
     case(Caller::HalfBodyThenReset, Pod::Polite, &["caller left; pod cut by the end"]),
-    case(Caller::HalfBodyThenShutdown, Pod::Polite, &["caller 400; pod cut by the end", "caller the end; pod cut by the end"]),
+    case(
+        Caller::HalfBodyThenShutdown,
+        Pod::Polite,
+        &["caller 400; pod cut by the end", "caller the end; pod cut by the end"],
+    ),
     // A caller that ends its side has left, for us as for Envoy.
     case(
         Caller::Shutdown,
@@ -55,9 +59,5 @@ pub(super) const CASES: [Case; 20] = [
     case(Caller::Polite, Pod::ResetAfterAnswer, &["caller 200; pod whole"]),
     case(Caller::Polite, Pod::ShutdownAfterAnswer, &["caller 200; pod whole"]),
     // The pod's reset may come before its answer is read: then the gateway knows of no answer.
-    case(
-        Caller::Polite,
-        Pod::EarlyAnswer,
-        &["caller 413; pod answered early", "caller 503; pod answered early"],
-    ),
+    case(Caller::Polite, Pod::EarlyAnswer, &["caller 413; pod answered early", "caller 503; pod answered early"]),
 ];

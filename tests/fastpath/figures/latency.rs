@@ -50,7 +50,12 @@ pub(super) fn open_loop(world: &World, contender: &Contender, rate: usize, secon
     });
     taken.sort_unstable();
     [0.5, 0.99, 0.999].map(|quantile| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an index"
+        )]
         let index = ((taken.len() - 1) as f64 * quantile) as usize;
         taken[index].as_secs_f64() * 1e6
     })

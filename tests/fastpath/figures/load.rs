@@ -30,7 +30,8 @@ pub(super) fn wrk(world: &World, contender: &Contender, path: &str, connections:
     let after = (machine_seconds(), contender.process.map_or(0.0, process_seconds));
     let text = String::from_utf8_lossy(&output.expect("wrk").stdout).into_owned();
     assert!(!text.contains("Non-2xx") && !text.contains("Socket errors"), "{}: {text}", contender.name);
-    let number = |line: Option<&str>| line.and_then(|word| word.trim().parse::<f64>().ok()).unwrap_or_else(|| panic!("{text}"));
+    let number =
+        |line: Option<&str>| line.and_then(|word| word.trim().parse::<f64>().ok()).unwrap_or_else(|| panic!("{text}"));
     let requests = number(text.lines().find_map(|line| line.split_once(" requests in ")).map(|(count, _)| count));
     let rate = number(text.lines().find_map(|line| line.strip_prefix("Requests/sec:")));
     let per_thousand = |seconds: f64| seconds * 1000.0 / requests;
@@ -42,7 +43,8 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// CPU time that the machine was not idle.
 fn machine_seconds() -> f64 {
     let stat = fs::read_to_string("/proc/stat").expect("/proc/stat");
-    let ticks: Vec<f64> = stat.lines().next().expect("the sum").split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let ticks: Vec<f64> =
+        stat.lines().next().expect("the sum").split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal
     (ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6]) / TICKS_A_SECOND
 }

@@ -40,10 +40,12 @@ impl<'a> Stage<'a> {
         let pod = SocketAddr::new(World::pod(Way::V4), 9001);
         let objects = everything_to(&[("pod".to_owned(), pod)]);
         let short = Gateway::start(world, Fast::Require, &objects);
-        let user = Gateway::beside(world, Fast::Off, &objects.replace("number: 8080", "number: 8090"), "127.0.0.1:15001");
+        let user =
+            Gateway::beside(world, Fast::Off, &objects.replace("number: 8080", "number: 8090"), "127.0.0.1:15001");
         let config = directory.path().join("haproxy.cfg");
         fs::write(&config, HAPROXY).expect("a configuration");
-        let haproxy = start_in_node(world, directory.path(), "haproxy", "haproxy", &["-f", &config.display().to_string()]);
+        let haproxy =
+            start_in_node(world, directory.path(), "haproxy", "haproxy", &["-f", &config.display().to_string()]);
         let envoy = envoy_program().map(|program| {
             let config = directory.path().join("envoy.yaml");
             fs::write(&config, ENVOY).expect("a configuration");
@@ -93,7 +95,8 @@ impl<'a> Stage<'a> {
 
     /// A connection that is not ours, where our programs run and where they do not; twice, which tells the noise.
     pub(super) fn others(&self) -> Vec<Contender> {
-        let of = |name, port, outside| Contender { name, address: format!("10.244.3.2:{port}"), process: None, outside };
+        let of =
+            |name, port, outside| Contender { name, address: format!("10.244.3.2:{port}"), process: None, outside };
         vec![of("inside", 9001, false), of("outside", 9002, true), of("again", 9001, false)]
     }
 

@@ -3,7 +3,10 @@
 use super::{Content, Head, Read, Reader, Write, connect, connect_blocking, message, send};
 use crate::world::Namespace;
 use fastrand::Rng;
-use std::{fmt, io, net::{SocketAddr, TcpStream}};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpStream},
+};
 
 /// A connection to the gateway that verifies every byte of every answer.
 pub(crate) struct Client {

@@ -84,14 +84,29 @@ impl Reader {
     /// Reads at most `piece` bytes at once.
     pub(crate) fn new(stream: TcpStream, how: Read, piece: usize) -> io::Result<Self> {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let edge = if matches!(how, Read::Edge | Read::EdgeShort) { epoll::EventFlags::ET } else { epoll::EventFlags::empty() };
+        let edge = if matches!(how, Read::Edge | Read::EdgeShort) {
+            epoll::EventFlags::ET
+        } else {
+            epoll::EventFlags::empty()
+        };
         epoll::add(
             &events,
             &stream,
             epoll::EventData::new_u64(0),
             epoll::EventFlags::IN | epoll::EventFlags::RDHUP | edge,
         )?;
-        Ok(Self { stream, how, events, ready: false, ended: false, low_water: 1, slow: None, pipe: pipe()?, buffer: vec![0; piece], filled: 0..0 })
+        Ok(Self {
+            stream,
+            how,
+            events,
+            ready: false,
+            ended: false,
+            low_water: 1,
+            slow: None,
+            pipe: pipe()?,
+            buffer: vec![0; piece],
+            filled: 0..0,
+        })
     }
 
     /// From now on it reads late, so that bytes gather in front of it.

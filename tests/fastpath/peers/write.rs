@@ -98,7 +98,8 @@ pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rn
 /// `bytes` cut at random: a few bytes here, some kilobytes there, at most about 20 pieces.
 fn pieces<'a>(bytes: &'a [u8], random: &mut Rng) -> impl Iterator<Item = &'a [u8]> {
     let step = bytes.len() / 16 + 1;
-    let sizes: Vec<usize> = (0..16).map(|_| if random.bool() { random.usize(1..=8) } else { random.usize(1..=2 * step) }).collect();
+    let sizes: Vec<usize> =
+        (0..16).map(|_| if random.bool() { random.usize(1..=8) } else { random.usize(1..=2 * step) }).collect();
     let mut rest = bytes;
     let mut sizes = sizes.into_iter();
     std::iter::from_fn(move || {

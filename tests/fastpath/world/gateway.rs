@@ -138,7 +138,8 @@ fn spawn(world: &World, fast: Fast, directory: &Path, admin: &str) -> Process {
         }
     };
     let objects = text(&directory.join("objects"));
-    let mut arguments = vec!["-c".to_owned(), script.to_owned(), text(&world.cgroup.gateway()), text(&world.node.path())];
+    let mut arguments =
+        vec!["-c".to_owned(), script.to_owned(), text(&world.cgroup.gateway()), text(&world.node.path())];
     arguments.push(text(daemon::binary()));
     let root = text(world.cgroup.root());
     let ours = ["run", "-f", &objects, "--workers", "1", "--listen-address", "::", "--readiness", "off"];

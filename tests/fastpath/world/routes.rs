@@ -16,7 +16,9 @@ pub(crate) fn weighted(services: &[(String, SocketAddr)], random: &mut Rng) -> S
         let (other, _) = &services[random.usize(..services.len())];
         let weight = random.u32(0..=100);
         let rest = 100 - weight;
-        format!("{{destination: {{host: {name}}}, weight: {weight}}}, {{destination: {{host: {other}}}, weight: {rest}}}")
+        format!(
+            "{{destination: {{host: {name}}}, weight: {weight}}}, {{destination: {{host: {other}}}, weight: {rest}}}"
+        )
     })
 }
 
