@@ -37,7 +37,6 @@ pub(super) fn serve(stream: TcpStream, tell: &Mutex<Sender<String>>) {
 }
 
 fn requests(stream: TcpStream, tell: &Mutex<Sender<String>>) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
     let mut reader = Reader::new(stream, Read::Edge, 16 << 10)?;
     loop {
         if !reader.is_there_more()? {

@@ -4,7 +4,7 @@ use super::{Content, Fault, Head, READS, Read, Reader, Write, listen, message, s
 use crate::world::{Namespace, WAYS, Way, World};
 use fastrand::Rng;
 use parking_lot::Mutex;
-use rustix::net::Shutdown;
+use rustix::net::{Shutdown, SocketFlags, accept_with};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
@@ -37,17 +37,26 @@ pub(crate) struct Seen {
 impl Backend {
     /// A backend that reads in one way and speaks HTTP.
     pub(crate) fn start(namespace: &Namespace, address: SocketAddr, how: Read) -> Self {
-        Self::serving(namespace, address, move |stream, seen| match serve(stream, how, seen) {
+        Self::listening(namespace, address, how.blocks(), move |stream, seen| match serve(stream, how, seen) {
             Err(Fault::Broken(_)) if seen.may_break.load(Ordering::Relaxed) => {}
             Err(fault) => seen.faults.lock().push(format!("backend {how:?}: {fault}")),
             Ok(()) => {}
         })
     }
 
-    /// A backend that does what `connection` does.
+    /// A backend that does what `connection` does, with sockets that do not block.
     pub(crate) fn serving(
         namespace: &Namespace,
         address: SocketAddr,
+        connection: impl Fn(TcpStream, &Seen) + Send + Sync + 'static,
+    ) -> Self {
+        Self::listening(namespace, address, false, connection)
+    }
+
+    fn listening(
+        namespace: &Namespace,
+        address: SocketAddr,
+        blocks: bool,
         connection: impl Fn(TcpStream, &Seen) + Send + Sync + 'static,
     ) -> Self {
         let listener = listen(namespace, address);
@@ -56,7 +65,10 @@ impl Backend {
         let accepting = namespace.enter(|| {
             let (listener, seen) = (listener.try_clone().expect("a second handle"), Arc::clone(&seen));
             thread::spawn(move || {
-                while let Ok((stream, _)) = listener.accept() {
+                // In one step, as servers do that never block.
+                let flags = if blocks { SocketFlags::CLOEXEC } else { SocketFlags::CLOEXEC | SocketFlags::NONBLOCK };
+                while let Ok(stream) = accept_with(&listener, flags) {
+                    let stream = TcpStream::from(stream);
                     let (seen, connection) = (Arc::clone(&seen), Arc::clone(&connection));
                     thread::spawn(move || connection(stream, &seen));
                 }

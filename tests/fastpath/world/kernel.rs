@@ -19,6 +19,8 @@ pub(crate) struct Counts {
     #[serde(rename = "passed_messages")]
     pub(crate) passed: u64,
     pub(crate) passed_unread: u64,
+    pub(crate) passed_sticky: u64,
+    pub(crate) passed_blocking: u64,
     pub(crate) passed_over_budget: u64,
     pub(crate) passed_paused: u64,
     pub(crate) passed_off: u64,
@@ -32,6 +34,8 @@ impl Counts {
             bytes: of(self.bytes, other.bytes),
             passed: of(self.passed, other.passed),
             passed_unread: of(self.passed_unread, other.passed_unread),
+            passed_sticky: of(self.passed_sticky, other.passed_sticky),
+            passed_blocking: of(self.passed_blocking, other.passed_blocking),
             passed_over_budget: of(self.passed_over_budget, other.passed_over_budget),
             passed_paused: of(self.passed_paused, other.passed_paused),
             passed_off: of(self.passed_off, other.passed_off),
