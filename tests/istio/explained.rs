@@ -123,7 +123,7 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
                 let location = explained.location.clone().unwrap_or_default();
                 same("location", location, ours.location().unwrap_or_default().to_owned());
             }
-            if outcome == Outcome::DirectResponse && !is_head {
+            if outcome == Outcome::DirectResponse && !is_head && response.status != 304 {
                 same("body", explained.body.clone().unwrap_or_default(), response.body.clone());
             }
         }
