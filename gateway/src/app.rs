@@ -96,6 +96,9 @@ const CONTROL_STACK_BYTES: usize = 1 << 20;
 /// # Errors
 /// [`AppError::Start`] before anything has been served; the others after.
 pub fn run(settings: Settings) -> Result<(), AppError> {
+    // First, so that every thread starts without the privileges that only this needs.
+    let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
+    fastpath.give_up_privileges();
     let control_runtime = runtime()?;
     let telemetry = Telemetry::start(&settings.telemetry).map_err(StartError::AccessLog)?;
     let readiness = admin::readiness::Readiness::new();
@@ -104,7 +107,6 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let (status_writer, status) = status::channel();
     telemetry.register(|registry| registry.register_collector(Box::new(StatusMetrics::new(status.clone()))));
     let node_problems = NodeProblems::new();
-    let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     tracing::info!("fast path: {}", fastpath.status());
     let fastpath = Arc::new(fastpath);
     telemetry.register(|registry| {
@@ -173,7 +175,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     // Threads that still run end with the process; waiting for them would be a second drain.
     main_runtime.shutdown_background();
     drop(admin);
-    drop(fastpath);
+    fastpath.shut_down();
     if outcome.is_ok() {
         tracing::info!("drained");
     }

@@ -98,6 +98,25 @@ impl Fastpath {
         self.state.is_ok()
     }
 
+    /// Gives up the capabilities that only loading needs, for the calling thread and those it starts from now on.
+    pub fn give_up_privileges(&self) {
+        if self.is_active() {
+            match privileges::give_up() {
+                Ok(true) => tracing::debug!("gave up the capabilities that loading needed"),
+                Ok(false) => tracing::debug!("kept the capabilities: before Linux 5.19 every use of a map needs them"),
+                Err(error) => tracing::warn!(%error, "cannot give up the capabilities that loading needed"),
+            }
+        }
+    }
+
+    /// Takes everything out of the kernel, unless another daemon has taken over; the same happens when the last user of this
+    /// value drops it, which at the end of a process may be never.
+    pub fn shut_down(&self) {
+        if let Ok(active) = &self.state {
+            active.loaded.uninstall();
+        }
+    }
+
     /// What the data plane needs to take part; `None` while no program is attached.
     #[must_use]
     pub fn sockets(&self) -> Option<Sockets> {

@@ -128,6 +128,27 @@ fn what_a_killed_daemon_leaves_is_taken_over_and_can_be_removed() {
 }
 
 #[test]
+fn loading_is_all_the_privileges_are_for() {
+    if !privilege::granted("ebpf::loading_is_all_the_privileges_are_for") {
+        return;
+    }
+    const LOADING: u64 = 1 << 39 | 1 << 38 | 1 << 21 | 1 << 12;
+    let directory = tempfile::tempdir().expect("a directory");
+    let group = TestCgroup::new();
+    let daemon = Daemon::start(&group, directory.path());
+    wait::until("a worker", PATIENCE, || daemon.said("starts").then_some(()));
+    for thread in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).expect("its threads") {
+        let thread = thread.expect("a thread").path();
+        let name = fs::read_to_string(thread.join("comm")).expect("its name");
+        let status = fs::read_to_string(thread.join("status")).expect("its status");
+        let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:")).expect("the line");
+        let mask = u64::from_str_radix(mask.trim(), 16).expect("a mask");
+        assert!(mask & LOADING == 0, "thread {name} still has {mask:x}");
+    }
+    daemon.signal(Signal::SIGTERM);
+}
+
+#[test]
 fn a_drained_daemon_leaves_nothing() {
     if !privilege::granted("ebpf::a_drained_daemon_leaves_nothing") {
         return;
@@ -166,10 +187,13 @@ impl Daemon {
             .expect("start the gateway");
         let daemon = Self { child, log };
         wait::until("the gateway to attach", PATIENCE, || {
-            let said = fs::read_to_string(&daemon.log).unwrap_or_default();
-            said.contains("fast path: attached").then_some(())
+            daemon.said("fast path: attached").then_some(())
         });
         daemon
+    }
+
+    fn said(&self, words: &str) -> bool {
+        fs::read_to_string(&self.log).unwrap_or_default().contains(words)
     }
 
     /// The only directory of pins in use.
