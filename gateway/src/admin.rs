@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 pub struct AdminSettings {
     /// `/livez`, `/readyz`, `/config`, `/metrics`; keep it on loopback.
     pub admin: SocketAddr,
-    /// `/healthz/ready` and `/readyz` for the kubelet.
+    /// `/healthz/ready`, `/readyz` and `/livez` for the kubelet.
     pub readiness: Option<SocketAddr>,
     /// `/metrics` and `/stats/prometheus` for Prometheus.
     pub metrics: Option<SocketAddr>,
@@ -40,6 +40,8 @@ pub struct AdminSources {
     pub readiness: Readiness,
     /// Every problem there is now, of objects and of this node.
     pub problems: Arc<dyn Fn() -> Vec<Problem> + Send + Sync>,
+    /// Which gateway this is and how its source fares, as JSON.
+    pub about: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
     /// The state of the eBPF short-circuit, as JSON.
     pub fastpath: Arc<dyn Fn() -> serde_json::Value + Send + Sync>,
 }

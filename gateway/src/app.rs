@@ -8,6 +8,7 @@
 //! worker-N      current thread   traffic; reads the snapshot, shares nothing else
 //! ```
 
+mod about;
 mod signals;
 
 use crate::{
@@ -16,11 +17,13 @@ use crate::{
         Control,
         delta::{self, Delta},
         metrics::StatusMetrics,
+        opt_outs,
         publish,
         status::{self, StatusView},
     },
     fastpath::{self, FastpathMetrics, FastpathMode},
     files, k8s,
+    pairing::opt_out::OptOutWatch,
     proxy::{self, ProxyError, ProxySettings, drain, problems::NodeProblems},
     routing::compiler::CompileSettings,
     telemetry::{Telemetry, TelemetrySettings},
@@ -42,6 +45,10 @@ pub struct Settings {
     pub proxy: ProxySettings,
     pub admin: AdminSettings,
     pub telemetry: TelemetrySettings,
+    /// Where the last good objects are kept; `None` for nowhere.
+    pub snapshot_directory: Option<PathBuf>,
+    /// The node this gateway is on.
+    pub node: Arc<str>,
     pub fastpath: FastpathMode,
     /// `None` for the cgroup of the node's pods.
     pub fastpath_cgroup: Option<PathBuf>,
@@ -72,8 +79,6 @@ pub enum AppError {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error(transparent)]
-    Cluster(#[from] k8s::NoCluster),
-    #[error(transparent)]
     Admin(#[from] AdminError),
     #[error("{0} (--fastpath require)")]
     Fastpath(#[from] fastpath::Unavailable),
@@ -92,8 +97,6 @@ const CONTROL_STACK_BYTES: usize = 1 << 20;
 /// [`AppError::Start`] before anything has been served; the others after.
 pub fn run(settings: Settings) -> Result<(), AppError> {
     let control_runtime = runtime()?;
-    let source =
-        control_runtime.block_on(open(settings.source, settings.default_namespace)).map_err(StartError::from)?;
     let telemetry = Telemetry::start(&settings.telemetry).map_err(StartError::AccessLog)?;
     let readiness = admin::readiness::Readiness::new();
     let configuration = readiness.check("configuration");
@@ -104,14 +107,20 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     tracing::info!("fast path: {}", fastpath.status());
     let fastpath = Arc::new(fastpath);
-    telemetry.register(|registry| registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath)))));
-    let proxy_settings =
-        ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
+    telemetry.register(|registry| {
+        registry.register("gateway", "This gateway", about::metric(&settings.node));
+        registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath))));
+    });
+    let proxy_settings = ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),
         telemetry: telemetry.clone(),
         readiness: readiness.clone(),
+        about: {
+            let (status, node) = (status.clone(), Arc::clone(&settings.node));
+            Arc::new(move || about::describe(&node, &status.load()))
+        },
         problems: all_problems(status.clone(), node_problems.clone()),
         fastpath: {
             let fastpath = Arc::clone(&fastpath);
@@ -130,8 +139,16 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let main_runtime = runtime()?;
     // Before the control thread: a signal that arrives while it starts is not lost.
     let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
-    let control = Control::new(settings.compile, publisher, status_writer);
-    let control_ended = start_control(control_runtime, control, source)?;
+    let mut control = Control::new(settings.compile, publisher, status_writer);
+    if let Some(directory) = settings.snapshot_directory {
+        control = control.keeping(directory);
+    }
+    let opt_outs = fastpath.sockets().map(|sockets| OptOutWatch {
+        node: settings.node,
+        tell: Box::new(move |commands| sockets.obey(commands)),
+    });
+    let control_ended =
+        start_control(control_runtime, control, settings.source, settings.default_namespace, opt_outs)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
@@ -171,43 +188,51 @@ fn shown(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "off".to_owned(), |address| address.to_string())
 }
 
-/// A source that is ready to be followed.
-enum Opened {
-    Kubernetes(kube::Client),
-    Files(Vec<PathBuf>, Arc<str>),
-}
-
-async fn open(source: Source, default_namespace: Arc<str>) -> Result<Opened, k8s::NoCluster> {
-    Ok(match source {
-        Source::Kubernetes => Opened::Kubernetes(k8s::connect().await?),
-        Source::Files(paths) => Opened::Files(paths, default_namespace),
-    })
-}
-
-async fn follow(source: Opened, deltas: mpsc::Sender<Delta>) {
-    match source {
-        Opened::Kubernetes(client) => k8s::run(client, deltas).await,
-        Opened::Files(paths, default_namespace) => files::run(paths, default_namespace, deltas).await,
+/// Follows the source, and tells the fast path who wants to have nothing to do with it.
+async fn follow(
+    source: Source,
+    default_namespace: Arc<str>,
+    deltas: mpsc::Sender<Delta>,
+    opt_outs: Option<OptOutWatch>,
+) {
+    match (source, opt_outs) {
+        (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs).await,
+        (Source::Files(paths), None) => files::run(paths, default_namespace, deltas).await,
+        (Source::Files(paths), Some(opt_outs)) => {
+            let (observed, seen) = delta::channel();
+            let observing = opt_outs::observe(seen, deltas, opt_outs.tell);
+            tokio::join!(files::run(paths, default_namespace, observed), observing);
+        }
     }
 }
 
 /// Starts the control thread. The receiver hears when it ends, which it does only when something is broken.
-fn start_control(runtime: Runtime, control: Control, source: Opened) -> Result<oneshot::Receiver<()>, StartError> {
+fn start_control(
+    runtime: Runtime,
+    control: Control,
+    source: Source,
+    default_namespace: Arc<str>,
+    opt_outs: Option<OptOutWatch>,
+) -> Result<oneshot::Receiver<()>, StartError> {
     let (alive, ended) = oneshot::channel();
     thread::Builder::new().name("control".to_owned()).stack_size(CONTROL_STACK_BYTES).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
         let (sender, receiver) = delta::channel();
-        runtime.block_on(async { tokio::join!(control.run(receiver), follow(source, sender)) });
+        let following = follow(source, default_namespace, sender, opt_outs);
+        runtime.block_on(async { tokio::join!(control.run(receiver), following) });
     })?;
     Ok(ended)
 }
 
-/// Keeps the readiness check in step with the status until the first table is there.
+/// Keeps the readiness check in step with the status. It fails until the first table is there; what is in force stays in
+/// force, whatever becomes of the cluster, so it never fails again.
 async fn follow_status(mut status: StatusView, check: Check) {
     loop {
-        match status.load().waiting_for() {
-            None => return check.pass(),
+        let now = status.load();
+        match now.waiting_for() {
+            // Ready with what was on disk too: a gateway that had not been restarted would be, with the same.
+            None => check.pass_remarking(now.restored()),
             Some(waiting) => check.fail(waiting),
         }
         if !status.changed().await {

@@ -6,7 +6,9 @@
 pub mod debounce;
 pub mod delta;
 pub mod inputs;
+pub mod last_good;
 pub mod metrics;
+pub mod opt_outs;
 pub mod publish;
 pub mod status;
 
@@ -19,10 +21,12 @@ use crate::{
 use debounce::Debounce;
 use delta::Delta;
 use inputs::Inputs;
+use last_good::LastGood;
 use publish::Publisher;
 use status::{Status, StatusWriter};
 use std::{
     collections::HashSet,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -38,6 +42,13 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(200);
 /// So many objects leave behind spare memory that is worth giving back: their manifests were several times what stays of
 /// them.
 const BURST: usize = 1_000;
+
+/// A source that fails gets so long before what is on disk is served: a pod's network may take a moment to be there.
+const RESTORE_AFTER: Duration = Duration::from_secs(2);
+
+/// Once a source has listed the first kind, what was on disk is replaced in one piece, if the other kinds come within so
+/// long: new routes beside old endpoints are neither what was nor what is.
+const REPLACE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Problems written to the log at once; all of them are in the status.
 const LOGGED_AT_ONCE: usize = 20;
@@ -59,6 +70,11 @@ pub struct Control {
     published: Option<SystemTime>,
     /// The problems of the last report.
     reported: Arc<[Problem]>,
+    last_good: Option<LastGood>,
+    /// When what is on disk may be served; `None` once that has been tried, or need not be.
+    restore: Option<Instant>,
+    /// Nothing is published before; see [`REPLACE_WITHIN`].
+    hold: Option<Instant>,
 }
 
 impl Control {
@@ -79,7 +95,17 @@ impl Control {
             in_burst: false,
             published: None,
             reported: Arc::default(),
+            last_good: None,
+            restore: None,
+            hold: None,
         }
+    }
+
+    /// Keeps the inputs in `directory`, and serves what is there while the source cannot be followed at the start.
+    #[must_use]
+    pub fn keeping(mut self, directory: PathBuf) -> Self {
+        self.last_good = Some(LastGood::new(directory));
+        self
     }
 
     /// Follows `deltas` until every sender is gone.
@@ -87,18 +113,28 @@ impl Control {
         // What the sources list first is a burst.
         memory::burst_began();
         self.in_burst = true;
+        self.restore = self.last_good.is_some().then(|| Instant::now() + RESTORE_AFTER);
         loop {
             let now = Instant::now();
-            if self.publishing.is_due(now) {
+            self.restore_if_due(now);
+            if self.publish_at(now).is_some_and(|due| due <= now) {
                 self.publish();
             }
             if self.reporting.is_due(now) {
                 self.report();
             }
-            let wake = [self.publishing.due(now), self.reporting.due(now)].into_iter().flatten().min();
+            self.save_if_due(now);
+            // What is due for being restored waits for the source to fail, which is a delta.
+            let restore = self.restore.filter(|due| *due > now);
+            let wakes = [self.publish_at(now), self.reporting.due(now), self.save_at(), restore];
+            let wake = wakes.into_iter().flatten().min();
             let delta = tokio::select! {
                 biased;
                 delta = deltas.recv() => delta,
+                () = saved(&mut self.last_good) => {
+                    self.reporting.change();
+                    continue;
+                }
                 () = sleep_until(wake) => continue,
             };
             let Some(delta) = delta else { return };
@@ -120,7 +156,19 @@ impl Control {
             self.in_burst = true;
             memory::burst_began();
         }
+        let now = Instant::now();
+        if let Some(last_good) = &mut self.last_good {
+            last_good.note(&delta, now);
+        }
+        let (is_list, restored) = (matches!(delta, Delta::Replace { .. }), self.inputs.is_restored());
         self.inputs.apply(delta, &mut |change| self.compiler.apply(change));
+        if restored && is_list {
+            self.hold = self.hold.or(Some(now + REPLACE_WITHIN));
+            if !self.inputs.is_restored() {
+                tracing::info!("every kind has been listed: nothing is served from the snapshot on disk any more");
+                self.hold = None;
+            }
+        }
         self.reporting.change();
         if self.inputs.complete() && (self.published.is_none() || self.compiler.is_due()) {
             self.publishing.change();
@@ -136,7 +184,9 @@ impl Control {
         self.publisher.publish(snapshot);
         let ended = Instant::now();
         if first {
-            tracing::info!(generation = self.generation, "every kind is listed: the first table is published");
+            let from =
+                if self.inputs.is_restored() { "the snapshot on disk is in force" } else { "every kind is listed" };
+            tracing::info!(generation = self.generation, "{from}: the first table is published");
             // Readiness follows the status: it must not wait for the next interval.
             self.report();
         }
@@ -146,18 +196,67 @@ impl Control {
     }
 
     fn report(&mut self) {
-        let problems: Arc<[Problem]> = self.inputs.problems().cloned().chain(self.compiler.problems()).collect();
+        let of_disk = self.last_good.as_ref().and_then(LastGood::problem).into_iter();
+        let problems: Arc<[Problem]> =
+            of_disk.chain(self.inputs.problems()).cloned().chain(self.compiler.problems()).collect();
         self.log_news(&problems);
         self.status.store(Status {
             synced: self.published.is_some(),
             generation: self.generation,
             published: self.published,
             kinds: self.inputs.kinds().collect(),
+            saved: self.last_good.as_ref().and_then(LastGood::written),
             problems: Arc::clone(&problems),
         });
         self.reported = problems;
         self.reporting.acted(Instant::now());
         self.give_back_after_a_burst();
+    }
+}
+
+/// What concerns the snapshot on disk.
+impl Control {
+    /// When to publish next; `None` while nothing has changed.
+    fn publish_at(&self, now: Instant) -> Option<Instant> {
+        self.publishing.due(now).map(|due| self.hold.map_or(due, |hold| hold.max(due)))
+    }
+
+    /// Only what has been followed in full is worth keeping.
+    fn save_at(&self) -> Option<Instant> {
+        self.last_good.as_ref().filter(|_| self.inputs.complete() && !self.inputs.is_restored())?.due()
+    }
+
+    fn save_if_due(&mut self, now: Instant) {
+        if self.save_at().is_some_and(|due| due <= now)
+            && let Some(last_good) = &mut self.last_good
+        {
+            last_good.begin_saving();
+        }
+    }
+
+    /// Takes what is on disk for the lists that the source cannot make.
+    fn restore_if_due(&mut self, now: Instant) {
+        let Some(due) = self.restore else { return };
+        if self.inputs.complete() {
+            self.restore = None;
+        }
+        if now < due || !self.inputs.is_stuck() {
+            return;
+        }
+        self.restore = None;
+        let Some(last_good) = &mut self.last_good else { return };
+        self.reporting.change();
+        let Some((_, mut manifests)) = last_good.load() else { return };
+        for kind in self.inputs.unlisted() {
+            let manifests = manifests.remove(&kind).unwrap_or_default();
+            self.taken += manifests.len();
+            self.inputs.restore(kind, &manifests, &mut |change| self.compiler.apply(change));
+        }
+        self.publishing.change();
+        self.report();
+        if let Some(restored) = self.status.restored() {
+            tracing::warn!("the cluster cannot be followed: {restored}");
+        }
     }
 }
 
@@ -193,6 +292,14 @@ impl Control {
         if news.len() > LOGGED_AT_ONCE {
             tracing::warn!("and {} more problems: see /config", news.len() - LOGGED_AT_ONCE);
         }
+    }
+}
+
+/// Waits for the end of a save; for ever when there is none.
+async fn saved(last_good: &mut Option<LastGood>) {
+    match last_good {
+        Some(last_good) => last_good.saved().await,
+        None => std::future::pending().await,
     }
 }
 

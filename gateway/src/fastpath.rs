@@ -84,6 +84,7 @@ fn activate(cgroup: Option<&Path>) -> Result<Active, Unavailable> {
     if object.is_tested {
         self_test::run(&object.bytes, &cgroup)?;
     }
+    pins::remove_stale();
     let loaded = Arc::new(Loaded::new(&object.bytes, cgroup, Keep::Pinned)?);
     let heartbeat = Heartbeat::start(Arc::clone(&loaded)).map_err(|source| Unavailable::Heartbeat { source })?;
     loaded.enable()?;

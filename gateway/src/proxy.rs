@@ -109,7 +109,10 @@ pub async fn run(
 
     readiness.begin_drain();
     tracing::info!(announce = ?settings.drain.announce, deadline = ?settings.drain.deadline, "draining");
-    sleep(settings.drain.announce).await;
+    // Whoever is asked to leave at once comes back: it takes a moment until the Service leads elsewhere.
+    sleep(settings.drain.announce / 2).await;
+    stage.send_replace(Stage::Leaving);
+    sleep(settings.drain.announce / 2).await;
     stage.send_replace(Stage::Closing);
     let mut ended = join_all(ended);
     if timeout(settings.drain.deadline, &mut ended).await.is_err() {

@@ -8,7 +8,7 @@ use harness::{
     wait,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 /// The port the article's Gateway names; free in the test's own network.
 pub(crate) const GATEWAY: &str = "127.0.0.1:80";
@@ -53,10 +53,36 @@ impl Lab {
     }
 
     pub(crate) fn start_daemon(&mut self) {
-        let kubeconfig = self.cluster.kubeconfig().display().to_string();
-        let flags = ["--kube", "--fastpath", "off", "--workers", "1", "--drain-announce-seconds", "0"];
+        self.start_daemon_with(&self.cluster.kubeconfig(), &[]);
+    }
+
+    /// A gateway with credentials of its own, and more flags.
+    pub(crate) fn start_daemon_with(&mut self, kubeconfig: &Path, more: &[&str]) {
+        let kubeconfig = kubeconfig.display().to_string();
+        let mut flags = vec!["--kube", "--fastpath", "off", "--workers", "1", "--drain-announce-seconds", "0"];
+        flags.extend(more);
         let environment = [("KUBECONFIG", kubeconfig), ("HOME", "/nonexistent".to_owned())];
         self.daemon = Some(Daemon::start(self.cluster.directory(), &flags, &environment));
+    }
+
+    /// Waits until the gateway says that it is not ready, and every one of `words` in its reason.
+    pub(crate) fn until_not_ready_because(&mut self, words: &[&str]) {
+        let mut last = None;
+        let deadline = std::time::Instant::now() + PATIENCE * 2;
+        wait::until("the gateway to say why it is not ready", PATIENCE * 3, || {
+            self.daemon().process.assert_running();
+            last = self.daemon().admin("/readyz?verbose");
+            let said =
+                last.as_ref().is_some_and(|(status, text)| *status == 503 && words.iter().all(|w| text.contains(w)));
+            assert!(said || std::time::Instant::now() < deadline, "{words:?} are not all in {last:?}");
+            said.then_some(())
+        });
+        assert_eq!(self.daemon().admin("/livez").map(|(status, _)| status), Some(200), "waiting is no illness");
+    }
+
+    /// How many lines of the gateway's log hold `words`.
+    pub(crate) fn lines_with(&mut self, words: &str) -> usize {
+        self.daemon().process.output().lines().filter(|line| line.contains(words)).count()
     }
 
     pub(crate) fn daemon(&mut self) -> &mut Daemon {

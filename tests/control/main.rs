@@ -4,9 +4,13 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod article;
+mod credentials;
 mod lab;
+mod last_good;
 mod malformed;
 mod outage;
+mod permissions;
 mod scale;
 mod startup;
+mod versions;
 mod weights;

@@ -41,7 +41,7 @@ fn the_gateway_may_start_before_the_api_server() {
         wait::until("the gateway to miss the API server", lab::PATIENCE, || {
             let daemon = lab.daemon();
             daemon.process.assert_running();
-            daemon.process.output().contains("cannot watch").then_some(())
+            daemon.process.output().contains("cannot reach the API server").then_some(())
         });
         assert!(!lab.daemon().is_ready());
         assert_eq!(lab.daemon().admin("/livez").map(|(status, _)| status), Some(200), "waiting is no illness");

@@ -9,7 +9,11 @@ use hyper::{Method, Request, Response, StatusCode, body::Bytes, body::Incoming, 
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
-use tokio::net::TcpListener;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 /// Bookinfo's reviews service.
 #[derive(Parser)]
@@ -21,7 +25,7 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
     /// What the answers say as `podname`.
-    #[arg(long, default_value = "reviews")]
+    #[arg(long, default_value = "reviews", env = "HOSTNAME")]
     podname: String,
 }
 
@@ -38,18 +42,36 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(arguments.listen).await.with_context(|| format!("bind {}", arguments.listen))?;
     announce(listener.local_addr()?);
     let pod = Arc::new(arguments);
+    let (ending, ended) = watch::channel(false);
+    // Process 1 of a container gets only the signals it asks for.
+    let mut terminate = signal(SignalKind::terminate())?;
     loop {
-        let (stream, _) = listener.accept().await.context("accept")?;
-        let pod = Arc::clone(&pod);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let response = answer(&request, &pod);
-                async { Ok::<_, Infallible>(response) }
-            });
-            // A client that goes away in the middle of a request is its own affair.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-        });
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted.context("accept")?.0,
+            _ = terminate.recv() => break,
+        };
+        tokio::spawn(serve(stream, Arc::clone(&pod), ended.clone()));
     }
+    // As servers commonly end: nothing new is accepted, and every connection ends with the answer it is at.
+    drop((listener, ended));
+    ending.send_replace(true);
+    ending.closed().await;
+    Ok(())
+}
+
+async fn serve(stream: TcpStream, pod: Arc<Arguments>, mut ended: watch::Receiver<bool>) {
+    let service = service_fn(move |request| {
+        let response = answer(&request, &pod);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    // A client that goes away in the middle of a request is its own affair.
+    tokio::select! {
+        _ = &mut connection => return,
+        _ = ended.wait_for(|ended| *ended) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
 }
 
 #[expect(clippy::print_stdout, reason = "whoever starts this program learns the port from this line")]

@@ -3,11 +3,7 @@
 use crate::cgroup::{Backend, TestCgroup};
 use gateway::fastpath::{self, Established, Fastpath, FastpathMode};
 use harness::{privilege, wait};
-use std::{
-    net::SocketAddr,
-    process::Command,
-    time::Duration,
-};
+use std::{net::SocketAddr, process::Command, time::Duration};
 
 const REVIEWS: &str = env!("CARGO_BIN_EXE_reviews");
 

@@ -5,6 +5,6 @@ mod build;
 mod cluster;
 mod objects;
 
-pub use build::{Programs, programs};
-pub use cluster::{Cluster, Schema};
+pub use build::{Programs, products, programs};
+pub use cluster::{Cluster, GATEWAY_TOKEN, SERVER, Schema};
 pub use objects::Objects;

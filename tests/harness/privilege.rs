@@ -20,10 +20,18 @@ pub fn granted(name: &str) -> bool {
         env::var_os(UNPRIVILEGED).is_some_and(|value| value == "1"),
         "{name} needs root: run it as root, or run cargo xtask test --unprivileged to leave out what needs it"
     );
+    skip(name);
+    false
+}
+
+/// Notes that the test `name` does not run, so that it is counted.
+///
+/// # Panics
+/// When it cannot be noted.
+pub fn skip(name: &str) {
     if let Some(path) = env::var_os(SKIPPED) {
         let noted =
             OpenOptions::new().create(true).append(true).open(path).and_then(|mut file| writeln!(file, "{name}"));
         assert!(noted.is_ok(), "{name} was skipped and cannot be counted: {noted:?}");
     }
-    false
 }

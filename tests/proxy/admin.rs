@@ -21,8 +21,9 @@ fn start(gateway: &Gateway) -> Admin {
         published: publish::channel().1,
         telemetry: gateway.telemetry.clone(),
         readiness: gateway.readiness.clone(),
+        about: Arc::new(|| serde_json::json!({"version": "1"})),
         problems: Arc::new(move || problems.list()),
-        fastpath: Arc::new(|| serde_json::json!({"mode": "off"})),
+        fastpath: Arc::new(|| serde_json::json!({"mode": "userspace", "reason": "no bpffs"})),
     };
     admin::start(&settings, sources).expect("free ports")
 }
@@ -44,7 +45,9 @@ fn every_audience_sees_its_own_pages() {
         (operator, "/readyz", 200),
         (operator, "/metrics", 200),
         (kubelet, "/healthz/ready", 200),
+        (kubelet, "/livez", 200),
         (kubelet, "/readyz", 200),
+        (kubelet, "/livez", 200),
         (kubelet, "/config", 404),
         (kubelet, "/metrics", 404),
         (prometheus, "/metrics", 200),
@@ -54,7 +57,7 @@ fn every_audience_sees_its_own_pages() {
         assert_eq!(ask(address, target).status(), status, "{target}");
     }
     let config: serde_json::Value = serde_json::from_str(ask(operator, "/config").text()).expect("JSON");
-    for field in ["generation", "listeners", "routes", "clusters", "endpoints", "problems", "fastpath"] {
+    for field in ["generation", "gateway", "listeners", "routes", "clusters", "endpoints", "problems", "fastpath"] {
         assert!(!config[field].is_null(), "{field} is missing");
     }
     let refused = Client::connect(operator).exchange("POST /config HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
@@ -76,6 +79,11 @@ fn readiness_follows_the_checks_and_the_drain() {
     assert!(response.text().contains("[-] configuration failed: not yet"), "{}", response.text());
     check.pass();
     assert_eq!(ask(kubelet, "/healthz/ready").status(), 200);
+    check.pass_remarking(Some("an hour old".to_owned()));
+    let response = ask(kubelet, "/readyz?verbose");
+    for line in ["[+] configuration ok: an hour old\n", "[+] fastpath userspace: no bpffs\n", "\nready\n"] {
+        assert!(response.text().contains(line), "{line:?} is not in {}", response.text());
+    }
     gateway.readiness.begin_drain();
     assert_eq!(ask(kubelet, "/healthz/ready").status(), 503);
 }

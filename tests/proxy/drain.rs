@@ -4,12 +4,13 @@ use crate::gateway::{Gateway, everything_to};
 use harness::{
     http::{
         backend::{Backend, Then},
-        client::get,
+        client::{Client, get},
     },
     wait,
 };
 use std::{
     net::TcpStream,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -30,18 +31,55 @@ fn slow() -> (Backend, std::sync::mpsc::Sender<()>) {
 }
 
 #[test]
-fn not_ready_comes_first_and_requests_are_still_served() {
+fn not_ready_comes_first_then_clients_are_asked_to_leave_then_the_port_closes() {
     let backend = Backend::saying("served");
     let gateway = Gateway::with(&everything_to(backend.address()), |settings| {
-        settings.drain.announce = Duration::from_secs(1);
+        settings.drain.announce = Duration::from_secs(8);
         settings.drain.deadline = Duration::from_secs(5);
     });
     assert!(gateway.readiness.is_ready());
+    let mut idle = gateway.connect();
+    assert_eq!(idle.exchange(get("a", "/")).field("connection"), None);
     gateway.begin_drain();
     wait::until("not ready", LIMIT, || (!gateway.readiness.is_ready()).then_some(()));
-    let response = gateway.connect().exchange(get("a", "/"));
-    assert_eq!(response.text(), "served");
-    assert_eq!(response.field("connection"), None, "nobody has been asked to leave yet");
+    let asked = wait::until("asked to leave", LIMIT, || {
+        // New connections come in all the time.
+        let response = gateway.connect().exchange(get("a", "/"));
+        assert_eq!(response.text(), "served");
+        response.field("connection").map(str::to_owned)
+    });
+    assert_eq!(asked, "close");
+    let response = idle.exchange(get("a", "/"));
+    assert_eq!(response.field("connection"), Some("close"), "a connection at rest is still served, and asked as well");
+    wait::until("the port is closed", LIMIT, || TcpStream::connect(gateway.address()).err());
+}
+
+#[test]
+fn a_connection_that_has_been_established_is_served_to_the_last() {
+    let backend = Backend::saying("served");
+    let mut gateway = Gateway::with(&everything_to(backend.address()), |settings| settings.drain.deadline = LIMIT);
+    let address = gateway.address();
+    let served: usize = thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(move || {
+                    let mut served = 0;
+                    // Until the port is closed.
+                    while let Ok(stream) = TcpStream::connect(address) {
+                        let mut client = Client::of(stream);
+                        assert_eq!(client.exchange(get("a", "/")).text(), "served");
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        wait::until("a queue of clients", LIMIT, || (backend.requests().len() > 100).then_some(()));
+        gateway.begin_drain();
+        clients.into_iter().map(|client| client.join().expect("no request failed")).sum()
+    });
+    assert_eq!(served, backend.requests().len());
+    gateway.ended();
 }
 
 #[test]

@@ -94,6 +94,21 @@ fn header_operations_act_on_both_ways() {
 }
 
 #[test]
+fn hostname_is_the_name_of_the_gateways_host() {
+    let backend = Backend::saying("");
+    let yaml = routes(
+        "  - headers:
+      request: {set: {x-via: '%HOSTNAME%'}}
+      response: {set: {x-by: '%HOSTNAME%'}}
+    route: [{destination: {host: backend}}]",
+    ) + &service("backend", &[backend.address()]);
+    let gateway = Gateway::with(&yaml, |settings| settings.hostname = "istio-ingressgateway-x7k2p".into());
+    let response = gateway.connect().exchange(get("a", "/"));
+    assert_eq!(response.field("x-by"), Some("istio-ingressgateway-x7k2p"));
+    assert_eq!(backend.only_request().field("x-via"), Some("istio-ingressgateway-x7k2p"));
+}
+
+#[test]
 fn weights_divide_the_requests() {
     let backends = [Backend::saying("v1"), Backend::saying("v2"), Backend::saying("v3")];
     let yaml = routes(

@@ -109,6 +109,12 @@ impl Gateway {
         self.publisher.publish(self.compiler.snapshot());
     }
 
+    /// Requests in flight to all endpoints of the current table.
+    pub(crate) fn in_flight(&mut self) -> u32 {
+        let snapshot = self.compiler.snapshot();
+        snapshot.clusters().iter().flat_map(|cluster| cluster.endpoints()).map(|endpoint| endpoint.load.get()).sum()
+    }
+
     /// Serves a table that was compiled elsewhere.
     pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) {
         self.publisher.publish(snapshot);

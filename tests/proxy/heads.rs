@@ -107,9 +107,19 @@ fn unroutable_requests_are_refused_and_the_connection_lives() {
     let mut client = gateway.connect();
     assert_eq!(client.exchange("GET / HTTP/1.1\r\n\r\n").status(), 400, "no host");
     assert_eq!(client.exchange("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n").status(), 404);
-    assert_eq!(client.exchange(get("a", "/%00")).status(), 400);
     assert_eq!(client.exchange(get("a", "/")).status(), 200);
     assert_eq!(gateway.connect().exchange("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n").status(), 404);
+}
+
+#[test]
+fn a_path_that_cannot_be_normalised_is_refused_and_the_connection_ends() {
+    let backend = Backend::saying("");
+    let gateway = Gateway::start(&everything_to(backend.address()));
+    let mut client = gateway.connect();
+    let response = client.exchange(get("a", "/%00"));
+    assert_eq!((response.status(), response.field("connection")), (400, Some("close")));
+    assert!(client.is_closed());
+    assert!(backend.requests().is_empty());
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod heads;
 mod limits;
 mod local_replies;
 mod pooling;
+mod rollout;
 mod upgrades;

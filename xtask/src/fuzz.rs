@@ -59,7 +59,9 @@ pub(crate) fn run_all(seconds: u64, interrupt: &Interrupt, mut report: impl FnMu
 }
 
 fn run_target(target: &str, seconds: u64, interrupt: &Interrupt) -> anyhow::Result<bool> {
-    let mut fuzz = cargo_fuzz(&["run", "--sanitizer", "none", target, "--"]);
+    let mut fuzz = cargo_fuzz(&["run", "--sanitizer", "none"]);
+    // Beside the other builds, where a cache of them keeps it too.
+    fuzz.arg("--target-dir").arg(workspace::target().join("fuzz")).args([target, "--"]);
     // A minute's worth of corpus from the last run is kept; an input that takes longer than this is a finding.
     fuzz.arg(format!("-max_total_time={seconds}")).args(["-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"]);
     Ok(command::status(&mut fuzz, interrupt)?.success())

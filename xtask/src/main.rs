@@ -5,12 +5,16 @@
 
 mod bench;
 mod build_ebpf;
+mod cluster;
 mod command;
+mod compare;
 mod demo;
 mod fuzz;
+mod image;
 mod install;
 mod interrupt;
 mod output;
+mod programs;
 mod test;
 mod tidy;
 mod workspace;
@@ -30,10 +34,14 @@ struct Arguments {
 enum Verb {
     Demo(demo::Arguments),
     Test(test::Arguments),
+    Cluster(cluster::Arguments),
+    Programs(programs::Arguments),
     Bench(bench::Arguments),
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
+    Compare(compare::Arguments),
+    Image(image::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -42,10 +50,14 @@ fn main() -> ExitCode {
     let result = interrupt::Interrupt::install().and_then(|interrupt| match arguments.verb {
         Verb::Demo(arguments) => demo::run(&arguments, &interrupt),
         Verb::Test(arguments) => test::run(&arguments, &interrupt),
+        Verb::Cluster(arguments) => cluster::run(&arguments, &interrupt),
+        Verb::Programs(arguments) => programs::run(&arguments, &interrupt),
         Verb::Bench(arguments) => bench::run(&arguments, &interrupt),
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),
+        Verb::Compare(arguments) => compare::run(&arguments, &interrupt),
+        Verb::Image(arguments) => image::run(&arguments, &interrupt),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,23 +5,24 @@ mod tally;
 
 use crate::{
     build_ebpf,
+    cluster::{Istio, Stage},
     command::{self, cargo},
     demo, fuzz, install,
     interrupt::Interrupt,
     output::styled,
-    tidy, workspace,
+    programs, tidy, workspace,
 };
 use anyhow::{Context, bail};
 use group::{Group, Need, Runner};
-use std::{fs, path::PathBuf, time::Instant};
+use std::{ffi::OsString, fs, path::PathBuf, time::Instant};
 use tally::Tally;
 
 /// Runs the tests: the unit tests and every folder of tests/, each a group.
 ///
 /// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, openssl, curl, jq, bpftool,
 /// iproute2, util-linux, g++; nginx-full, haproxy, nodejs, python3, default-jdk-headless, wrk and iptables for the fastpath
-/// group), what build-ebpf needs, and cargo-fuzz. The last line counts: "N passed, N failed, N
-/// skipped".
+/// group), what build-ebpf needs, and cargo-fuzz; for groups with a cluster also what `cluster` and `image` install. The
+/// last line counts: "N passed, N failed, N skipped".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only what needs neither root nor a cluster.
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     /// Only this group; may be given several times.
     #[arg(long, value_name = "GROUP")]
     only: Vec<String>,
+    /// A cluster you have, for the groups that need one; without this they bring up one of their own.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
     /// Print the groups and what they need, run nothing.
     #[arg(long)]
     list: bool,
@@ -60,16 +64,28 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
     let skipped = SkippedFile::new()?;
     let mut tally = Tally::default();
     let mut failed = Vec::new();
+    let mut stage = None;
     for group in &groups {
         let started = Instant::now();
         eprintln!("{}", styled("1", &format!("━━ {}", group.name)));
-        if !run_group(group, arguments, &skipped, &mut tally, interrupt)? {
+        if group.needs_cluster() {
+            if arguments.unprivileged && arguments.kubeconfig.is_none() {
+                tally.add_skipped(&format!("the group {}: its cluster needs root, or --kubeconfig", group.name));
+                continue;
+            }
+            if stage.is_none() {
+                stage = Some(set_stage(&groups, arguments, interrupt)?);
+            }
+        }
+        let environment = stage.as_ref().filter(|_| group.needs_cluster()).map_or(&[][..], Stage::environment);
+        if !run_group(group, arguments, &skipped, environment, &mut tally, interrupt)? {
             failed.push(group.name.as_str());
         }
         eprintln!("{}", styled("2", &format!("   {} took {:.0} s", group.name, started.elapsed().as_secs_f64())));
     }
+    drop(stage);
     let skipped = skipped.names()?;
-    for name in &skipped {
+    for name in skipped.iter().chain(tally.skipped()) {
         println!("skipped: {name}");
     }
     println!("{}", tally.summary(skipped.len()));
@@ -87,19 +103,28 @@ fn chosen(arguments: &Arguments) -> anyhow::Result<Vec<Group>> {
     Ok(all.into_iter().filter(|group| wanted(group) && quick(group)).collect())
 }
 
+/// The cluster that the groups which need one share.
+fn set_stage(groups: &[Group], arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<Stage> {
+    let istio =
+        if groups.iter().any(|group| group.needs.contains(&Need::Istio)) { Istio::Beside } else { Istio::Absent };
+    match &arguments.kubeconfig {
+        Some(kubeconfig) => Stage::borrowed(kubeconfig, interrupt),
+        None => Stage::set(istio, interrupt),
+    }
+}
+
 /// Everything that could be missing is looked for before the first test runs.
 fn prepare(groups: &[Group], arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let needs = |need: Need| groups.iter().any(|group| group.needs.contains(&need));
+    // Whoever has a cluster needs nothing to bring one up with.
+    let own = |group: &&Group| arguments.kubeconfig.is_none() || !group.needs_cluster();
+    let needs = |need: Need| groups.iter().filter(own).any(|group| group.needs.contains(&need));
     if needs(Need::Root) && !arguments.unprivileged && !nix::unistd::geteuid().is_root() {
         bail!("some of these tests need root: run as root, or add --unprivileged to leave those out, or --fast");
     }
     let tools: Vec<_> = groups.iter().flat_map(|group| group.tools()).collect();
     install::tools(&tools, interrupt)?;
-    if needs(Need::Go) && install::find("go").is_none() {
-        bail!(
-            "the control group runs a real kube-apiserver, which is built from its Go module, and the fastpath group a \
-             server written in Go: install Go 1.24 or newer (https://go.dev/dl) and put it on the PATH, or choose --fast"
-        );
+    if needs(Need::Go) {
+        programs::go::find().context("or choose --fast, which needs none")?;
     }
     if needs(Need::BpfObject) && !arguments.unprivileged {
         build_ebpf::build(interrupt)?;
@@ -117,6 +142,7 @@ fn run_group(
     group: &Group,
     arguments: &Arguments,
     skipped: &SkippedFile,
+    environment: &[(&'static str, OsString)],
     tally: &mut Tally,
     interrupt: &Interrupt,
 ) -> anyhow::Result<bool> {
@@ -130,7 +156,7 @@ fn run_group(
     for target in targets {
         let mut test = cargo(["test", "--no-fail-fast"]);
         test.args(target).arg("--").args(&arguments.rest);
-        test.env(SKIPPED, &skipped.path);
+        test.env(SKIPPED, &skipped.path).envs(environment.iter().map(|(name, value)| (name, value)));
         if arguments.unprivileged {
             test.env(UNPRIVILEGED, "1");
         }

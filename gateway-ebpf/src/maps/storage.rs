@@ -56,8 +56,7 @@ impl<T, const FLAGS: usize> Storage<T, FLAGS> {
         let initial = ptr::from_mut(&mut value).cast();
         // SAFETY: the verifier proves both pointers.
         #[expect(unsafe_code, reason = "helpers are called through pointers")]
-        let stored =
-            unsafe { bpf_sk_storage_get(map, socket.cast(), initial, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) };
+        let stored = unsafe { bpf_sk_storage_get(map, socket.cast(), initial, u64::from(BPF_SK_STORAGE_GET_F_CREATE)) };
         !stored.is_null()
     }
 }

@@ -37,12 +37,6 @@ const ENOMEM: i64 = -12;
 #[sock_ops]
 pub(crate) fn gw_sockops(ctx: SockOpsContext) -> u32 {
     let sock = Sock::new(&ctx);
-    if cfg!(feature = "without-choice") {
-        if let BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB | BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB = ctx.op() {
-            let _cookie = join(sock, Direction::CALLER_TO_GATEWAY);
-        }
-        return 1;
-    }
     match ctx.op() {
         BPF_SOCK_OPS_TCP_CONNECT_CB => calling(sock),
         BPF_SOCK_OPS_TIMEOUT_INIT => arrived(sock),
@@ -143,10 +137,7 @@ fn caller_established(sock: Sock) {
         return;
     }
     let first_sequence = sock.snd_nxt();
-    let half = Half {
-        cookie,
-        pair: Pair { socket, direction, first_sequence, local, remote, ..Pair::default() },
-    };
+    let half = Half { cookie, pair: Pair { socket, direction, first_sequence, local, remote, ..Pair::default() } };
     let proof = proof(local, sock.snd_nxt(), sock.rcv_nxt());
     // One that is there already cannot be told from this one: neither is proven then.
     if gw_proofs.insert(proof, half, u64::from(BPF_NOEXIST)).is_err() {

@@ -447,6 +447,6 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
         }],
         resolution: choices.pick(&[Resolution::Static, Resolution::Static, Resolution::None, Resolution::Dns]),
         endpoints: choices.list(2, endpoint),
-        workload_selector: None,
+        workload_selector: choices.some(3, |c| labels("version", c.pick(&["1", "2"]))),
     })
 }

@@ -56,7 +56,7 @@ pub(super) fn answer(
 ) -> Response<Full<Bytes>> {
     let respond: fn(&AdminSources, Option<&str>) -> Response<Full<Bytes>> = match (audience, path) {
         (Audience::Operator, "/") => |_, _| page(StatusCode::OK, HTML, INDEX.to_owned()),
-        (Audience::Operator, "/livez") => |_, _| page(StatusCode::OK, TEXT, "ok\n".to_owned()),
+        (Audience::Operator | Audience::Kubelet, "/livez") => |_, _| page(StatusCode::OK, TEXT, "ok\n".to_owned()),
         (Audience::Operator, "/config") => config,
         (Audience::Operator | Audience::Kubelet, "/readyz") | (Audience::Kubelet, "/healthz/ready") => readiness,
         (Audience::Operator | Audience::Prometheus, "/metrics" | "/stats/prometheus") => metrics,
@@ -76,10 +76,17 @@ fn readiness(sources: &AdminSources, query: Option<&str>) -> Response<Full<Bytes
     if query.is_some_and(|query| query.split('&').any(|flag| flag == "verbose" || flag.starts_with("verbose="))) {
         for check in sources.readiness.report() {
             // Writing into a String does not fail.
-            let _written = match &check.failure {
-                None => writeln!(text, "[+] {} ok", check.name),
-                Some(failure) => writeln!(text, "[-] {} failed: {failure}", check.name),
+            let _written = match (&check.failure, &check.remark) {
+                (None, None) => writeln!(text, "[+] {} ok", check.name),
+                (None, Some(remark)) => writeln!(text, "[+] {} ok: {remark}", check.name),
+                (Some(failure), _) => writeln!(text, "[-] {} failed: {failure}", check.name),
             };
+        }
+        // No condition of readiness: without it the same bytes flow through userspace.
+        let fastpath = (sources.fastpath)();
+        if let Some(mode) = fastpath["mode"].as_str() {
+            let reason = fastpath["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let _written = writeln!(text, "[+] fastpath {mode}{reason}").is_ok();
         }
     }
     text.push_str(if ready { "ready\n" } else { "not ready\n" });
@@ -88,7 +95,7 @@ fn readiness(sources: &AdminSources, query: Option<&str>) -> Response<Full<Bytes
 
 fn config(sources: &AdminSources, _query: Option<&str>) -> Response<Full<Bytes>> {
     let snapshot = sources.published.snapshot();
-    let view = config_view::describe(&snapshot, &(sources.problems)(), (sources.fastpath)());
+    let view = config_view::describe(&snapshot, (sources.about)(), &(sources.problems)(), (sources.fastpath)());
     page(StatusCode::OK, JSON, format!("{view:#}\n"))
 }
 

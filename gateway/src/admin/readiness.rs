@@ -20,6 +20,8 @@ pub struct CheckReport {
     pub name: &'static str,
     /// Why it fails; `None` when it passes.
     pub failure: Option<String>,
+    /// What an operator should know although it passes.
+    pub remark: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +38,7 @@ impl Readiness {
     /// Adds a check, which fails with "not yet" for the time being.
     pub fn check(&self, name: &'static str) -> Check {
         let mut state = self.0.lock();
-        state.checks.push(CheckReport { name, failure: Some("not yet".to_owned()) });
+        state.checks.push(CheckReport { name, failure: Some("not yet".to_owned()), remark: None });
         Check { readiness: self.clone(), index: state.checks.len() - 1 }
     }
 
@@ -56,7 +58,8 @@ impl Readiness {
         let state = self.0.lock();
         let mut report = state.checks.clone();
         if state.draining {
-            report.push(CheckReport { name: "drain", failure: Some("the gateway is draining".to_owned()) });
+            let failure = Some("the gateway is draining".to_owned());
+            report.push(CheckReport { name: "drain", failure, remark: None });
         }
         report
     }
@@ -64,16 +67,23 @@ impl Readiness {
 
 impl Check {
     pub fn pass(&self) {
-        self.set(None);
+        self.set(None, None);
+    }
+
+    /// The check passes; `remark` is shown by `/readyz?verbose`.
+    pub fn pass_remarking(&self, remark: Option<String>) {
+        self.set(None, remark);
     }
 
     /// The check fails; `reason` is shown by `/readyz?verbose`.
     pub fn fail(&self, reason: impl Into<String>) {
-        self.set(Some(reason.into()));
+        self.set(Some(reason.into()), None);
     }
 
-    fn set(&self, failure: Option<String>) {
-        self.readiness.0.lock().checks[self.index].failure = failure;
+    fn set(&self, failure: Option<String>, remark: Option<String>) {
+        let check = &mut self.readiness.0.lock().checks[self.index];
+        check.failure = failure;
+        check.remark = remark;
     }
 }
 

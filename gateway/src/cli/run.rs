@@ -48,7 +48,7 @@ pub struct RunArgs {
     /// Address of /livez, /readyz, /config and /metrics; keep it on loopback
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000", env = "GATEWAY_ADMIN")]
     pub admin: SocketAddr,
-    /// Address of /healthz/ready for the kubelet, or off
+    /// Address of /healthz/ready and /livez for the kubelet, or off
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:15021", value_parser = address_or_off, env = "GATEWAY_READINESS")]
     pub readiness: AddressOrOff,
     /// Address of /stats/prometheus for Prometheus, or off
@@ -66,6 +66,12 @@ pub struct RunArgs {
     /// How long the gateway says that it is not ready before it asks connections to close
     #[arg(long, allow_negative_numbers = true, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=86_400), env = "GATEWAY_DRAIN_ANNOUNCE_SECONDS")]
     pub drain_announce_seconds: u64,
+    /// Directory for the last good objects, served when the cluster cannot be followed at the start (with --kube)
+    #[arg(long, value_name = "DIR", env = "GATEWAY_SNAPSHOT_DIR")]
+    pub snapshot_dir: Option<PathBuf>,
+    /// Name of the node this gateway is on; the host's name when left out
+    #[arg(long, value_name = "NAME", env = "GATEWAY_NODE_NAME")]
+    pub node_name: Option<String>,
     /// Where to log requests: off, stdout or a file
     #[arg(long, value_name = "off|stdout|PATH", default_value = "off", value_parser = access_log, env = "GATEWAY_ACCESS_LOG")]
     pub access_log: AccessLogTarget,
@@ -77,6 +83,12 @@ pub struct RunArgs {
 /// An address to listen on, or nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressOrOff(pub Option<SocketAddr>);
+
+/// The name of this host: in Kubernetes the pod's.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
 
 fn address_or_off(text: &str) -> Result<AddressOrOff, String> {
     if text == "off" {
@@ -105,6 +117,12 @@ impl RunArgs {
     pub fn settings(&self) -> Result<Settings, String> {
         let source = if self.kube { Source::Kubernetes } else { Source::Files(self.files()?) };
         self.check_addresses()?;
+        if let (Some(directory), Source::Files(_)) = (&self.snapshot_dir, &source) {
+            return Err(format!(
+                "--snapshot-dir {} is of no use with -f: files are there at every start; leave it out, or use --kube",
+                directory.display()
+            ));
+        }
         let unasked = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS_UNASKED);
         Ok(Settings {
             source,
@@ -117,6 +135,7 @@ impl RunArgs {
                     announce: Duration::from_secs(self.drain_announce_seconds),
                     deadline: Duration::from_secs(self.drain_seconds),
                 },
+                hostname: hostname().into(),
                 ..ProxySettings::default()
             },
             admin: AdminSettings { admin: self.admin, readiness: self.readiness.0, metrics: self.metrics.0 },
@@ -124,6 +143,8 @@ impl RunArgs {
                 access_log: self.access_log.clone(),
                 gateway_namespace: Arc::clone(&self.context.gateway_namespace),
             },
+            snapshot_directory: self.snapshot_dir.clone(),
+            node: self.node_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(hostname).into(),
             fastpath: self.fastpath,
             fastpath_cgroup: self.fastpath_cgroup.clone(),
         })

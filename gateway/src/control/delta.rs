@@ -42,8 +42,8 @@ pub enum SourceState {
     Starting,
     /// Listed, and changes are followed.
     Synced,
-    /// The API server does not know the kind (its CRD is not installed); the gateway asks again.
-    WaitingForKind,
+    /// The API server does not know the kind (its CRD is not installed), and what would help; the gateway asks again.
+    WaitingForKind(String),
     /// The last attempt failed, for this reason; the gateway tries again. What was known before stays in force.
     Failing(String),
 }
@@ -54,7 +54,7 @@ impl SourceState {
         match self {
             Self::Starting => "Starting",
             Self::Synced => "Synced",
-            Self::WaitingForKind => "WaitingForKind",
+            Self::WaitingForKind(_) => "WaitingForKind",
             Self::Failing(_) => "Failing",
         }
     }
@@ -65,8 +65,7 @@ impl fmt::Display for SourceState {
         match self {
             Self::Starting => f.write_str("not listed yet"),
             Self::Synced => f.write_str("synced"),
-            Self::WaitingForKind => f.write_str("the API server does not know the kind yet; install Istio's CRDs"),
-            Self::Failing(reason) => write!(f, "{reason}"),
+            Self::WaitingForKind(reason) | Self::Failing(reason) => f.write_str(reason),
         }
     }
 }

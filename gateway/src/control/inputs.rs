@@ -26,7 +26,10 @@ pub struct Inputs {
 #[derive(Debug, Default)]
 struct KindInputs {
     state: SourceState,
+    /// There is a complete list: the source's, or the one on disk.
     listed: bool,
+    /// It is the one on disk.
+    restored: bool,
     objects: HashMap<ObjectId, ObjectState>,
 }
 
@@ -58,6 +61,35 @@ impl Inputs {
         self.kinds.values().all(|kind| kind.listed)
     }
 
+    /// Whether the source fails with some kind that has not been listed.
+    pub fn is_stuck(&self) -> bool {
+        self.kinds.values().any(|kind| !kind.listed && matches!(kind.state, SourceState::Failing(_)))
+    }
+
+    /// Whether something is in force that was on disk, and has not been listed by the source yet.
+    pub fn is_restored(&self) -> bool {
+        self.kinds.values().any(|kind| kind.restored)
+    }
+
+    /// The kinds of which there is no list yet.
+    pub fn unlisted(&self) -> Vec<Kind> {
+        self.kinds.iter().filter(|(_, inputs)| !inputs.listed).map(|(kind, _)| *kind).collect()
+    }
+
+    /// Takes `manifests`, all there were of `kind` when somebody last looked, for its list, until the source has one.
+    pub fn restore(&mut self, kind: Kind, manifests: &[Manifest], change: &mut impl FnMut(Change)) {
+        for manifest in manifests {
+            self.put(manifest, change);
+            // The version says nothing about what a source sends later: it may be another cluster by now.
+            if let Some(object) = self.kind(kind).objects.get_mut(manifest.id()) {
+                object.version = None;
+            }
+        }
+        let inputs = self.kind(kind);
+        inputs.listed = true;
+        inputs.restored = true;
+    }
+
     /// Takes `delta` in, and hands every resulting change to `change`.
     pub fn apply(&mut self, delta: Delta, change: &mut impl FnMut(Change)) {
         match delta {
@@ -86,6 +118,7 @@ impl Inputs {
         }
         let inputs = self.kind(kind);
         inputs.listed = true;
+        inputs.restored = false;
         inputs.state = SourceState::Synced;
     }
 
@@ -140,6 +173,7 @@ impl Inputs {
                 kind: *kind,
                 state: inputs.state.clone(),
                 listed: inputs.listed,
+                restored: inputs.restored,
                 objects: inputs.objects.len(),
                 rejected: count(Served::Nothing),
                 held_back: count(Served::Earlier),

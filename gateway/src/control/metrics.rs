@@ -42,6 +42,16 @@ impl Collector for StatusMetrics {
             )?;
             ConstGauge::new(age).encode(descriptor)?;
         }
+        if let Some(saved) = status.saved {
+            let age = SystemTime::now().duration_since(saved).unwrap_or_default().as_secs_f64();
+            let descriptor = encoder.encode_descriptor(
+                "gateway_snapshot_age_seconds",
+                "Time since the snapshot on disk was written",
+                None,
+                MetricType::Gauge,
+            )?;
+            ConstGauge::new(age).encode(descriptor)?;
+        }
         self.encode_kinds(&mut encoder)?;
         let mut problems = encoder.encode_descriptor(
             "gateway_config_problems",
@@ -82,6 +92,15 @@ impl StatusMetrics {
             let following = usize::from(kind.state == SourceState::Synced);
             gauge(following).encode(synced.encode_family(&[("kind", kind.kind.name())])?)?;
         }
+        let mut restored = encoder.encode_descriptor(
+            "gateway_source_restored",
+            "Whether the objects of the kind are those that were on disk at the start",
+            None,
+            MetricType::Gauge,
+        )?;
+        for kind in &status.kinds {
+            gauge(usize::from(kind.restored)).encode(restored.encode_family(&[("kind", kind.kind.name())])?)?;
+        }
         Ok(())
     }
 }
@@ -106,10 +125,12 @@ mod tests {
             synced: true,
             generation: 7,
             published: Some(SystemTime::now()),
+            saved: Some(SystemTime::now()),
             kinds: vec![KindStatus {
                 kind: Kind::VirtualService,
                 state: SourceState::Synced,
                 listed: true,
+                restored: true,
                 objects: 6,
                 rejected: 2,
                 held_back: 1,
@@ -124,10 +145,13 @@ mod tests {
             "gateway_config_objects{kind=\"VirtualService\",state=\"held_back\"} 1",
             "gateway_config_objects{kind=\"VirtualService\",state=\"rejected\"} 2",
             "gateway_source_synced{kind=\"VirtualService\"} 1",
+            "gateway_source_restored{kind=\"VirtualService\"} 1",
             "gateway_config_problems{severity=\"error\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
-        assert!(text.contains("gateway_config_age_seconds "), "{text}");
+        for name in ["gateway_config_age_seconds ", "gateway_snapshot_age_seconds "] {
+            assert!(text.contains(name), "{name} is not in\n{text}");
+        }
     }
 }

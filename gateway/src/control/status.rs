@@ -19,6 +19,8 @@ pub struct Status {
     pub published: Option<SystemTime>,
     /// One for every kind, in the order of [`Kind::ALL`].
     pub kinds: Vec<KindStatus>,
+    /// When the snapshot on disk was written, if there is one (`--snapshot-dir`).
+    pub saved: Option<SystemTime>,
     /// Everything wrong with the inputs: first what a source could not read, then object by object, then what the
     /// compilation found.
     pub problems: Arc<[Problem]>,
@@ -29,8 +31,10 @@ pub struct Status {
 pub struct KindStatus {
     pub kind: Kind,
     pub state: SourceState,
-    /// Whether there has been a complete list.
+    /// Whether there has been a complete list, from the source or from disk.
     pub listed: bool,
+    /// Whether the objects are those that were on disk.
+    pub restored: bool,
     /// Objects the source has, whether they can be read or not.
     pub objects: usize,
     /// Objects of which nothing can be served.
@@ -40,33 +44,62 @@ pub struct KindStatus {
 }
 
 impl Status {
-    /// What keeps the first table from being published, in words; `None` once it has been.
+    /// What keeps the first table from being published, in words; `None` once it has been. Every kind does: a table without
+    /// DestinationRules or Pods would answer 503 for every subset, while a gateway that is not ready leaves its callers to
+    /// the other nodes' and stops a rolling update before it does harm.
     pub fn waiting_for(&self) -> Option<String> {
         if self.synced {
             return None;
         }
-        let waiting: Vec<String> =
-            self.kinds.iter().filter(|k| !k.listed).map(|k| format!("{} ({})", k.kind, k.state)).collect();
+        let waiting = by_reason(self.kinds.iter().filter(|kind| !kind.listed));
+        let waiting: Vec<String> = waiting.into_iter().map(|(reason, kinds)| format!("{kinds} ({reason})")).collect();
         Some(format!("waiting for the first list of {}", waiting.join(", ")))
     }
 
-    /// The kinds that cannot be followed now, as problems of this node.
-    pub fn source_problems(&self) -> impl Iterator<Item = Problem> + '_ {
-        self.kinds.iter().filter(|k| matches!(k.state, SourceState::Failing(_) | SourceState::WaitingForKind)).map(
-            |k| {
-                let stays =
-                    if k.listed { "; what is known stays in force" } else { "; nothing is served before it is listed" };
-                Problem {
-                    object: None,
-                    source: None,
-                    path: String::new(),
-                    severity: Severity::Error,
-                    kind: ProblemKind::Node,
-                    message: format!("cannot watch {}: {}{stays}", k.kind, k.state),
-                }
-            },
-        )
+    /// What is in force that was on disk, in words; `None` when nothing is.
+    pub fn restored(&self) -> Option<String> {
+        let kinds: Vec<&str> = self.kinds.iter().filter(|kind| kind.restored).map(|kind| kind.kind.name()).collect();
+        if kinds.is_empty() {
+            return None;
+        }
+        let age = self.saved.and_then(|saved| SystemTime::now().duration_since(saved).ok()).unwrap_or_default();
+        Some(format!("served from the snapshot on disk, written {} s ago: {}", age.as_secs(), kinds.join(", ")))
     }
+
+    /// The kinds that cannot be followed now, as problems of this node: one for each reason.
+    pub fn source_problems(&self) -> impl Iterator<Item = Problem> + '_ {
+        let troubled =
+            |kind: &&KindStatus| matches!(kind.state, SourceState::Failing(_) | SourceState::WaitingForKind(_));
+        [true, false].into_iter().flat_map(move |listed| {
+            let stays =
+                if listed { "what is known stays in force" } else { "the gateway is not ready before it is listed" };
+            let kinds = self.kinds.iter().filter(troubled).filter(move |kind| kind.listed == listed);
+            by_reason(kinds).into_iter().map(move |(reason, kinds)| Problem {
+                object: None,
+                source: None,
+                path: String::new(),
+                severity: Severity::Error,
+                kind: ProblemKind::Node,
+                message: format!("cannot watch {kinds}: {reason}; {stays}"),
+            })
+        })
+    }
+}
+
+/// The kinds, listed, that share a reason.
+fn by_reason<'k>(kinds: impl Iterator<Item = &'k KindStatus>) -> Vec<(String, String)> {
+    let mut reasons: Vec<(String, String)> = Vec::new();
+    for kind in kinds {
+        let reason = kind.state.to_string();
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, kinds)) => {
+                kinds.push_str(", ");
+                kinds.push_str(kind.kind.name());
+            }
+            None => reasons.push((reason, kind.kind.name().to_owned())),
+        }
+    }
+    reasons
 }
 
 /// The shared view of the last [`Status`]. Cheap to clone.
@@ -84,6 +117,11 @@ pub fn channel() -> (StatusWriter, StatusView) {
 }
 
 impl StatusWriter {
+    /// What is in force that was on disk, as of the last status.
+    pub(super) fn restored(&self) -> Option<String> {
+        self.0.borrow().restored()
+    }
+
     pub(super) fn store(&self, status: Status) {
         self.0.send_replace(Arc::new(status));
     }

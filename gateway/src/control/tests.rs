@@ -1,5 +1,7 @@
 //! The control task with a source that the test is.
 
+mod last_good;
+
 use super::*;
 use crate::{
     control::{
@@ -23,6 +25,10 @@ struct Running {
 
 /// A control task on the test's own runtime.
 fn start() -> Running {
+    start_with(|control| control)
+}
+
+fn start_with(change: impl FnOnce(Control) -> Control) -> Running {
     let settings = CompileSettings {
         gateway_labels: Labels::from([("istio".into(), "ingressgateway".into())]),
         gateway_namespace: "istio-system".into(),
@@ -33,7 +39,7 @@ fn start() -> Running {
     let (publisher, published) = publish::channel();
     let (writer, status) = status::channel();
     let (deltas, receiver) = delta::channel();
-    tokio::spawn(Control::new(settings, publisher, writer).run(receiver));
+    tokio::spawn(change(Control::new(settings, publisher, writer)).run(receiver));
     Running { deltas, published, status }
 }
 

@@ -25,8 +25,7 @@ pub(super) fn offsets() -> Result<Offsets, Unavailable> {
     let find = |structure: &str, path: &[&str], field: &'static str| {
         btf.offset(structure, path).ok_or(Unavailable::Fields { field })
     };
-    let (kern_sock, bit) =
-        btf.bit("sock", "sk_kern_sock").ok_or(Unavailable::Fields { field: "sock.sk_kern_sock" })?;
+    let (kern_sock, bit) = btf.bit("sock", "sk_kern_sock").ok_or(Unavailable::Fields { field: "sock.sk_kern_sock" })?;
     Ok(Offsets {
         kern_sock,
         kern_sock_mask: 1 << bit,

@@ -11,12 +11,16 @@ const POD_CGROUPS: [&str; 2] = ["kubepods.slice", "kubepods"];
 
 /// The group of the node's pods, or the root of the hierarchy.
 ///
+/// It is looked for below every cgroup2 mount: a container's own shows nothing but itself, and a DaemonSet mounts the
+/// host's beside it.
+///
 /// # Errors
 /// [`Unavailable::NoCgroup`] when no cgroup2 hierarchy is mounted.
 pub(super) fn default_cgroup() -> Result<PathBuf, Unavailable> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let root = cgroup2_mount(&mounts).ok_or(Unavailable::NoCgroup)?;
-    Ok(POD_CGROUPS.iter().map(|name| root.join(name)).find(|path| path.is_dir()).unwrap_or(root))
+    let roots = cgroup2_mounts(&mounts);
+    let pods = roots.iter().flat_map(|root| POD_CGROUPS.map(|name| root.join(name))).find(|path| path.is_dir());
+    pods.or_else(|| roots.into_iter().next()).ok_or(Unavailable::NoCgroup)
 }
 
 /// Any directory of a cgroup2 hierarchy has this file (kernel documentation, admin-guide/cgroup-v2).
@@ -24,13 +28,14 @@ pub(super) fn is_cgroup2(path: &Path) -> bool {
     path.join("cgroup.controllers").exists()
 }
 
-/// The mount point of the first cgroup2 hierarchy in the format of proc_pid_mounts(5).
-fn cgroup2_mount(mounts: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
+/// The mount points of cgroup2 hierarchies in the format of proc_pid_mounts(5).
+fn cgroup2_mounts(mounts: &str) -> Vec<PathBuf> {
+    let mount_point = |line: &str| {
         let mut fields = line.split(' ');
         let (_device, mount_point, kind) = (fields.next()?, fields.next()?, fields.next()?);
         (kind == "cgroup2").then(|| PathBuf::from(mount_point))
-    })
+    };
+    mounts.lines().filter_map(mount_point).collect()
 }
 
 #[cfg(test)]
@@ -41,12 +46,14 @@ mod tests {
     fn the_unified_hierarchy_is_found_wherever_it_is_mounted() {
         let alone = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n";
         let hybrid = "cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
-        assert_eq!(cgroup2_mount(alone), Some(PathBuf::from("/sys/fs/cgroup")));
-        assert_eq!(cgroup2_mount(hybrid), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+        assert_eq!(cgroup2_mounts(alone), [PathBuf::from("/sys/fs/cgroup")]);
+        assert_eq!(cgroup2_mounts(hybrid), [PathBuf::from("/sys/fs/cgroup/unified")]);
+        let container = "cgroup /sys/fs/cgroup cgroup2 ro 0 0\ncgroup2 /host/sys/fs/cgroup cgroup2 ro 0 0\n";
+        assert_eq!(cgroup2_mounts(container), ["/sys/fs/cgroup", "/host/sys/fs/cgroup"].map(PathBuf::from));
     }
 
     #[test]
     fn version_one_hierarchies_do_not_count() {
-        assert_eq!(cgroup2_mount("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\nbroken\n"), None);
+        assert!(cgroup2_mounts("cgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\nbroken\n").is_empty());
     }
 }

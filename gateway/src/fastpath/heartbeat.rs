@@ -32,12 +32,11 @@ impl Heartbeat {
     pub(super) fn start(loaded: Arc<Loaded>) -> io::Result<Self> {
         beat(&loaded);
         let (stop, stopped) = mpsc::channel();
-        let thread =
-            thread::Builder::new().name("fastpath".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-                while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                    beat(&loaded);
-                }
-            })?;
+        let thread = thread::Builder::new().name("fastpath".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
+                beat(&loaded);
+            }
+        })?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }

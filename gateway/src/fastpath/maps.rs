@@ -7,7 +7,7 @@ use aya::{
 };
 use gateway_ebpf::{
     Direction, Events, Info, MAP_EVENTS, MAP_INFO, MAP_OPT_OUT, MAP_OWN, MAP_PAIRS, MAP_PORTS, MAP_SETTINGS, MAP_SOCKS,
-    MAP_STATS, ONLY, Own, Pair, Port, Settings, Stats,
+    MAP_STATS, ONLY, OPT_OUT_WISHED, Own, Pair, Port, Settings, Stats,
 };
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
@@ -108,15 +108,7 @@ impl Maps {
         self.pairs.iter().flatten().map(|(cookie, pair)| (cookie, pair.0))
     }
 
-    pub(super) fn pair(&self, cookie: u64) -> Option<Pair> {
-        self.pairs.get(&cookie, 0).ok().map(|pair| pair.0)
-    }
-
-    pub(super) fn remove_pair(&mut self, cookie: u64) {
-        // It may have gone by itself.
-        let _gone = self.pairs.remove(&cookie);
-    }
-
+    /// Changes an entry, if it is still there. What the programs count at this very moment may get lost.
     pub(super) fn set_pair(&mut self, cookie: u64, pair: Pair) -> Result<(), MapError> {
         const BPF_EXIST: u64 = 2;
         self.pairs.insert(cookie, Wire(pair), BPF_EXIST)
@@ -137,12 +129,15 @@ impl Maps {
         self.own.insert(socket, Wire(own), 0)
     }
 
-    pub(super) fn opt_out(&mut self, address: [u8; 16], generation: u64) -> Result<(), MapError> {
-        self.opt_out.insert(address, generation, 0)
+    pub(super) fn opt_out(&mut self, address: [u8; 16]) -> Result<(), MapError> {
+        self.opt_out.insert(address, OPT_OUT_WISHED, 0)
     }
 
-    pub(super) fn opt_in(&mut self, address: [u8; 16]) {
-        let _gone = self.opt_out.remove(&address);
+    pub(super) fn opt_in(&mut self, address: [u8; 16]) -> Result<(), MapError> {
+        match self.opt_out.remove(&address) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            done => done,
+        }
     }
 }
 

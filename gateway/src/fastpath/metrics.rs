@@ -27,16 +27,25 @@ impl Collector for FastpathMetrics {
 }
 
 fn encode(status: &Status, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-    let mut gauge = |name: &str, help: &str, value: bool| {
-        let descriptor = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(i64::from(value)).encode(descriptor)
+    let mode = match status.mode {
+        Mode::Kernel => "kernel",
+        Mode::Userspace => "userspace",
     };
-    gauge(
-        "gateway_fastpath_active",
-        "Whether the kernel may move bytes past TCP; the reason why not is in /config",
-        status.mode == Mode::Kernel && !status.tripped,
+    let mut modes = encoder.encode_descriptor(
+        "gateway_fastpath",
+        "Where bytes flow, and why not through the kernel",
+        None,
+        MetricType::Gauge,
     )?;
-    gauge("gateway_fastpath_tripped", "Whether it was switched off for good after a mismatch", status.tripped)?;
+    let labels = [("mode", mode), ("reason", status.reason.as_deref().unwrap_or_default())];
+    ConstGauge::new(1_i64).encode(modes.encode_family(&labels)?)?;
+    let tripped = encoder.encode_descriptor(
+        "gateway_fastpath_tripped",
+        "Whether it was switched off for good after a mismatch",
+        None,
+        MetricType::Gauge,
+    )?;
+    ConstGauge::new(i64::from(status.tripped)).encode(tripped)?;
     let Some(pairs) = &status.pairs else { return Ok(()) };
     let mut live = encoder.encode_descriptor(
         "gateway_fastpath_pairs",
@@ -135,7 +144,7 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
-            "gateway_fastpath_active 1",
+            "gateway_fastpath{mode=\"kernel\",reason=\"\"} 1",
             "gateway_fastpath_tripped 0",
             "gateway_fastpath_pairs{leg=\"endpoint\"} 5",
             "gateway_fastpath_refused_total{reason=\"mptcp\"} 1",

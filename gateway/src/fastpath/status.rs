@@ -209,6 +209,9 @@ impl fmt::Display for Status {
                 if let Some(cgroup) = &self.cgroup {
                     write!(f, " to {}", cgroup.display())?;
                 }
+                if let Some(pinned) = &self.pinned {
+                    write!(f, ", pinned in {}", pinned.display())?;
+                }
                 if let Some(reason) = reason {
                     write!(f, ", but {reason}")?;
                 }

@@ -13,7 +13,11 @@ pub(super) enum Failure {
     Unreachable,
     /// The kind is not there yet.
     UnknownKind,
-    /// The API server refused (403, 429, 5xx): a busy server is not asked more often than client-go would.
+    /// The credentials are not accepted (401), or there are none that can be used.
+    Unauthorized,
+    /// The kind may not be read (403). Somebody is about to allow it, and a refusal costs the API server little.
+    Forbidden,
+    /// The API server refused otherwise (429, 5xx): a busy server is not asked more often than client-go would.
     Refused,
 }
 
@@ -21,7 +25,7 @@ impl Failure {
     const fn longest(self) -> Duration {
         match self {
             Self::Unreachable => Duration::from_secs(2),
-            Self::UnknownKind => Duration::from_secs(8),
+            Self::UnknownKind | Self::Unauthorized | Self::Forbidden => Duration::from_secs(8),
             Self::Refused => Duration::from_secs(30),
         }
     }

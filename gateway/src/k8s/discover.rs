@@ -1,6 +1,6 @@
 //! Which version of a kind the API server has.
 
-use super::backoff::Failure;
+use super::{backoff::Failure, reason};
 use crate::model::object::Kind;
 use kube::{
     Client,
@@ -23,7 +23,7 @@ pub(super) enum Undiscovered {
     UnknownKind,
     #[error("the API server did not answer within {} s", PATIENCE.as_secs())]
     Silent,
-    #[error("{0}")]
+    #[error("{}", reason::text(.0))]
     Failed(Box<kube::Error>),
 }
 
@@ -32,17 +32,8 @@ impl Undiscovered {
         match self {
             Self::UnknownKind => Failure::UnknownKind,
             Self::Silent => Failure::Unreachable,
-            Self::Failed(error) => failure(error),
+            Self::Failed(error) => reason::failure(error),
         }
-    }
-}
-
-/// How a failed request counts.
-pub(super) fn failure(error: &kube::Error) -> Failure {
-    match error {
-        kube::Error::Api(status) if status.code == 404 => Failure::UnknownKind,
-        kube::Error::Api(_) => Failure::Refused,
-        _ => Failure::Unreachable,
     }
 }
 

@@ -2,8 +2,11 @@
 
 use super::{
     backoff::{Backoff, Failure},
+    client::Connected,
+    connection::Connection,
     convert,
-    discover::{self, discover},
+    discover::discover,
+    reason,
 };
 use crate::{
     control::delta::{Delta, SourceState},
@@ -13,7 +16,7 @@ use crate::{
 use futures_util::{StreamExt, pin_mut};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, Resource,
+    Api, Resource,
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
     runtime::watcher::{self, Event},
@@ -25,17 +28,23 @@ use tokio::sync::mpsc;
 /// A watch without a failure for so long is in order again: longer than a connection may take to be made.
 const SETTLED: Duration = Duration::from_secs(8);
 
+/// When etcd has been compacted, every gateway has to list again: their lists are spread over so long. Meanwhile what is
+/// known stays in force.
+const EXPIRED_SPREAD: Duration = Duration::from_secs(1);
+
 /// Watches `kind` until the receiver of the deltas is gone.
-pub(super) async fn run(kind: Kind, client: Client, deltas: mpsc::Sender<Delta>) {
+pub(super) async fn run(kind: Kind, connection: Connection, deltas: mpsc::Sender<Delta>) {
     let mut watch = Watch {
         kind,
+        connection,
         deltas,
         state: SourceState::Starting,
         backoff: Backoff::default(),
+        last_failure: None,
         unreadable: BTreeMap::new(),
         streaming: true,
     };
-    while watch.once(&client).await.is_continue() {}
+    while watch.once().await.is_continue() {}
 }
 
 /// The receiver is gone: nobody is interested any more.
@@ -44,9 +53,12 @@ struct Gone;
 
 struct Watch {
     kind: Kind,
+    connection: Connection,
     deltas: mpsc::Sender<Delta>,
     state: SourceState,
     backoff: Backoff,
+    /// Since the kind was last followed.
+    last_failure: Option<Failure>,
     /// Objects that could not be read, by name.
     unreadable: BTreeMap<String, Problem>,
     /// Whether the API server streams lists (on by default since Kubernetes 1.34).
@@ -55,23 +67,38 @@ struct Watch {
 
 impl Watch {
     /// Discovers the kind and watches it until the watch has to start from nothing.
-    async fn once(&mut self, client: &Client) -> ControlFlow<Gone> {
-        let resource = match discover(client, self.kind).await {
+    async fn once(&mut self) -> ControlFlow<Gone> {
+        let (connected, number) = match self.connection.client().await {
+            Ok(connected) => connected,
+            Err(error) => return self.failed(Failure::Unauthorized, error.to_string()).await,
+        };
+        let resource = match discover(&connected.client, self.kind).await {
             Ok(resource) => resource,
             Err(error) => {
                 let failure = error.failure();
-                return self.failed(failure, &error.to_string()).await;
+                let reason = reason::describe(self.kind, failure, &error.to_string(), &connected);
+                self.failed(failure, reason).await?;
+                // The next try finds out by itself whether there is another client.
+                let _renewed = self.connection.renew(number, failure).await;
+                return ControlFlow::Continue(());
             }
         };
+        let client = connected.client.clone();
         if self.kind == Kind::Pod {
             // Labels are all that is needed of pods, and their metadata is a tenth of them.
-            self.follow(Api::<PartialObjectMeta<Pod>>::all(client.clone()), &resource).await
+            self.follow(Api::<PartialObjectMeta<Pod>>::all(client), &resource, &connected, number).await
         } else {
-            self.follow(Api::<DynamicObject>::all_with(client.clone(), &resource), &resource).await
+            self.follow(Api::<DynamicObject>::all_with(client, &resource), &resource, &connected, number).await
         }
     }
 
-    async fn follow<K>(&mut self, api: Api<K>, resource: &ApiResource) -> ControlFlow<Gone>
+    async fn follow<K>(
+        &mut self,
+        api: Api<K>,
+        resource: &ApiResource,
+        connected: &Connected,
+        number: u64,
+    ) -> ControlFlow<Gone>
     where
         K: Resource + Clone + Debug + Serialize + DeserializeOwned + Send + 'static,
     {
@@ -125,9 +152,16 @@ impl Watch {
                         self.streaming = false;
                         return ControlFlow::Continue(());
                     }
-                    let failure = failure(&error);
-                    self.failed(failure, &text(&error)).await?;
-                    if failure == Failure::UnknownKind {
+                    if reason::is_expired(&error) {
+                        tracing::info!(kind = %self.kind, "the API server has lost our place: listing again");
+                        tokio::time::sleep(self.backoff.next(Failure::Refused, fastrand::f64())).await;
+                        tokio::time::sleep(EXPIRED_SPREAD.mul_f64(fastrand::f64())).await;
+                        return ControlFlow::Continue(());
+                    }
+                    let failure = reason::watch_failure(&error);
+                    let reason = reason::describe(self.kind, failure, &reason::watch_text(&error), connected);
+                    self.failed(failure, reason).await?;
+                    if failure == Failure::UnknownKind || self.connection.renew(number, failure).await {
                         return ControlFlow::Continue(());
                     }
                 }
@@ -165,16 +199,32 @@ impl Watch {
 
     async fn synced(&mut self) -> ControlFlow<Gone> {
         self.backoff.reset();
+        self.connection.is_well();
+        if self.state != SourceState::Synced {
+            tracing::info!(kind = %self.kind, "{}", SourceState::Synced);
+        }
         self.enter(SourceState::Synced).await
     }
 
     /// Says what failed, when that is news, and waits before the next try.
-    async fn failed(&mut self, failure: Failure, reason: &str) -> ControlFlow<Gone> {
-        self.enter(match failure {
-            Failure::UnknownKind => SourceState::WaitingForKind,
-            Failure::Unreachable | Failure::Refused => SourceState::Failing(reason.to_owned()),
-        })
-        .await?;
+    async fn failed(&mut self, failure: Failure, reason: String) -> ControlFlow<Gone> {
+        let state = match failure {
+            Failure::UnknownKind => SourceState::WaitingForKind(reason),
+            _ => SourceState::Failing(reason),
+        };
+        match failure {
+            Failure::Unreachable | Failure::Unauthorized => self.connection.is_in_trouble(failure, &state.to_string()),
+            Failure::UnknownKind | Failure::Forbidden | Failure::Refused => {
+                // The reason may change from try to try; one line for each kind of trouble is enough.
+                if self.last_failure == Some(failure) {
+                    tracing::debug!(kind = %self.kind, "still {state}");
+                } else {
+                    tracing::warn!(kind = %self.kind, "cannot watch: {state}; what is known stays in force");
+                }
+            }
+        }
+        self.last_failure = Some(failure);
+        self.enter(state).await?;
         tokio::time::sleep(self.backoff.next(failure, fastrand::f64())).await;
         ControlFlow::Continue(())
     }
@@ -183,24 +233,11 @@ impl Watch {
         if self.state == state {
             return ControlFlow::Continue(());
         }
-        let again = self.state.name() == state.name();
-        match &state {
-            SourceState::Synced | SourceState::Starting => tracing::info!(kind = %self.kind, "{state}"),
-            // The reason changes from try to try (refused, reset, timed out): one line for an outage is enough.
-            _ if again => tracing::debug!(kind = %self.kind, "still {state}"),
-            _ => tracing::warn!(kind = %self.kind, "cannot watch: {state}; what is known stays in force"),
+        if state == SourceState::Synced {
+            self.last_failure = None;
         }
         self.state = state.clone();
         self.send(Delta::State { kind: self.kind, state }).await
-    }
-}
-
-fn failure(error: &watcher::Error) -> Failure {
-    match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => discover::failure(error),
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => Failure::Refused,
     }
 }
 
@@ -212,19 +249,4 @@ fn list_is_not_streamed(error: &watcher::Error, listing: bool) -> bool {
         watcher::Error::WatchError(status) => listing && status.code != 410,
         _ => false,
     }
-}
-
-/// The error with everything that caused it, which is where "connection refused" is.
-fn text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }

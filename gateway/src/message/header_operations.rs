@@ -68,7 +68,6 @@ fn render(template: &HeaderTemplate, context: &FormatContext<'_>) -> Option<Head
 
 impl FormatContext<'_> {
     fn print(&self, operator: &FormatOperator, text: &mut String) {
-        let before = text.len();
         let request = self.request;
         // Writing to a String cannot fail.
         let _ = match operator {
@@ -96,9 +95,6 @@ impl FormatContext<'_> {
             FormatOperator::StartTime => self.start_time.map(|time| write!(text, "{time}")),
             FormatOperator::Hostname => self.hostname.map(|name| write!(text, "{name}")),
         };
-        if text.len() == before {
-            text.push('-');
-        }
     }
 }
 

@@ -58,6 +58,11 @@ fn decode_unreserved(path: &str) -> Result<String, InvalidPath> {
             b'"' => out.push_str("%22"),
             b'<' => out.push_str("%3C"),
             b'>' => out.push_str("%3E"),
+            b'^' => out.push_str("%5E"),
+            b'`' => out.push_str("%60"),
+            b'{' => out.push_str("%7B"),
+            b'|' => out.push_str("%7C"),
+            b'}' => out.push_str("%7D"),
             b'%' => match bytes.get(at..at + 2).and_then(hex) {
                 Some(0) => return Err(InvalidPath::EscapedNul),
                 Some(decoded) if is_unreserved(decoded) => {
@@ -130,6 +135,7 @@ mod tests {
             ("/a\\b", Ok("/a/b")),
             ("/a\\..\\b", Ok("/b")),
             ("/<\">", Ok("/%3C%22%3E")),
+            ("/^`{|}[]", Ok("/%5E%60%7B%7C%7D[]")),
             ("/%00", Err(InvalidPath::EscapedNul)),
             ("/a#b", Err(InvalidPath::IllegalByte)),
             ("/\u{e9}", Err(InvalidPath::IllegalByte)),

@@ -7,7 +7,7 @@ use crate::{
 use std::borrow::Cow;
 
 /// The path to send upstream, without the query, for a request whose normalised path is `path` and which met
-/// `condition`. Borrows when there is no path rewrite.
+/// `condition`. Borrows when there is no path rewrite; one that changes nothing is still one (`x-envoy-original-path`).
 ///
 /// `rewrite.uri` replaces the text of the matched prefix, or the whole path after an exact or regex match, with no slash
 /// hygiene; `uriRegexRewrite` replaces every occurrence in the path (`finalizePathHeader` in envoy's config_impl.cc).
@@ -22,11 +22,9 @@ pub fn rewritten_path<'p>(rewrite: Option<&Rewrite>, condition: &Condition, path
             PathCondition::Exact(_) | PathCondition::Regex(_) => Cow::Owned(uri.to_string()),
         },
         Some(PathRewrite::Regex(regex)) => {
-            match regex.compiled.replace_all(path.as_bytes(), regex.substitution.as_bytes()) {
-                Cow::Borrowed(_) => Cow::Borrowed(path),
-                // Both sides of the substitution were text.
-                Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
-            }
+            let bytes = regex.compiled.replace_all(path.as_bytes(), regex.substitution.as_bytes());
+            // Both sides of the substitution were text.
+            Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
         }
     }
 }

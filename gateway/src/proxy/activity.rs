@@ -48,7 +48,9 @@ pub(super) enum Order {
 pub(super) struct Activity {
     clock: Rc<Clock>,
     phase: Cell<Phase>,
-    since: Cell<u64>,
+    /// When the sweep first saw the connection in this phase: the clock is too coarse to tell when the phase began, and
+    /// nobody's time may be cut short by that.
+    since: Cell<Option<u64>>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
     /// Bytes of the current request's body so far.
@@ -78,11 +80,10 @@ impl Clock {
 
 impl Activity {
     pub(super) fn new(clock: Rc<Clock>) -> Self {
-        let since = Cell::new(clock.now());
         Self {
             clock,
             phase: Cell::new(Phase::Idle),
-            since,
+            since: Cell::new(None),
             order: Cell::new(Order::None),
             waker: RefCell::new(None),
             request_bytes: Cell::new(0),
@@ -101,13 +102,13 @@ impl Activity {
         self.request_bytes.get()
     }
 
-    /// Notes a change of phase, and its time.
+    /// Notes a change of phase.
     pub(super) fn enter(&self, phase: Phase) {
         if phase == Phase::Exchange && self.phase.get() != Phase::Body {
             self.request_bytes.set(0);
         }
         self.phase.set(phase);
-        self.since.set(self.clock.now());
+        self.since.set(None);
     }
 
     /// A piece of the request's body has come.
@@ -148,7 +149,8 @@ impl Activity {
         }
     }
 
-    /// Whether the present phase has lasted longer than `limits` allow.
+    /// Whether the present phase has lasted longer than `limits` allow; late by a period of the sweep at most, and never
+    /// early.
     pub(super) fn is_overdue(&self, limits: &Limits) -> bool {
         let limit = match self.phase.get() {
             Phase::Idle => limits.keep_alive_timeout,
@@ -165,7 +167,10 @@ impl Activity {
     }
 
     fn lasted(&self, limit: Duration) -> bool {
-        self.clock.now().saturating_sub(self.since.get()) >= milliseconds(limit)
+        let now = self.clock.now();
+        let since = self.since.get().unwrap_or(now);
+        self.since.set(Some(since));
+        now.saturating_sub(since) >= milliseconds(limit)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
@@ -63,7 +63,8 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
 
     // Envoy finds no route for either: nothing in a VirtualService can name them.
     if method == Method::CONNECT || uri.path() == "*" {
-        return Err(refuse(StatusCode::NOT_FOUND, Outcome::NO_ROUTE));
+        let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE);
+        return Err(Box::new(if method == Method::CONNECT { closing(reply) } else { reply }));
     }
     if target_length(&uri) > client.worker.settings().limits.target_bytes {
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
@@ -71,7 +72,7 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     if headers.get(TRANSFER_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
         return Err(refuse(StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING));
     }
-    let websocket = wants_websocket(&headers, version)?;
+    let websocket = wants_websocket(&mut headers, version)?;
     settle_host(&uri, version, &mut headers)?;
     let target = normalise(uri)?;
 
@@ -80,8 +81,18 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         &mut headers,
         &forwarded::Arrival { peer: &client.peer_text, scheme: SCHEME, request_id: &request_id() },
     );
-    let chunked = !http_body::Body::is_end_stream(&body) && !headers.contains_key(CONTENT_LENGTH);
+    let (has_body, has_length) = (!http_body::Body::is_end_stream(&body), headers.contains_key(CONTENT_LENGTH));
+    if !has_body && !has_length && expects_body(&method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    let chunked = has_body && !has_length;
     Ok(Arrived { method, target, version, headers, body, websocket, chunked })
+}
+
+/// Whether a request without a body says so (RFC 9110 §8.6; `requestShouldHaveNoBody` in envoy's
+/// source/common/http/header_utility.cc names the others).
+fn expects_body(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::DELETE, Method::TRACE, Method::CONNECT].contains(method)
 }
 
 /// What the access log will say about `request`, as it came.
@@ -104,8 +115,13 @@ fn target_length(uri: &Uri) -> usize {
     path + uri.authority().map_or(0, |authority| authority.as_str().len() + "http://".len())
 }
 
-/// Istio's gateway switches to WebSocket, does not see a wish for h2c, and refuses everything else.
-fn wants_websocket(headers: &HeaderMap, version: Version) -> Result<bool, Box<LocalReply>> {
+/// Envoy closes the connection after an answer to something that is no request to be routed.
+fn closing(reply: LocalReply) -> LocalReply {
+    reply.with_header(CONNECTION, HeaderValue::from_static("close"))
+}
+
+/// Istio's gateway switches to WebSocket, forgets a wish for h2c, and refuses everything else.
+fn wants_websocket(headers: &mut HeaderMap, version: Version) -> Result<bool, Box<LocalReply>> {
     let Some(protocol) = headers.get(UPGRADE) else { return Ok(false) };
     if version != Version::HTTP_11 || !hop_by_hop::connection_has(headers, "upgrade") {
         return Ok(false);
@@ -114,16 +130,17 @@ fn wants_websocket(headers: &HeaderMap, version: Version) -> Result<bool, Box<Lo
     if protocol.eq_ignore_ascii_case(b"websocket") {
         Ok(true)
     } else if protocol.eq_ignore_ascii_case(b"h2c") {
+        headers.remove("http2-settings");
         Ok(false)
     } else {
-        Err(Box::new(LocalReply::new(StatusCode::FORBIDDEN, Outcome::UPGRADE_REFUSED)))
+        Err(Box::new(closing(LocalReply::new(StatusCode::FORBIDDEN, Outcome::UPGRADE_REFUSED))))
     }
 }
 
 /// Leaves exactly one `host`: that of an absolute target (RFC 9112 §3.2.2), else what the client sent, several joined as
 /// Envoy joins them. HTTP/1.0 knows no Host; its requests get an empty one, which only `*` matches.
 fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(), Box<LocalReply>> {
-    let refuse = |outcome| Box::new(LocalReply::new(StatusCode::BAD_REQUEST, outcome));
+    let refuse = |outcome| Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, outcome)));
     if let Some(authority) = uri.authority() {
         let host = HeaderValue::try_from(authority.as_str()).ok();
         // RFC 9110 §4.2.4: a name and password in it is to be treated as an error.
@@ -136,9 +153,6 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
         (Some(only), None) => {
             if only.to_str().is_err() {
                 return Err(refuse(Outcome::BAD_REQUEST));
-            }
-            if only.is_empty() && version == Version::HTTP_11 {
-                return Err(refuse(Outcome::MISSING_HOST));
             }
         }
         (Some(_), Some(_)) => {
@@ -156,7 +170,7 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
 
 /// The target with its path normalised. Most paths are normal already; then nothing is copied.
 fn normalise(uri: Uri) -> Result<PathAndQuery, Box<LocalReply>> {
-    let refuse = || Box::new(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH));
+    let refuse = || Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH)));
     let target = uri.into_parts().path_and_query.ok_or_else(refuse)?;
     let Cow::Owned(normal) = path::normalise(target.path()).ok().ok_or_else(refuse)? else { return Ok(target) };
     with_path(&normal, target.query()).ok_or_else(refuse)

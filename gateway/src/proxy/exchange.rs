@@ -42,7 +42,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
     client.worker.clock().advance_to(started);
     client.activity.enter(Phase::Exchange);
 
-    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/grpc"));
+    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|content_type| is_grpc(content_type.as_bytes()));
     let protocol = if grpc { RequestProtocol::Grpc } else { RequestProtocol::Http };
     let facts = client.worker.telemetry().wants_facts().then(|| Box::new(arrival::facts(&client, &request)));
     let mut record = Record::new(Rc::clone(&client.worker), Rc::clone(&client.activity), started, protocol, facts);
@@ -62,10 +62,16 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
             }
         }),
     };
-    if client.worker.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if client.worker.is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// `application/grpc` and `application/grpc+proto`, but not `application/grpc-web` (`hasGrpcContentType` in envoy's
+/// source/common/grpc/common.cc).
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
 fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decision {

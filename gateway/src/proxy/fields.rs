@@ -23,6 +23,7 @@ pub(super) struct ResponseFields {
     request: Option<Box<SavedRequest>>,
     pub(super) upstream: Option<SocketAddr>,
     cluster: Option<Arc<str>>,
+    hostname: Arc<str>,
 }
 
 /// The request as format operators see it, after the request itself has gone.
@@ -71,7 +72,8 @@ impl ResponseFields {
         let request =
             edits.iter().any(|edits| reads_message(edits)).then(|| Box::new(SavedRequest::of(client, arrived)));
         let cluster = cluster.map(|cluster| Arc::clone(&cluster.label));
-        Some(Self { route: Arc::clone(route), destination, request, upstream: None, cluster })
+        let hostname = Arc::clone(&client.worker.settings().hostname);
+        Some(Self { route: Arc::clone(route), destination, request, upstream: None, cluster, hostname })
     }
 
     /// Changes `headers` of an answer with `status`.
@@ -91,7 +93,7 @@ impl ResponseFields {
                 upstream_cluster: self.cluster.as_deref(),
                 route_name: Some(&self.route.origin.name),
                 start_time: self.request.as_deref().map(|request| &*request.began),
-                hostname: None,
+                hostname: Some(&self.hostname),
             };
             header_operations::apply(edits, headers, &context);
         }
@@ -146,6 +148,7 @@ pub(super) fn apply_to_request(
             upstream_cluster: Some(&cluster.label),
             route_name: Some(&route.origin.name),
             start_time: saved.as_ref().map(|saved| &*saved.began),
+            hostname: Some(&client.worker.settings().hostname),
             ..FormatContext::default()
         };
         header_operations::apply(edits, &mut arrived.headers, &context);

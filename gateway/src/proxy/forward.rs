@@ -18,7 +18,7 @@ use crate::{
         rewrite,
     },
     routing::{
-        cluster::{Cluster, ClusterState, Endpoint},
+        cluster::{Cluster, ClusterId, ClusterState, Endpoint},
         route::{ForwardAction, Route},
         snapshot::Snapshot,
     },
@@ -36,11 +36,15 @@ use hyper::body::Incoming;
 use smallvec::SmallVec;
 use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
-/// Istio's default retry policy tries again twice when no connection comes about; nothing has been sent then.
+/// Istio's default retry policy tries again twice when no connection comes about; nothing has been sent then
+/// (`cachedDefaultPolicy` in istio/pilot/pkg/networking/core/route/retry/retry.go).
 const CONNECT_RETRIES: usize = 2;
 
-/// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed yet.
+/// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
 const OTHER_ENDPOINT_DRAWS: usize = 5;
+
+/// Envoy's `upstream.base_retry_backoff_ms`.
+const BASE_BACK_OFF_MILLISECONDS: u64 = 25;
 
 /// A request with its destination drawn and its head rewritten, ready to go out.
 #[derive(Debug)]
@@ -51,6 +55,7 @@ pub(super) struct Plan {
     body: Incoming,
     websocket: bool,
     cluster: Arc<Cluster>,
+    cluster_id: ClusterId,
     fields: Option<ResponseFields>,
 }
 
@@ -103,13 +108,13 @@ impl Plan {
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
-        Self { method, target, headers, body, websocket, cluster, fields }
+        Self { method, target, headers, body, websocket, cluster, cluster_id: destination.cluster, fields }
     }
 }
 
 /// Carries out `plan`.
 pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record) -> Response<ResponseBody> {
-    let Plan { method, target, headers, body, websocket, cluster, mut fields } = *plan;
+    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, mut fields } = *plan;
     record.routed_to(&cluster);
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
@@ -118,39 +123,40 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
         })
     };
-    let endpoints = match &cluster.state {
-        ClusterState::Known(endpoints) => endpoints,
-        ClusterState::Unknown(_) => {
-            let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
-            return reply(unknown, record, fields.as_ref());
-        }
-    };
     let mut tried: SmallVec<[SocketAddr; CONNECT_RETRIES + 1]> = SmallVec::new();
     let mut request = new_request(&method, target, headers, RequestBody::new(body, Rc::clone(&client.activity)));
     let mut repeated = false;
     loop {
+        let ClusterState::Known(endpoints) = &cluster.state else {
+            let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
+            return reply(unknown, record, fields.as_ref());
+        };
         let Some(endpoint) = choose(endpoints, &tried) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
-        let mut connection = match acquire(&client.worker, endpoint.address, repeated).await {
+        // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and
+        // draw every request to itself.
+        let (load, address) = (LoadShare::begin(endpoint), endpoint.address);
+        if let Some(fields) = &mut fields {
+            fields.upstream = Some(address);
+        }
+        if let Some(facts) = record.facts() {
+            facts.upstream_host = Some(address);
+        }
+        let mut connection = match acquire(&client.worker, address, repeated).await {
             Ok(connection) => connection,
             Err(error) => {
-                tracing::debug!(endpoint = %endpoint.address, ?error, "cannot connect");
-                tried.push(endpoint.address);
+                drop(load);
+                tracing::debug!(endpoint = %address, ?error, "cannot connect");
+                tried.push(address);
                 if tried.len() > CONNECT_RETRIES {
                     return reply(unreachable(error), record, fields.as_ref());
                 }
                 back_off(tried.len()).await;
+                cluster = as_of_now(&client.worker, cluster_id, cluster);
                 continue;
             }
         };
-        let load = LoadShare::begin(endpoint);
-        if let Some(fields) = &mut fields {
-            fields.upstream = Some(endpoint.address);
-        }
-        if let Some(facts) = record.facts() {
-            facts.upstream_host = Some(endpoint.address);
-        }
         request.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, attempt(tried.len()));
         let reused = connection.exchanges > 0;
         let repeatable = (reused && !repeated).then(|| Repeatable::of(&request)).flatten();
@@ -168,8 +174,16 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
                 Err((record, kind)) => return reply(broken(kind, client), record, fields.as_ref()),
             },
             Err(error) => match (error.unsent, repeatable) {
-                // Not a byte of it has been written.
+                // Not a byte of it has been written, so that it is whole. A kept connection that has died says nothing about
+                // its endpoint; a new one that dies at once is a failure to connect.
                 (Some(unsent), _) if reused => request = *unsent,
+                (Some(unsent), _) if tried.len() < CONNECT_RETRIES => {
+                    drop(load);
+                    tried.push(address);
+                    back_off(tried.len()).await;
+                    cluster = as_of_now(&client.worker, cluster_id, cluster);
+                    request = *unsent;
+                }
                 // The endpoint closed a kept connection in the moment we used it.
                 (None, Some(again)) if error.kind == SendErrorKind::Terminated => {
                     repeated = true;
@@ -189,16 +203,27 @@ fn new_request(method: &Method, target: PathAndQuery, headers: HeaderMap, body: 
     request
 }
 
-/// An endpoint that has not failed this request yet, if one is found in a few draws; else any.
+/// `cluster` with its endpoints of this moment: a try may have taken ten seconds, and pods that go, go together. The route
+/// and the destination stay those of the request's own snapshot, as in Envoy, whose retries draw from the cluster's
+/// current hosts.
+fn as_of_now(worker: &Worker, id: ClusterId, cluster: Arc<Cluster>) -> Arc<Cluster> {
+    worker.published().load().same_cluster(id, &cluster.name).map_or(cluster, Arc::clone)
+}
+
+/// An endpoint that has not failed this request yet; any, once every one has.
+///
+/// Envoy's predicate `previous_hosts` gives up after the draws and takes what the last one gave. Beside a dead endpoint,
+/// which is never busy, that is often the dead one again; looking through the list costs nothing and loses no request.
 fn choose<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> Option<&'e Arc<Endpoint>> {
-    let mut chosen = least_request(endpoints, fastrand::u64(..));
-    for _ in 0..OTHER_ENDPOINT_DRAWS {
-        match chosen {
-            Some(endpoint) if tried.contains(&endpoint.address) => chosen = least_request(endpoints, fastrand::u64(..)),
-            _ => break,
-        }
+    let draw = || least_request(endpoints, fastrand::u64(..));
+    let first = draw()?;
+    if tried.is_empty() {
+        return Some(first);
     }
-    chosen
+    let start = fastrand::usize(..endpoints.len());
+    let all = endpoints[start..].iter().chain(&endpoints[..start]);
+    let mut candidates = (0..OTHER_ENDPOINT_DRAWS).filter_map(|_| draw()).chain(all);
+    Some(candidates.find(|endpoint| !tried.contains(&endpoint.address)).unwrap_or(first))
 }
 
 /// A kept connection, or a new one. `fresh` asks for a new one in any case.
@@ -216,9 +241,10 @@ async fn acquire(
     Box::pin(connect(endpoint, settings.limits.connect_timeout, fastpath)).await
 }
 
-/// Envoy's jittered back-off between tries: up to 25 ms, then up to 75 ms.
+/// Envoy's fully jittered back-off between tries: up to 25 ms, then up to 50 ms (`JitteredExponentialBackOffStrategy` in
+/// source/common/common/backoff_strategy.cc).
 async fn back_off(failures: usize) {
-    let most = 25 * ((1u64 << failures.min(4)) - 1);
+    let most = BASE_BACK_OFF_MILLISECONDS << failures.saturating_sub(1).min(3);
     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..most))).await;
 }
 
@@ -287,5 +313,30 @@ impl Repeatable {
 
     fn into_request(self, client: &Client) -> Request<RequestBody> {
         new_request(&self.method, self.target, self.headers, RequestBody::empty(Rc::clone(&client.activity)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::load::Load;
+
+    fn endpoint(last: u8) -> Arc<Endpoint> {
+        let address = SocketAddr::from(([10, 0, 0, last], 80));
+        Arc::new(Endpoint { address, pod: None, node: None, zone: None, load: Load::default() })
+    }
+
+    #[test]
+    fn a_retry_finds_whoever_has_not_failed() {
+        let endpoints: Vec<_> = (0..4).map(endpoint).collect();
+        let tried: Vec<_> = endpoints[1..].iter().map(|endpoint| endpoint.address).collect();
+        // The only one left is the busiest, so that a draw by load hardly ever leads to it.
+        let _busy: Vec<_> = (0..100).map(|_| LoadShare::begin(&endpoints[0])).collect();
+        for _ in 0..1000 {
+            assert_eq!(choose(&endpoints, &tried).map(|chosen| chosen.address), Some(endpoints[0].address));
+        }
+        let all: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
+        assert!(choose(&endpoints, &all).is_some(), "a failed one is better than none");
+        assert!(choose(&[], &[]).is_none());
     }
 }

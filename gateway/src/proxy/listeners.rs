@@ -1,5 +1,7 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
+mod syn_filter;
+
 use super::{client, problems::NodeProblems, worker::Worker};
 use crate::{
     fastpath::{Announced, Sockets},
@@ -12,10 +14,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::{self, JoinHandle},
+    time::timeout,
 };
 
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
+
+/// A handshake that has begun ends within a round trip of a cluster's network, with room to spare.
+const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
 /// The sockets of one worker.
 #[derive(Debug)]
@@ -30,7 +36,7 @@ pub(super) struct Listeners {
 #[derive(Debug)]
 struct OpenListener {
     /// What the fast path knows of it, for as long as it is open.
-    _announced: Option<Announced>,
+    announced: Option<Announced>,
     /// Dropping it ends the accept loop.
     stop: oneshot::Sender<()>,
     accepting: JoinHandle<()>,
@@ -69,8 +75,11 @@ impl Listeners {
 
     /// Closes every listening socket, after the connections that the kernel had already established were accepted.
     pub(super) async fn close(self) {
-        for (_, OpenListener { stop, accepting, .. }) in self.open {
+        let told = self.open.into_values().map(|OpenListener { announced, stop, accepting }| {
             drop(stop);
+            (announced, accepting)
+        });
+        for (_announced, accepting) in told.collect::<Vec<_>>() {
             if let Err(error) = accepting.await {
                 tracing::error!(%error, "an accept loop ended in a panic");
             }
@@ -87,7 +96,7 @@ impl Listeners {
             Ok((socket, announced)) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { _announced: announced, stop, accepting });
+                self.open.insert(listener.key, OpenListener { announced, stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {
@@ -128,7 +137,7 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,
-            _ = &mut stopped => return,
+            _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
             Ok((stream, peer)) => serve(&worker, key, stream, peer),
@@ -140,6 +149,20 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
             }
         }
     }
+}
+
+/// Accepts the connections whose clients count on us already, so that closing the socket resets none of them.
+async fn accept_last(worker: &Rc<Worker>, key: ListenerKey, listener: &TcpListener) {
+    if let Err(error) = syn_filter::attach(listener) {
+        tracing::debug!(%error, "cannot hold off new connections");
+    }
+    let accept_all = async {
+        while let Ok((stream, peer)) = listener.accept().await {
+            serve(worker, key, stream, peer);
+        }
+    };
+    // Accepting has no end of its own, so the time always runs out.
+    let _over = timeout(LAST_HANDSHAKES, accept_all).await.is_err();
 }
 
 fn serve(worker: &Rc<Worker>, key: ListenerKey, stream: TcpStream, peer: SocketAddr) {

@@ -59,6 +59,9 @@ impl LocalReply {
             }
             status = StatusCode::OK;
             body = Bytes::new();
+        } else if status == StatusCode::NO_CONTENT {
+            // RFC 9110 §8.6: not even the length of a body that is not there.
+            body = Bytes::new();
         } else {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
             if !body.is_empty() {

@@ -3,6 +3,7 @@
 use crate::fastpath::Sockets;
 use std::{
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,6 +16,8 @@ pub struct ProxySettings {
     pub listen_address: IpAddr,
     pub limits: Limits,
     pub drain: DrainTimes,
+    /// What `%HOSTNAME%` in header values stands for.
+    pub hostname: Arc<str>,
     /// Where the kernel moves bytes between our sockets and those of pods on this node.
     pub fastpath: Option<Sockets>,
 }
@@ -44,7 +47,8 @@ pub struct Limits {
 /// The steps of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DrainTimes {
-    /// From "not ready" until connections are asked to close: load balancers need this long to look elsewhere.
+    /// From "not ready" until nothing new is accepted and connections at rest are closed: Services and load balancers need
+    /// this long to look elsewhere. In the second half answers ask for the end of their connection.
     pub announce: Duration,
     /// From then until connections that still live are cut.
     pub deadline: Duration,
@@ -57,6 +61,7 @@ impl Default for ProxySettings {
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             limits: Limits::default(),
             drain: DrainTimes::default(),
+            hostname: Arc::from(""),
             fastpath: None,
         }
     }

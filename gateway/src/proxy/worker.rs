@@ -37,7 +37,9 @@ use tokio::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     Serving,
-    /// Nothing new is accepted; answers ask for the connection to be closed.
+    /// Everything is served; answers ask for the connection to be closed.
+    Leaving,
+    /// Nothing new is accepted, and connections at rest are closed.
     Closing,
     /// Whatever still lives is cut.
     Cut,
@@ -143,8 +145,9 @@ impl Worker {
         self.recorder.borrow_mut()
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        *self.stage.borrow() >= Stage::Closing
+    /// Whether answers are to ask for the end of their connection.
+    pub(super) fn is_leaving(&self) -> bool {
+        *self.stage.borrow() >= Stage::Leaving
     }
 
     /// Keeps `connection` for the next exchange, if both its sides are through with the last one.
@@ -190,7 +193,7 @@ impl Worker {
         let mut listening = Some(listening);
         let mut retry = interval(Duration::from_secs(1));
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while *stage.borrow_and_update() == Stage::Serving {
+        while *stage.borrow_and_update() < Stage::Closing {
             let snapshot = published.snapshot();
             listeners.follow(&snapshot);
             if snapshot.generation > 0
@@ -202,7 +205,7 @@ impl Worker {
             tokio::select! {
                 going_on = published.changed() => if !going_on {
                     // No more news; what is published stays in force.
-                    let _ended = stage.wait_for(|stage| *stage != Stage::Serving).await.is_ok();
+                    let _ended = stage.wait_for(|stage| *stage >= Stage::Closing).await.is_ok();
                 },
                 _ = retry.tick(), if listeners.any_failed() => {}
                 _ = stage.changed() => {}
@@ -239,14 +242,15 @@ impl Worker {
     }
 
     fn sweep_connections(&self) {
-        // While draining, a connection at rest is closed; one that has just been used gets a moment, because its client
-        // may be sending the next request right now, and is told by `connection: close` in the answer.
+        // A connection at rest is closed, but not before the announce time is over; one that has just been used gets a
+        // moment more, because its client may be sending the next request right now, and is told by `connection: close`
+        // in the answer.
         const REST: Duration = Duration::from_millis(1000);
-        let draining = self.is_draining();
+        let closing = *self.stage.borrow() >= Stage::Closing;
         for activity in self.connections.borrow().values() {
             if activity.is_overdue(&self.settings.limits) {
                 activity.give_order(Order::Expire);
-            } else if draining && activity.is_resting(REST) {
+            } else if closing && activity.is_resting(REST) {
                 activity.give_order(Order::Close);
             }
         }

@@ -9,7 +9,7 @@ use crate::model::{
     export::Visibility,
     host::HostPattern,
     object::{Labels, selects},
-    service::{EndpointCondition, Service, ServiceKind, ServicePort, TargetPort},
+    service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
 };
 use std::{
@@ -70,6 +70,16 @@ struct Facts {
     pod: Option<Arc<str>>,
     node: Option<Arc<str>>,
     zone: Option<Arc<str>>,
+}
+
+impl Facts {
+    fn of(endpoint: &SliceEndpoint) -> Self {
+        Self {
+            pod: endpoint.pod.as_ref().map(|id| Arc::clone(&id.name)),
+            node: endpoint.node.clone(),
+            zone: endpoint.zone.clone(),
+        }
+    }
 }
 
 /// An endpoint before it is shared: where, what, and whether it counts.
@@ -191,10 +201,12 @@ fn subset_of<'w>(target: &Target<'_>, name: &str, world: &'w World, settings: &C
     let steps = [(own, true), (&target.namespace, false), (&settings.root_namespace, false)];
     for (namespace, is_own) in steps {
         let counts = |rule: &DestinationRule| if is_own { own_counts(rule) } else { exported(rule) };
-        let rules = rules_for(&target.host, namespace, world, |rule| counts(rule) && for_this_gateway(rule, settings));
+        let rules = rules_for(&target.host, namespace, world, counts);
         if !rules.is_empty() {
-            // Rules of one host in one namespace are merged; the first to name a subset defines it.
-            return rules.into_iter().flat_map(|rule| &rule.subsets).find(|subset| &*subset.name == name);
+            // A rule for other workloads ends the search too (`SidecarScope.DestinationRule` in istio's sidecar.go looks at
+            // selectors afterwards). Rules of one host in one namespace are merged; the first to name a subset defines it.
+            let ours = rules.into_iter().filter(|rule| for_this_gateway(rule, settings));
+            return ours.flat_map(|rule| &rule.subsets).find(|subset| &*subset.name == name);
         }
     }
     None
@@ -297,11 +309,7 @@ fn from_slices(
                     continue;
                 }
             }
-            let facts = Facts {
-                pod: endpoint.pod.as_ref().map(|id| Arc::clone(&id.name)),
-                node: endpoint.node.clone(),
-                zone: endpoint.zone.clone(),
-            };
+            let facts = Facts::of(endpoint);
             // Every address of an endpoint is the same backend; consumers take the first (EndpointSlice API).
             if let Some(&ip) = endpoint.addresses.first() {
                 candidates.push(Candidate {
@@ -314,7 +322,8 @@ fn from_slices(
     }
 }
 
-/// What an EndpointSlice controller would make of the pods; only pods read from files carry addresses.
+/// What an EndpointSlice controller would make of the pods. Pods read from files carry addresses; of those in a cluster only
+/// the metadata is watched, and their addresses are in the EndpointSlices of the Services they stand behind.
 fn from_pods(
     namespace: &Arc<str>,
     selector: &Labels,
@@ -325,11 +334,25 @@ fn from_pods(
     candidates: &mut Vec<Candidate>,
 ) {
     let pods = world.pods.range((Arc::clone(namespace), Arc::from(""))..).take_while(|(key, _)| key.0 == *namespace);
-    for (_, pod) in pods {
-        let Some(address) = &pod.address else { continue };
-        if !selects(selector, &pod.labels) || labels.is_some_and(|labels| !selects(labels, &pod.labels)) {
+    let selected = pods
+        .map(|(_, pod)| pod)
+        .filter(|pod| selects(selector, &pod.labels) && labels.is_none_or(|labels| selects(labels, &pod.labels)));
+    let mut in_slices = None;
+    for pod in selected {
+        let Some(address) = &pod.address else {
+            let known = in_slices.get_or_insert_with(|| endpoints_by_pod(namespace, world));
+            // A name is one of the pod's container ports, which metadata does not tell.
+            if let (Some(endpoint), TargetPort::Number(number)) = (known.get(&*pod.meta.id.name), target)
+                && let Some(&ip) = endpoint.addresses.first()
+            {
+                candidates.push(Candidate {
+                    address: SocketAddr::new(ip, if *number == 0 { fallback } else { *number }),
+                    facts: Facts::of(endpoint),
+                    condition: endpoint.condition,
+                });
+            }
             continue;
-        }
+        };
         let number = match target {
             TargetPort::Number(0) => fallback,
             TargetPort::Number(number) => *number,
@@ -346,6 +369,19 @@ fn from_pods(
             condition,
         }));
     }
+}
+
+/// What the EndpointSlices of a namespace say of each pod; of several the first.
+fn endpoints_by_pod<'w>(namespace: &Arc<str>, world: &'w World) -> BTreeMap<&'w str, &'w SliceEndpoint> {
+    let mut by_pod = BTreeMap::new();
+    let slices =
+        world.slices.range((Arc::clone(namespace), Arc::from(""))..).take_while(|(key, _)| key.0 == *namespace);
+    for endpoint in slices.flat_map(|(_, slices)| slices.values()).flat_map(|slice| &slice.endpoints) {
+        if let Some(pod) = &endpoint.pod {
+            by_pod.entry(&*pod.name).or_insert(endpoint);
+        }
+    }
+    by_pod
 }
 
 fn from_entry(

@@ -90,16 +90,11 @@ impl Positions {
     }
 }
 
-/// `host` of `host:port`; anything else as it is (`HeaderUtility::getPortStart` in envoy's source/common/http).
+/// What stands before the last colon, unless that is inside of a bracketed IPv6 address; whatever stands behind it
+/// (`HeaderUtility::getPortStart` in envoy's source/common/http/header_utility.cc does not look).
 fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
-        Some((host, port))
-            if !host.is_empty()
-                && port.parse::<u16>().is_ok()
-                && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']'))) =>
-        {
-            host
-        }
+        Some((host, port)) if !port.contains(']') => host,
         _ => authority,
     }
 }
@@ -113,12 +108,14 @@ mod tests {
         for (authority, host) in [
             ("a.com", "a.com"),
             ("a.com:8080", "a.com"),
-            ("a.com:", "a.com:"),
-            ("a.com:http", "a.com:http"),
+            ("a.com:", "a.com"),
+            ("a.com:http", "a.com"),
+            ("a.com:1:2", "a.com:1"),
             ("a.com.:80", "a.com."),
             ("[::1]:80", "[::1]"),
             ("[::1]", "[::1]"),
-            ("::1", "::1"),
+            ("::1", ":"),
+            (":80", ""),
             ("", ""),
         ] {
             assert_eq!(without_port(authority), host, "{authority}");

@@ -1,7 +1,7 @@
 //! The immutable table the data plane reads: one generation of everything.
 
 use super::{
-    cluster::{Cluster, ClusterId},
+    cluster::{Cluster, ClusterId, ClusterName},
     hosts::HostTable,
     index::RouteIndex,
     lookup::{Found, NoTrace, RequestHead, Trace},
@@ -66,6 +66,11 @@ impl Snapshot {
 
     pub fn cluster(&self, id: ClusterId) -> &Arc<Cluster> {
         &self.clusters[id.0 as usize]
+    }
+
+    /// The cluster `name` as it is in this generation, where an earlier one gave it the number `id`.
+    pub fn same_cluster(&self, id: ClusterId, name: &ClusterName) -> Option<&Arc<Cluster>> {
+        self.clusters.get(id.0 as usize).filter(|cluster| cluster.name == *name)
     }
 
     /// Every cluster some route names.

@@ -127,6 +127,7 @@ impl World {
                 let mut hosts = self.forget_slice(&slice.meta.id, settings);
                 let key = (Arc::clone(&slice.meta.id.namespace), Arc::clone(&slice.service));
                 hosts.insert(settings.service_host(&key));
+                hosts.extend(self.selecting_hosts(&key.0));
                 self.slice_services.insert(slice.meta.id.clone(), key.clone());
                 self.slices.entry(key.clone()).or_default().insert(Arc::clone(&slice.meta.id.name), Arc::new(slice));
                 self.touched_endpoints(&key, hosts, settings)
@@ -189,7 +190,13 @@ impl World {
     fn forget_slice(&mut self, id: &ObjectId, settings: &CompileSettings) -> BTreeSet<HostPattern> {
         let Some(key) = self.slice_services.remove(id) else { return BTreeSet::new() };
         forget(&mut self.slices, &key, &id.name);
-        BTreeSet::from([settings.service_host(&key)])
+        self.selecting_hosts(&key.0).chain([settings.service_host(&key)]).collect()
+    }
+
+    /// The hosts of ServiceEntries that select pods of `namespace`, whose addresses are in slices.
+    fn selecting_hosts(&self, namespace: &str) -> impl Iterator<Item = HostPattern> {
+        let entries = self.service_entries.values().filter(move |entry| *entry.meta.id.namespace == *namespace);
+        entries.filter(|entry| entry.workload_selector.is_some()).flat_map(|entry| entry.hosts.iter().cloned())
     }
 
     /// A slice of a Service in front of the gateway itself tells what number a named target port is.
@@ -226,11 +233,7 @@ impl World {
                 }
             }
         }
-        for entry in self.service_entries.values().filter(|entry| entry.meta.id.namespace == pod.0) {
-            if entry.workload_selector.is_some() {
-                hosts.extend(entry.hosts.iter().cloned());
-            }
-        }
+        hosts.extend(self.selecting_hosts(&pod.0));
         hosts
     }
 }

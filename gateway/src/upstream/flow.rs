@@ -39,12 +39,7 @@ impl Flow {
     }
 
     /// How many of `wanted` bytes may be written to `socket` now. Pending while its reader has to catch up.
-    pub(super) fn poll_room(
-        &mut self,
-        socket: &impl AsRawFd,
-        wanted: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<usize> {
+    pub(super) fn poll_room(&mut self, socket: &impl AsRawFd, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
         loop {
             if let Some(waiting) = &mut self.waiting {
                 ready!(waiting.sleep.as_mut().poll(cx));

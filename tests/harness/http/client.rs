@@ -18,7 +18,11 @@ pub struct Client {
 
 impl Client {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("connect to {address}: {error}"));
+        Self::of(TcpStream::connect(address).unwrap_or_else(|error| panic!("connect to {address}: {error}")))
+    }
+
+    /// A client on a connection that stands.
+    pub fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("nodelay");
         stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         Self { stream: BufReader::new(stream) }

@@ -4,7 +4,8 @@ use super::{build::programs, objects::Objects};
 use crate::{process::Process, wait};
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -12,7 +13,14 @@ use std::{
 use tempfile::TempDir;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The token of whoever may do everything.
 const TOKEN: &str = "token-of-the-control-tests";
+
+/// The token of user `gateway`, who may do what RBAC allows, once that is on.
+pub const GATEWAY_TOKEN: &str = "token-of-the-gateway";
+
+/// Where the API server listens, unless a test asks for another port.
+pub const SERVER: &str = "https://127.0.0.1:6443";
 
 /// The control plane of a test.
 #[derive(Debug)]
@@ -59,16 +67,36 @@ impl Cluster {
     }
 
     fn write_credentials(&self) {
-        fs::write(self.path("tokens.csv"), format!("{TOKEN},admin,admin,\"system:masters\"\n")).expect("tokens.csv");
-        let kubeconfig = format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
-             clusters: [{{name: test, cluster: {{server: 'https://127.0.0.1:6443', insecure-skip-tls-verify: true}}}}]\n\
-             users: [{{name: admin, user: {{token: {TOKEN}}}}}]\n\
-             contexts: [{{name: test, context: {{cluster: test, user: admin}}}}]\n"
-        );
-        fs::write(self.kubeconfig(), kubeconfig).expect("kubeconfig");
+        self.know_gateway_as(GATEWAY_TOKEN);
+        self.write_kubeconfig("kubeconfig", SERVER, TOKEN);
         let key = Command::new("openssl").args(["genrsa", "-out"]).arg(self.path("sa.key")).arg("2048").output();
         assert!(key.expect("openssl runs").status.success(), "openssl makes no key");
+    }
+
+    /// From the API server's next start on, user `gateway` has this token and no other.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    pub fn know_gateway_as(&self, token: &str) {
+        let tokens = format!("{TOKEN},admin,admin,\"system:masters\"\n{token},gateway,gateway\n");
+        fs::write(self.path("tokens.csv"), tokens).expect("tokens.csv");
+    }
+
+    /// Writes a kubeconfig for `server` and `token` under `name`, at once and whole; returns its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write_kubeconfig(&self, name: &str, server: &str, token: &str) -> PathBuf {
+        let kubeconfig = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
+             clusters: [{{name: test, cluster: {{server: '{server}', insecure-skip-tls-verify: true}}}}]\n\
+             users: [{{name: user, user: {{token: {token}}}}}]\n\
+             contexts: [{{name: test, context: {{cluster: test, user: user}}}}]\n"
+        );
+        let (path, unfinished) = (self.path(name), self.path(&format!("{name}.unfinished")));
+        fs::write(&unfinished, kubeconfig).expect("kubeconfig");
+        fs::rename(&unfinished, &path).expect("kubeconfig");
+        path
     }
 
     /// Starts the API server, or starts it again on the same etcd.
@@ -76,8 +104,16 @@ impl Cluster {
     /// # Panics
     /// When it does not answer in time.
     pub fn start_apiserver(&mut self) {
+        self.start_apiserver_with(&[]);
+    }
+
+    /// The same with `flags` in place of, or beside, the usual ones.
+    ///
+    /// # Panics
+    /// When it does not answer in time.
+    pub fn start_apiserver_with(&mut self, flags: &[&str]) {
         let directory = self.directory.path().display().to_string();
-        let arguments = [
+        let mut arguments = vec![
             "--etcd-servers=http://127.0.0.1:2379".to_owned(),
             format!("--cert-dir={directory}/certs"),
             "--bind-address=127.0.0.1".to_owned(),
@@ -92,11 +128,19 @@ impl Cluster {
             // No controller makes service accounts here, and pods are only entries.
             "--disable-admission-plugins=ServiceAccount".to_owned(),
         ];
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        arguments.retain(|usual| flags.iter().all(|flag| name(flag) != name(usual)));
+        arguments.extend(flags.iter().map(|&flag| flag.to_owned()));
+        let port = arguments.iter().find_map(|flag| flag.strip_prefix("--secure-port=")).expect("a port");
+        self.write_kubeconfig("kubeconfig", &format!("https://127.0.0.1:{port}"), TOKEN);
+        // One without some API waits for that API itself, for ever, but serves the others.
+        let crippled = flags.iter().any(|flag| flag.starts_with("--runtime-config="));
+        let ready = if crippled { "/readyz?exclude=informer-sync" } else { "/readyz" };
         self.apiserver =
             Some(Process::start("kube-apiserver", self.directory.path(), &programs().apiserver, &arguments, &[]));
         wait::until("the API server to be ready", PATIENCE, || {
             self.apiserver.as_mut()?.assert_running();
-            self.try_kubectl(&["get", "--raw", "/readyz"], None).ok().filter(|answer| answer == "ok")
+            self.try_kubectl(&["get", "--raw", ready], None).ok().filter(|answer| answer == "ok")
         });
     }
 
@@ -144,8 +188,39 @@ impl Cluster {
     /// # Panics
     /// When it fails.
     pub fn apply(&self, manifests: &str) -> String {
+        self.try_apply(manifests).unwrap_or_else(|error| panic!("kubectl apply: {error}\n{manifests}"))
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// What kubectl says when it fails.
+    pub fn try_apply(&self, manifests: &str) -> Result<String, String> {
         self.try_kubectl(&["apply", "-f", "-"], Some(manifests))
-            .unwrap_or_else(|error| panic!("kubectl apply: {error}\n{manifests}"))
+    }
+
+    /// Makes etcd forget every event so far: whoever watches from one of them is told that it has expired.
+    ///
+    /// # Panics
+    /// When etcd does not.
+    pub fn compact(&self) {
+        let etcd = |path: &str, body: String| -> serde_json::Value {
+            let mut stream = TcpStream::connect("127.0.0.1:2379").expect("etcd listens");
+            let length = body.len();
+            write!(
+                stream,
+                "POST {path} HTTP/1.1\r\nhost: etcd\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            )
+            .expect("etcd reads");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("etcd answers");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+            assert!(head.starts_with("HTTP/1.1 200"), "etcd: {answer}");
+            serde_json::from_str(body).unwrap_or_else(|error| panic!("etcd: {error}: {answer}"))
+        };
+        let status = etcd("/v3/maintenance/status", "{}".to_owned());
+        let revision = status["header"]["revision"].as_str().expect("a revision");
+        etcd("/v3/kv/compaction", format!("{{\"revision\": \"{revision}\", \"physical\": true}}"));
     }
 
     fn try_kubectl(&self, arguments: &[&str], input: Option<&str>) -> Result<String, String> {

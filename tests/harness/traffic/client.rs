@@ -59,7 +59,7 @@ impl Client {
     }
 }
 
-fn read_answer(reader: &mut impl BufRead) -> io::Result<(Answer, bool)> {
+pub(super) fn read_answer(reader: &mut impl BufRead) -> io::Result<(Answer, bool)> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {

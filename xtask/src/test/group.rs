@@ -34,6 +34,10 @@ pub(crate) enum Need {
     /// A client, and what reads its answers.
     Curl,
     CargoFuzz,
+    /// A whole cluster with our gateway's image in its nodes.
+    Cluster,
+    /// Istio in it.
+    Istio,
     /// The BPF objects that each lack a guard.
     Unguarded,
     /// Servers and callers that people run, and what the network of a node is made of.
@@ -44,6 +48,10 @@ impl Group {
     /// Needs neither root nor a cluster, and ends by itself.
     pub(crate) fn is_fast(&self) -> bool {
         self.needs.is_empty()
+    }
+
+    pub(crate) fn needs_cluster(&self) -> bool {
+        self.needs.contains(&Need::Cluster)
     }
 
     pub(crate) fn tools(&self) -> Vec<Tool> {
@@ -64,7 +72,7 @@ impl Group {
                 tool("wrk", "wrk"),
                 tool("iptables", "iptables"),
             ],
-            Need::Go | Need::Unguarded => Vec::new(),
+            Need::Go | Need::Unguarded | Need::Cluster | Need::Istio => Vec::new(),
         };
         self.needs.iter().flat_map(of).collect()
     }
@@ -84,6 +92,8 @@ impl Group {
             Need::Etcd => "etcd",
             Need::Go => "Go",
             Need::CargoFuzz => "cargo-fuzz",
+            Need::Cluster => "a cluster",
+            Need::Istio => "Istio",
             Need::Unguarded => "BPF objects without guards",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
         };
@@ -110,6 +120,9 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
             "ebpf" => vec![Need::Root, Need::BpfObject],
             "fastpath" => vec![Need::Root, Need::BpfObject, Need::Unguarded, Need::Go, Need::Programs],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
+            "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],
+            "cluster" => vec![Need::Cluster, Need::Root, Need::Go, Need::BpfObject],
+            "istio" => vec![Need::Cluster, Need::Istio, Need::Root, Need::Go, Need::BpfObject],
             _ => Vec::new(),
         };
         groups.push(Group { name, runner, needs });
@@ -119,7 +132,8 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
     }
     let needs = vec![Need::Root, Need::BpfObject, Need::Curl];
     groups.push(Group { name: "demo".to_owned(), runner: Runner::Demo, needs });
-    groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit"));
+    // Those that share a cluster follow each other.
+    groups.sort_by_key(|group| (!group.is_fast(), group.name != "unit", group.needs_cluster()));
     Ok(groups)
 }
 

@@ -6,6 +6,8 @@ pub(crate) struct Tally {
     passed: usize,
     failed: usize,
     ignored: usize,
+    /// What was left out as a whole.
+    skipped: Vec<String>,
 }
 
 impl Tally {
@@ -34,11 +36,20 @@ impl Tally {
         }
     }
 
+    /// Adds something that was not run at all.
+    pub(crate) fn add_skipped(&mut self, what: &str) {
+        self.skipped.push(what.to_owned());
+    }
+
+    pub(crate) fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+
     /// `N passed, N failed, N skipped`. The runner counts a test that left for want of privileges, one of `unprivileged`,
     /// as passed; here it is skipped.
     pub(crate) fn summary(&self, unprivileged: usize) -> String {
         let passed = self.passed.saturating_sub(unprivileged);
-        format!("{passed} passed, {} failed, {} skipped", self.failed, self.ignored + unprivileged)
+        format!("{passed} passed, {} failed, {} skipped", self.failed, self.ignored + unprivileged + self.skipped.len())
     }
 }
 
@@ -55,6 +66,7 @@ mod tests {
         );
         tally.add_line("test a::b ... ok");
         tally.add_one(true);
-        assert_eq!(tally.summary(3), "14 passed, 2 failed, 5 skipped");
+        tally.add_skipped("a whole group");
+        assert_eq!(tally.summary(3), "14 passed, 2 failed, 6 skipped");
     }
 }

@@ -27,13 +27,16 @@ fn the_defaults() {
     assert_eq!(settings.proxy.drain.deadline, Duration::from_secs(30));
     assert_eq!(&*settings.compile.gateway_labels["istio"], "ingressgateway");
     assert!((1..=MOST_WORKERS_UNASKED).contains(&settings.proxy.workers));
+    assert_eq!(settings.snapshot_directory, None);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!((&*settings.node, &*settings.proxy.hostname), (host.trim(), host.trim()));
 }
 
 #[test]
 fn flags_are_taken_over() {
     let flags = "--kube --workers 7 --listen-address ::1 --port-map 80=8080,443=8443 --port-map 9080=1 --admin 127.0.0.1:0 \
         --readiness off --metrics 127.0.0.1:1 --fastpath require --drain-seconds 3 --drain-announce-seconds 0 \
-        --access-log /tmp/log --gateway-labels a=b --gateway-namespace n --cluster-domain c.d --root-namespace r";
+        --snapshot-dir /var/lib/x --node-name n7 --access-log /tmp/log --gateway-labels a=b --gateway-namespace n --cluster-domain c.d --root-namespace r";
     let settings = settings(&flags.split_whitespace().collect::<Vec<_>>()).unwrap();
     assert_eq!(settings.source, Source::Kubernetes);
     assert_eq!(settings.proxy.workers, 7);
@@ -45,6 +48,8 @@ fn flags_are_taken_over() {
     assert_eq!(&*settings.compile.cluster_domain, "c.d");
     assert_eq!(&*settings.compile.root_namespace, "r");
     assert_eq!(&*settings.telemetry.gateway_namespace, "n");
+    assert_eq!(settings.snapshot_directory.as_deref(), Some(Path::new("/var/lib/x")));
+    assert_eq!(&*settings.node, "n7");
 }
 
 #[test]
@@ -62,6 +67,7 @@ fn what_cannot_work_is_refused_before_anything_is_bound() {
         (&["--fastpath", "maybe"], "auto, off or require"),
         (&["--drain-seconds", "-1"], "--drain-seconds"),
         (&["--gateway-labels", "istio"], "key=value"),
+        (&["-f", ".", "--snapshot-dir", "/x"], "use --kube"),
         (&["--worker", "2"], "--workers"),
     ] {
         let error = settings(arguments).expect_err(&arguments.join(" "));

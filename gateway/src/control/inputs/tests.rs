@@ -83,7 +83,7 @@ fn a_list_of_one_kind_leaves_the_others_alone() {
 fn a_failing_source_changes_nothing() {
     let mut inputs = inputs();
     apply(&mut inputs, Delta::Replace { kind: Kind::Service, manifests: vec![service("a", "1", json!(80))] });
-    for state in [SourceState::Failing("refused".to_owned()), SourceState::WaitingForKind] {
+    for state in [SourceState::Failing("refused".to_owned()), SourceState::WaitingForKind("install it".to_owned())] {
         assert!(apply(&mut inputs, Delta::State { kind: Kind::Service, state }).is_empty());
         assert_eq!(status(&inputs, Kind::Service), (1, 0, 0));
     }

