@@ -138,19 +138,24 @@ fn exchange(reader: &mut Reader, head: &Head, seen: &Seen, random: &mut Rng) -> 
     }
     seen.requests.fetch_add(1, Ordering::Relaxed);
     if seen.ending.load(Ordering::Relaxed) {
-        return Ok(end_at_some_point(reader, random));
+        return end_at_some_point(reader, head, seed, random).map_err(|error| Fault::of("ending", error));
     }
     answer(reader, head, seed, random).map_err(|error| Fault::of("answering", error))
 }
 
-/// A pod that ends does so before, in or after its answer, with or without a reset. Always true: the connection closes.
-fn end_at_some_point(reader: &Reader, random: &mut Rng) -> bool {
-    let begun = ["", "HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf"];
-    let _ = send(reader.stream(), Write::Whole, begun[random.usize(..begun.len())].as_bytes(), random);
+/// A pod that ends does so before, in or after the head of its answer, or in its body, with or without a reset. Always true:
+/// the connection closes.
+fn end_at_some_point(reader: &Reader, head: &Head, seed: u64, random: &mut Rng) -> io::Result<bool> {
+    let length = head.number("x-answer")?;
+    let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
+    answer.extend(Content::new(seed.wrapping_add(1)).bytes(0..length / 2));
+    answer.truncate(random.usize(..=answer.len()));
+    // The gateway may have ended the connection as well.
+    let _ = send(reader.stream(), Write::Whole, &answer, random);
     if random.bool() {
         let _ = socket2::SockRef::from(reader.stream()).set_linger(Some(Duration::ZERO));
     }
-    true
+    Ok(true)
 }
 
 /// Answers whether the connection is to be closed.

@@ -75,20 +75,6 @@ pub(super) fn events(map: u64) -> Value {
     Value::Object(sums)
 }
 
-/// The id of the map called `name` that one of `programs` uses.
-pub(super) fn map(programs: &[u64], name: &str) -> u64 {
-    let maps = |program: &u64| bpftool(&["prog", "show", "id", &program.to_string()])["map_ids"].take();
-    let ids: Vec<u64> = programs
-        .iter()
-        .map(maps)
-        .filter_map(|ids| Some(ids.as_array()?.clone()))
-        .flatten()
-        .filter_map(|id| id.as_u64())
-        .collect();
-    let found = ids.into_iter().find(|id| bpftool(&["map", "show", "id", &id.to_string()])["name"] == name);
-    found.unwrap_or_else(|| panic!("no program uses a map {name}"))
-}
-
 /// The JSON it prints.
 pub(crate) fn bpftool(arguments: &[&str]) -> Value {
     let output = Command::new("bpftool").arg("-j").args(arguments).output().expect("bpftool is installed");
