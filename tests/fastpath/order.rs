@@ -101,9 +101,8 @@ pub(crate) fn stands_still(world: &World, fast: Fast) {
             gateway.signal(Signal::SIGCONT);
         });
         backends.assert_content();
-        for fault in wrong.into_inner() {
-            panic!("{fault}");
-        }
+        let wrong: Vec<String> = wrong.into_inner().iter().map(ToString::to_string).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
     backends.assert_content();
 }
