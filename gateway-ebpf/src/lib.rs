@@ -45,12 +45,12 @@ pub const MAP_PORTS: &str = "gw_ports";
 pub const MAP_HINTS: &str = "gw_hints";
 /// LRU hash: [`Proof`] → [`Half`].
 pub const MAP_PROOFS: &str = "gw_proofs";
-/// Hash: address (IPv4 as `::ffff:a.b.c.d`) → [`OPT_OUT_WISHED`] or [`OPT_OUT_LEARNED`].
+/// Hash: address (IPv4 as `::ffff:a.b.c.d`) → until when it stays outside, by the monotonic clock in nanoseconds.
 pub const MAP_OPT_OUT: &str = "gw_opt_out";
-/// The pod has an annotation that says so.
-pub const OPT_OUT_WISHED: u64 = 1;
-/// The programs have found that sockets at this address block.
-pub const OPT_OUT_LEARNED: u64 = 2;
+/// The pod has an annotation that says so: until it says something else.
+pub const OPT_OUT_WISHED: u64 = u64::MAX;
+/// How long an address stays outside once sockets there were found to block. Addresses are used again by other pods.
+pub const OPT_OUT_LEARNED_NS: u64 = 3_600_000_000_000;
 /// Every map, in no order.
 pub const MAPS: [&str; 12] = [
     MAP_STATS,

@@ -4,6 +4,7 @@
 #![no_std]
 #![no_main]
 
+mod clock;
 mod guard;
 mod maps;
 mod prog {

@@ -113,7 +113,7 @@ pub struct Pair {
     pub passed_messages: u64,
     pub passed_bytes: u64,
     pub direction: u32,
-    /// Not 0: everything goes through TCP.
+    /// Not 0: everything goes through TCP. One of the constants below.
     pub paused: u32,
     /// The sequence number of the first byte this end may send through TCP: while it is also the next one, TCP has carried
     /// nothing.
@@ -125,3 +125,10 @@ pub struct Pair {
 }
 
 const _: () = assert!(size_of::<Pair>() == 112);
+
+impl Pair {
+    /// The pod of one of the ends has opted out, or the operator has said so.
+    pub const PAUSED: u32 = 1;
+    /// The end that is somebody else's blocks, and leaves the map as soon as that is safe.
+    pub const LEAVING: u32 = 2;
+}

@@ -9,7 +9,6 @@
 //! ```
 
 mod about;
-mod fastpath_metrics;
 mod signals;
 
 use crate::{
@@ -18,16 +17,16 @@ use crate::{
         Control,
         delta::{self, Delta},
         metrics::StatusMetrics,
-        publish,
+        opt_outs, publish,
         status::{self, StatusView},
     },
-    fastpath::{self, FastpathMode},
+    fastpath::{self, FastpathMetrics, FastpathMode},
     files, k8s,
+    pairing::opt_out::OptOutWatch,
     proxy::{self, ProxyError, ProxySettings, drain, problems::NodeProblems},
     routing::compiler::CompileSettings,
     telemetry::{Telemetry, TelemetrySettings},
 };
-use fastpath_metrics::FastpathMetrics;
 use signals::Signals;
 use std::{io, path::PathBuf, sync::Arc, thread};
 use tokio::{
@@ -96,6 +95,9 @@ const CONTROL_STACK_BYTES: usize = 1 << 20;
 /// # Errors
 /// [`AppError::Start`] before anything has been served; the others after.
 pub fn run(settings: Settings) -> Result<(), AppError> {
+    // First, so that every thread starts without the privileges that only this needs.
+    let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
+    fastpath.give_up_privileges();
     let control_runtime = runtime()?;
     let telemetry = Telemetry::start(&settings.telemetry).map_err(StartError::AccessLog)?;
     let readiness = admin::readiness::Readiness::new();
@@ -104,7 +106,6 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let (status_writer, status) = status::channel();
     telemetry.register(|registry| registry.register_collector(Box::new(StatusMetrics::new(status.clone()))));
     let node_problems = NodeProblems::new();
-    let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     tracing::info!("fast path: {}", fastpath.status());
     let fastpath = Arc::new(fastpath);
     telemetry.register(|registry| {
@@ -143,7 +144,10 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     if let Some(directory) = settings.snapshot_directory {
         control = control.keeping(directory);
     }
-    let control_ended = start_control(control_runtime, control, settings.source, settings.default_namespace)?;
+    let opt_outs = fastpath
+        .sockets()
+        .map(|sockets| OptOutWatch { node: settings.node, tell: Box::new(move |commands| sockets.obey(commands)) });
+    let control_ended = start_control(control_runtime, control, settings.source, settings.default_namespace, opt_outs)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
@@ -168,7 +172,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     // Threads that still run end with the process; waiting for them would be a second drain.
     main_runtime.shutdown_background();
     drop(admin);
-    drop(fastpath);
+    fastpath.shut_down();
     if outcome.is_ok() {
         tracing::info!("drained");
     }
@@ -183,10 +187,21 @@ fn shown(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "off".to_owned(), |address| address.to_string())
 }
 
-async fn follow(source: Source, default_namespace: Arc<str>, deltas: mpsc::Sender<Delta>) {
-    match source {
-        Source::Kubernetes => k8s::run(deltas).await,
-        Source::Files(paths) => files::run(paths, default_namespace, deltas).await,
+/// Follows the source, and tells the fast path who wants to have nothing to do with it.
+async fn follow(
+    source: Source,
+    default_namespace: Arc<str>,
+    deltas: mpsc::Sender<Delta>,
+    opt_outs: Option<OptOutWatch>,
+) {
+    match (source, opt_outs) {
+        (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs).await,
+        (Source::Files(paths), None) => files::run(paths, default_namespace, deltas).await,
+        (Source::Files(paths), Some(opt_outs)) => {
+            let (observed, seen) = delta::channel();
+            let observing = opt_outs::observe(seen, deltas, opt_outs.tell);
+            tokio::join!(files::run(paths, default_namespace, observed), observing);
+        }
     }
 }
 
@@ -196,13 +211,15 @@ fn start_control(
     control: Control,
     source: Source,
     default_namespace: Arc<str>,
+    opt_outs: Option<OptOutWatch>,
 ) -> Result<oneshot::Receiver<()>, StartError> {
     let (alive, ended) = oneshot::channel();
     thread::Builder::new().name("control".to_owned()).stack_size(CONTROL_STACK_BYTES).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
         let (sender, receiver) = delta::channel();
-        runtime.block_on(async { tokio::join!(control.run(receiver), follow(source, default_namespace, sender)) });
+        let following = follow(source, default_namespace, sender, opt_outs);
+        runtime.block_on(async { tokio::join!(control.run(receiver), following) });
     })?;
     Ok(ended)
 }

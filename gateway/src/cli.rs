@@ -5,6 +5,7 @@ pub mod context;
 mod daemon;
 pub mod environment;
 pub mod explain;
+pub mod fastpath;
 pub mod input;
 mod output;
 pub mod run;
@@ -43,6 +44,8 @@ pub enum Command {
     Validate(Box<validate::ValidateArgs>),
     /// List listeners, routes, clusters or endpoints
     Config(Box<config::ConfigArgs>),
+    /// What the kernel moves past TCP: status, and removal
+    Fastpath(fastpath::FastpathArgs),
 }
 
 /// Parses the command line and runs the command.
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Config(args) => config::run(&args),
+        Command::Fastpath(args) => fastpath::run(&args),
     };
     ExitCode::from(code)
 }

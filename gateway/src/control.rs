@@ -8,6 +8,7 @@ pub mod delta;
 pub mod inputs;
 pub mod last_good;
 pub mod metrics;
+pub mod opt_outs;
 pub mod publish;
 pub mod status;
 

@@ -9,6 +9,7 @@ mod cgroup;
 mod heartbeat;
 mod load;
 mod maps;
+mod metrics;
 mod object;
 mod pins;
 mod privileges;
@@ -18,9 +19,10 @@ mod status;
 mod syscall;
 mod unavailable;
 
+pub use metrics::FastpathMetrics;
 pub use self_test::Mismatch;
 pub use sockets::{Announced, SocketCookie, Sockets};
-pub use status::{Amount, Established, Mode, Moved, PairCount, ProgramStatus, Status};
+pub use status::{Amount, Established, MapStatus, Mode, Moved, PairCount, ProgramStatus, Status};
 pub use unavailable::Unavailable;
 
 use heartbeat::Heartbeat;
@@ -82,6 +84,7 @@ fn activate(cgroup: Option<&Path>) -> Result<Active, Unavailable> {
     if object.is_tested {
         self_test::run(&object.bytes, &cgroup)?;
     }
+    pins::remove_stale();
     let loaded = Arc::new(Loaded::new(&object.bytes, cgroup, Keep::Pinned)?);
     let heartbeat = Heartbeat::start(Arc::clone(&loaded)).map_err(|source| Unavailable::Heartbeat { source })?;
     loaded.enable()?;
@@ -93,6 +96,25 @@ impl Fastpath {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.state.is_ok()
+    }
+
+    /// Gives up the capabilities that only loading needs, for the calling thread and those it starts from now on.
+    pub fn give_up_privileges(&self) {
+        if self.is_active() {
+            match privileges::give_up() {
+                Ok(true) => tracing::debug!("gave up the capabilities that loading needed"),
+                Ok(false) => tracing::debug!("kept the capabilities: before Linux 5.19 every use of a map needs them"),
+                Err(error) => tracing::warn!(%error, "cannot give up the capabilities that loading needed"),
+            }
+        }
+    }
+
+    /// Takes everything out of the kernel, unless another daemon has taken over; the same happens when the last user of this
+    /// value drops it, which at the end of a process may be never.
+    pub fn shut_down(&self) {
+        if let Ok(active) = &self.state {
+            active.loaded.uninstall();
+        }
     }
 
     /// What the data plane needs to take part; `None` while no program is attached.
@@ -109,6 +131,24 @@ impl Fastpath {
             Err(unavailable) => Status::userspace(unavailable),
         }
     }
+}
+
+/// Removes what gateways have pinned for `cgroup`, or for all cgroups; returns the directories. Programs that sockets still
+/// hold are told to leave everything to TCP, and go with those sockets.
+///
+/// # Errors
+/// When something cannot be removed; without root, mostly.
+pub fn remove(cgroup: Option<&Path>) -> Result<Vec<PathBuf>, Unavailable> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Unavailable::Pins { path, source }
+    };
+    let directories = pins::existing(cgroup).map_err(failed(cgroup.unwrap_or_else(|| Path::new("/sys/fs/bpf"))))?;
+    for directory in &directories {
+        load::switch_off(directory);
+        pins::remove_directory(directory).map_err(failed(directory))?;
+    }
+    Ok(directories)
 }
 
 /// A word that is no [`FastpathMode`].

@@ -10,13 +10,14 @@ mod connection;
 mod convert;
 mod discover;
 mod list;
+mod opt_outs;
 mod reason;
 mod watch;
 
 pub use client::{NoCluster, connect};
 pub use list::{ListFailed, list};
 
-use crate::{control::delta::Delta, model::object::Kind};
+use crate::{control::delta::Delta, model::object::Kind, pairing::opt_out::OptOutWatch};
 use connection::Connection;
 use std::time::Duration;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -25,13 +26,17 @@ use tokio::{sync::mpsc, task::JoinSet};
 /// long. More would be felt by whoever waits for one gateway.
 const START_SPREAD: Duration = Duration::from_millis(500);
 
-/// Watches every kind of the cluster that the environment names, and sends what happens, until the receiver is gone.
-pub async fn run(deltas: mpsc::Sender<Delta>) {
+/// Watches every kind of the cluster that the environment names, and sends what happens, until the receiver is gone. With
+/// `opt_outs` it also follows who on the node wants to have nothing to do with the short-circuit.
+pub async fn run(deltas: mpsc::Sender<Delta>, opt_outs: Option<OptOutWatch>) {
     tokio::time::sleep(START_SPREAD.mul_f64(fastrand::f64())).await;
     let connection = Connection::default();
     let mut watches = JoinSet::new();
     for kind in Kind::ALL {
         watches.spawn(watch::run(kind, connection.clone(), deltas.clone()));
+    }
+    if let Some(opt_outs) = opt_outs {
+        watches.spawn(opt_outs::run(connection.clone(), opt_outs, deltas.clone()));
     }
     drop(deltas);
     while let Some(ended) = watches.join_next().await {

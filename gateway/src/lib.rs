@@ -1,6 +1,6 @@
 //! node-gateway: Istio's traffic management on every node, without sidecars.
 //!
-//! The crate has two halves. The pure half (`istio`, `model`, `ingest`, `routing`, `message`, `balance`) has no I/O,
+//! The crate has two halves. The pure half (`istio`, `model`, `ingest`, `routing`, `message`, `balance`, `pairing`) has no I/O,
 //! no clock and no randomness; it builds alone with `--no-default-features`. The runtime half gives it sockets,
 //! Kubernetes, files and a command line. See ARCHITECTURE.md.
 

@@ -5,6 +5,7 @@ mod cgroup;
 mod inventory;
 mod node;
 
+mod bpftool;
 mod counting;
 mod guard;
 mod lifecycle;

@@ -173,6 +173,38 @@ fn callers_that_block_stay_outside() {
 }
 
 #[test]
+fn callers_that_block_after_connecting_leave_with_their_first_message() {
+    if !privilege::granted("ebpf::callers_that_block_after_connecting_leave_with_their_first_message") {
+        return;
+    }
+    node::run(|node| {
+        let (gateway, _announced) = node.gateway("127.0.0.1:8080");
+        let to = "127.0.0.1:8080".parse().expect("an address");
+        // Blocks again once it is connected, as everything with a timeout for the connect does.
+        let caller = TcpStream::connect_timeout(&to, Duration::from_secs(10)).expect("connect");
+        let (called, _) = gateway.accept().expect("accept");
+        assert_eq!(node.paired(), 1);
+        // More than the send buffer holds: room in it wakes the caller, who waits for the answer by then.
+        let upload = vec![7; 8 << 20];
+        let answering = thread::spawn(move || {
+            let received = read(&called, 8 << 20);
+            thread::yield_now();
+            (&called).write_all(b"thanks").expect("send");
+            (received, called)
+        });
+        (&caller).write_all(&upload).expect("send");
+        let mut answer = [0; 6];
+        (&caller).read_exact(&mut answer).expect("a blocking read that is woken without data goes on");
+        assert_eq!(&answer, b"thanks");
+        let (received, _called) = answering.join().expect("the gateway");
+        assert_eq!(received, upload);
+        assert_eq!((node.passed("blocking"), node.redirected()), (1, 0));
+        let _second = node.call(&gateway, "127.0.0.1:8080");
+        assert_eq!((node.refused("opt_out"), node.paired()), (1, 1));
+    });
+}
+
+#[test]
 fn endpoints_that_block_are_found_out_and_remembered() {
     if !privilege::granted("ebpf::endpoints_that_block_are_found_out_and_remembered") {
         return;

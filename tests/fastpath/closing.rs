@@ -5,15 +5,16 @@ mod pod;
 mod table;
 
 use crate::{
-    peers::{Backend, Content, Head, Read, Reader, connect},
+    peers::{Backend, Content, Head, Read, Reader, Write, connect, send},
     scale,
     world::{self, Fast, Gateway, Way, World, everything_to},
 };
+use fastrand::Rng;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::{
     collections::BTreeMap,
-    io::{self, Write as _},
+    io,
     net::{Shutdown, SocketAddr, TcpStream},
     sync::mpsc,
     time::Duration,
@@ -128,22 +129,22 @@ impl Caller {
 }
 
 /// Plays the caller's part; answers with what it saw.
-fn call(mut stream: TcpStream, case: &Case) -> io::Result<String> {
+fn call(stream: TcpStream, case: &Case) -> io::Result<String> {
     let head = format!("POST /pod/x HTTP/1.1\r\nhost: a\r\ncontent-length: {BODY}\r\nx-do: {:?}\r\n\r\n", case.pod);
     let body = Content::new(1).bytes(0..BODY);
     let half = body.len() / 2;
     let begun = pod::begun();
     match case.caller {
         Caller::HalfHeadThenClose | Caller::HalfHeadThenReset => {
-            stream.write_all(&head.as_bytes()[..30])?;
+            write(&stream, &head.as_bytes()[..30])?;
             if case.caller == Caller::HalfHeadThenReset {
                 reset(&stream)?;
             }
             return Ok("left".to_owned());
         }
         Caller::HalfBodyThenClose | Caller::HalfBodyThenReset | Caller::HalfBodyThenShutdown => {
-            stream.write_all(head.as_bytes())?;
-            stream.write_all(&body[..half])?;
+            write(&stream, head.as_bytes())?;
+            write(&stream, &body[..half])?;
             match case.caller {
                 Caller::HalfBodyThenShutdown => {
                     stream.shutdown(Shutdown::Write)?;
@@ -160,7 +161,7 @@ fn call(mut stream: TcpStream, case: &Case) -> io::Result<String> {
         }
         _ => {}
     }
-    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+    let sent = write(&stream, head.as_bytes()).and_then(|()| write(&stream, &body));
     if case.pod != Pod::EarlyAnswer {
         sent?;
     }
@@ -179,7 +180,8 @@ fn call(mut stream: TcpStream, case: &Case) -> io::Result<String> {
             poll(&mut fds, None)?;
         }
         Caller::CloseWhileReading | Caller::ResetWhileReading => {
-            io::Read::read_exact(&mut stream, &mut [0; 200])?;
+            let mut reader = Reader::new(stream.try_clone()?, Read::Level, 200)?;
+            reader.fill(None)?;
             if case.caller == Caller::ResetWhileReading {
                 reset(&stream)?;
             }
@@ -187,6 +189,10 @@ fn call(mut stream: TcpStream, case: &Case) -> io::Result<String> {
         _ => {}
     }
     Ok("left".to_owned())
+}
+
+fn write(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    send(stream, Write::Whole, bytes, &mut Rng::with_seed(1))
 }
 
 /// Closing this socket sends RST.
@@ -204,7 +210,8 @@ fn read_answer(stream: TcpStream) -> String {
             return Ok(status);
         }
         let mut wrong = None;
-        let body = head.body(&mut reader, |at, bytes| wrong = wrong.take().or(Content::new(2).check(at, bytes).err()));
+        let body =
+            head.body(&mut reader, |at, bytes| wrong = wrong.take().or_else(|| Content::new(2).check(at, bytes).err()));
         Ok(match (wrong, body) {
             (Some(wrong), _) => format!("{status} with wrong bytes: {wrong}"),
             (None, Ok(_)) => status,

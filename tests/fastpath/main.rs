@@ -9,11 +9,12 @@ mod scale;
 mod world;
 
 mod closing;
-mod focus;
+mod figures;
 mod guards;
 mod limits;
 mod matrix;
 mod memory;
+mod options;
 mod order;
 mod programs;
 mod sharing;

@@ -16,7 +16,7 @@ pub(crate) use content::Content;
 pub(crate) use load::Load;
 pub(crate) use message::Head;
 pub(crate) use read::{READS, Read, Reader, early_returns};
-pub(crate) use socket::{connect, listen};
+pub(crate) use socket::{connect, connect_blocking, connect_from, listen};
 pub(crate) use write::{WRITES, Write, send};
 
 use fastrand::Rng;

@@ -1,7 +1,7 @@
 //! Servers and callers that people run: nginx, HAProxy, Node, Go, Python, Java, curl and wrk.
 
 use crate::{
-    peers::{Content, Head, PATIENCE, Read, Reader, Write, connect, send},
+    peers::{Content, Head, Read, Reader, Write, connect, send},
     scale,
     world::{self, Gateway, MODES, Namespace, Way, World, everything_to},
 };
@@ -75,7 +75,10 @@ fn nginx_config(directory: &Path) -> PathBuf {
 }
 
 fn objects() -> String {
-    let pod = |(name, port): &(&str, u16)| ((*name).to_owned(), SocketAddr::new(World::pod(Way::V4), *port));
+    let pod = |(name, port): &(&str, u16)| {
+        let address = if *name == "python" { World::blocking_pod(Way::V4) } else { World::pod(Way::V4) };
+        ((*name).to_owned(), SocketAddr::new(address, *port))
+    };
     everything_to(&SERVERS.iter().map(pod).collect::<Vec<_>>())
 }
 
@@ -105,8 +108,7 @@ fn servers_people_run_get_and_give_every_byte() {
 fn transfers(world: &World, server: &str) {
     let mut random = Rng::with_seed(1);
     let stream = connect(&world.caller, World::entrance(Way::V4, true)).expect("the gateway");
-    stream.set_read_timeout(Some(PATIENCE * 4)).expect("a timeout");
-    let mut reader = Reader::new(stream, Read::Blocking, 128 << 10).expect("a reader");
+    let mut reader = Reader::new(stream, Read::Edge, 128 << 10).expect("a reader");
     let large = scale::of(10_000_000, 100_000_000);
     for (seed, size) in (0..).zip([1, 300, 16 << 10, 1 << 20, large, 0, 1]) {
         let body = Content::new(seed).bytes(0..size as u64);

@@ -4,7 +4,7 @@
 //!  caller 10.244.1.2, fd00:1::2 ─┐            DNAT, as kube-proxy does it:
 //!                                ├─ router    10.96.0.10:80 and [fd00:96::a]:80 become the gateway's port 8080
 //!  gateway 10.244.2.2, fd00:2::2 ┤
-//!  pods    10.244.3.2, fd00:3::2 ┘
+//!  pods    10.244.3.2, fd00:3::2 ┘        and 10.244.3.3, fd00:3::3
 //! ```
 //!
 //! Namespaces have no names: they end with the test, however it ends.
@@ -118,6 +118,8 @@ impl World {
             namespace.sysctl("net/ipv4/ip_local_port_range", "1024 65535");
             namespace.sysctl("net/ipv4/tcp_tw_reuse", "1");
         }
+        world.pods.ip("addr add 10.244.3.3/24 dev eth0");
+        world.pods.ip("addr add fd00:3::3/64 dev eth0 nodad");
         world.router.sysctl("net/ipv4/ip_forward", "1");
         world.router.sysctl("net/ipv6/conf/all/forwarding", "1");
         let dnat = "-t nat -A PREROUTING -p tcp --dport 80 -j DNAT --to-destination";
@@ -151,6 +153,15 @@ impl World {
         match way {
             Way::V4 | Way::Mapped => Ipv4Addr::new(10, 244, 3, 2).into(),
             Way::V6 => Ipv6Addr::new(0xfd00, 3, 0, 0, 0, 0, 0, 2).into(),
+        }
+    }
+
+    /// The address of pods whose programs leave their sockets blocking: the gateway leaves all of an address alone once it
+    /// has met such a program there.
+    pub(crate) fn blocking_pod(way: Way) -> IpAddr {
+        match way {
+            Way::V4 | Way::Mapped => Ipv4Addr::new(10, 244, 3, 3).into(),
+            Way::V6 => Ipv6Addr::new(0xfd00, 3, 0, 0, 0, 0, 0, 3).into(),
         }
     }
 

@@ -184,8 +184,8 @@ fn compare(lab: &Lab, request: &Request, istio: Answer, ours: Answer) -> Vec<Str
         draw(lab.istio, &mut istios, &all_ours);
         draw(lab.ours, &mut all_ours, &istios);
     }
-    let istio = istios.difference(&all_ours).next().or(istios.first());
-    let ours = all_ours.difference(&istios).next().or(all_ours.first());
+    let istio = istios.difference(&all_ours).next().or_else(|| istios.first());
+    let ours = all_ours.difference(&istios).next().or_else(|| all_ours.first());
     istio.zip(ours).map(|(istio, ours)| istio.differences(ours)).unwrap_or_default()
 }
 

@@ -3,6 +3,7 @@
 //! Depends on no product crate, so that it builds in seconds and works while the product does not compile.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal")]
 
+mod bench;
 mod build_ebpf;
 mod cluster;
 mod command;
@@ -35,6 +36,7 @@ enum Verb {
     Test(test::Arguments),
     Cluster(cluster::Arguments),
     Programs(programs::Arguments),
+    Bench(bench::Arguments),
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Verb::Test(arguments) => test::run(&arguments, &interrupt),
         Verb::Cluster(arguments) => cluster::run(&arguments, &interrupt),
         Verb::Programs(arguments) => programs::run(&arguments, &interrupt),
+        Verb::Bench(arguments) => bench::run(&arguments, &interrupt),
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),

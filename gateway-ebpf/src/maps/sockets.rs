@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_INGRESS, BPF_NOEXIST, bpf_map_type::BPF_MAP_TYPE_SOCKHASH, sk_action::SK_PASS},
-    helpers::{bpf_msg_redirect_hash, bpf_sock_hash_update},
+    helpers::{bpf_map_delete_elem, bpf_msg_redirect_hash, bpf_sock_hash_update},
     programs::{SkMsgContext, SockOpsContext},
 };
 use core::ptr;
@@ -43,6 +43,15 @@ impl<const MAX_ENTRIES: usize> Sockets<MAX_ENTRIES> {
         #[expect(unsafe_code, reason = "helpers are called through pointers")]
         let answer = unsafe { bpf_sock_hash_update(ctx.ops, map, key, u64::from(BPF_NOEXIST)) };
         if answer == 0 { Ok(()) } else { Err(answer) }
+    }
+
+    /// Takes a socket out. What is in its queue past TCP is lost, so there must be nothing.
+    #[inline(always)]
+    pub(crate) fn remove(&self, mut cookie: u64) {
+        let (map, key) = (ptr::from_ref(self).cast_mut().cast(), ptr::from_mut(&mut cookie).cast());
+        // SAFETY: as above.
+        #[expect(unsafe_code, reason = "helpers are called through pointers")]
+        let _gone = unsafe { bpf_map_delete_elem(map, key) };
     }
 
     /// Has the message of `ctx` go into the queue of the socket `cookie`. `false` when there is no such socket: then

@@ -3,16 +3,16 @@
 //! No path of this program drops a message: the sender would see EACCES. Whatever is in doubt goes to TCP.
 
 use crate::{
+    clock::now,
     guard::{Peer, has_delivered_all, has_never_used_tcp, is_blocking},
     maps::{gw_ends, gw_opt_out, gw_pairs, gw_settings, gw_socks, gw_stats},
 };
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_TCP_CLOSE_WAIT, BPF_TCP_ESTABLISHED, sk_action::SK_PASS},
-    helpers::bpf_ktime_get_coarse_ns,
     macros::sk_msg,
     programs::SkMsgContext,
 };
-use gateway_ebpf::{Direction, ONLY, OPT_OUT_LEARNED, Pair, QUEUE_BUDGET, Stats};
+use gateway_ebpf::{Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, Stats};
 
 /// Why a message is left to TCP.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,28 +71,39 @@ pub(crate) fn gw_msg(ctx: SkMsgContext) -> u32 {
     SK_PASS
 }
 
-/// The peer is one that must not be in a map of sockets. This pair goes on through TCP; no other of its address is made.
+/// One end must not be in a map of sockets. This pair goes on through TCP, and no other of its address is made.
 #[inline(always)]
 fn stay_away(pair: &mut Pair) {
-    pair.paused = 1;
+    pair.paused = Pair::LEAVING;
     if let Some(peer) = gw_pairs.get_ptr_mut(pair.peer) {
         // SAFETY: the verifier proves the pointer; a word is written.
         #[expect(unsafe_code, reason = "map values are reached through pointers")]
         unsafe {
-            (*peer).paused = 1;
+            (*peer).paused = Pair::LEAVING;
         }
     }
-    if pair.direction == Direction::GATEWAY_TO_ENDPOINT {
+    let blocking = if Direction::is_read_by_gateway(pair.direction) { pair.local } else { pair.remote };
+    let is_wished = gw_opt_out.get_ptr(blocking.address).is_some_and(|until| {
+        // SAFETY: the verifier proves the pointer; the value is one word.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let until = unsafe { *until };
+        until == OPT_OUT_WISHED
+    });
+    if !is_wished {
         // A full map means that the next connection finds out for itself.
-        let _full = gw_opt_out.insert(pair.remote.address, OPT_OUT_LEARNED, u64::from(BPF_ANY));
+        let _full = gw_opt_out.insert(blocking.address, now() + OPT_OUT_LEARNED_NS, u64::from(BPF_ANY));
     }
 }
 
 /// Whether the message may go into the peer's queue now.
 #[inline(always)]
 fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
-    let wanted = wanted(pair);
     let gateway_reads = Direction::is_read_by_gateway(pair.direction);
+    // Who sends to the gateway also reads what it answers.
+    if pair.paused == 0 && is_blocking(if gateway_reads { pair.socket } else { pair.peer_socket }) == Some(true) {
+        return Err(Pass::Blocking);
+    }
+    let wanted = wanted(pair);
     if let (Err(pass), true) = (wanted, gateway_reads) {
         return Err(pass);
     }
@@ -109,7 +120,6 @@ fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
         // Somebody else's code reads this queue. With bytes in TCP's queue too it might never look for those, so the
         // switch waits until this one is empty.
         Err(_) if peer.queued > 0 => Ok(()),
-        Ok(()) if !gateway_reads && is_blocking(pair.peer_socket) == Some(true) => Err(Pass::Blocking),
         other => other,
     }
 }
@@ -142,9 +152,7 @@ fn wanted(pair: &Pair) -> Result<(), Pass> {
     if settings.enabled == 0 || settings.tripped != 0 {
         return Err(Pass::Off);
     }
-    // SAFETY: the helper takes nothing and returns a number.
-    #[expect(unsafe_code, reason = "helpers are unsafe to call")]
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
+    let now = now();
     // A heartbeat in the future is a coarse clock's.
     if now > settings.heartbeat_ns && now - settings.heartbeat_ns > settings.stale_after_ns {
         return Err(Pass::Stale);

@@ -12,6 +12,7 @@
 //! Addresses alone decide nothing: two pods may own the same loopback addresses, and NAT changes what each end sees.
 
 use crate::{
+    clock::now,
     guard::is_blocking,
     maps::{gw_ends, gw_events, gw_hints, gw_opt_out, gw_pairs, gw_ports, gw_proofs, gw_socks},
     sock::Sock,
@@ -19,8 +20,8 @@ use crate::{
 use aya_ebpf::{
     bindings::{
         BPF_ANY, BPF_NOEXIST, BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB,
-        BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG, BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TIMEOUT_INIT,
-        BPF_TCP_CLOSE,
+        BPF_SOCK_OPS_RTT_CB, BPF_SOCK_OPS_RTT_CB_FLAG, BPF_SOCK_OPS_STATE_CB, BPF_SOCK_OPS_STATE_CB_FLAG,
+        BPF_SOCK_OPS_TCP_CONNECT_CB, BPF_SOCK_OPS_TIMEOUT_INIT, BPF_TCP_CLOSE,
     },
     macros::sock_ops,
     programs::SockOpsContext,
@@ -53,9 +54,37 @@ pub(crate) fn gw_sockops(ctx: SockOpsContext) -> u32 {
                 let _removed = gw_pairs.remove(sock.cookie());
             }
         }
+        BPF_SOCK_OPS_RTT_CB => heard_of(sock),
         _ => {}
     }
     1
+}
+
+/// The first acknowledgement of something a caller sent through TCP. If the caller turned out to block, it can leave now:
+/// it is waiting for the answer to its first message, and nothing has been put into its queue.
+#[inline(never)]
+fn heard_of(sock: Sock) {
+    let cookie = sock.cookie();
+    if let Some(pair) = gw_pairs.get_ptr(cookie) {
+        // SAFETY: the verifier proves the pointer; the words read do not change any more.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let pair = unsafe { &*pair };
+        let leaving = pair.paused == Pair::LEAVING && pair.direction == Direction::CALLER_TO_GATEWAY;
+        if leaving && pair.redirected_messages == 0 && has_never_been_answered(pair.peer) {
+            gw_socks.remove(cookie);
+        }
+    }
+    let _set = sock.context().set_cb_flags(BPF_SOCK_OPS_STATE_CB_FLAG as i32);
+}
+
+#[inline(always)]
+fn has_never_been_answered(peer: u64) -> bool {
+    gw_pairs.get_ptr(peer).is_some_and(|pair| {
+        // SAFETY: as above.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let messages = unsafe { (*pair).redirected_messages };
+        messages == 0
+    })
 }
 
 /// Before the gateway's first SYN.
@@ -216,13 +245,19 @@ fn join(sock: Sock, direction: u32) -> u64 {
         }
     }
     // So that the end of the socket is heard of. Without it the pair's entry outlives the socket, until the daemon sweeps.
-    let _set = sock.context().set_cb_flags(BPF_SOCK_OPS_STATE_CB_FLAG as i32);
+    let flags = BPF_SOCK_OPS_STATE_CB_FLAG | BPF_SOCK_OPS_RTT_CB_FLAG;
+    let _set = sock.context().set_cb_flags(flags as i32);
     cookie
 }
 
 #[inline(always)]
 fn opted_out(address: &[u8; 16]) -> bool {
-    gw_opt_out.get_ptr(address).is_some()
+    gw_opt_out.get_ptr(address).is_some_and(|until| {
+        // SAFETY: the verifier proves the pointer; the value is one word.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        let until = unsafe { *until };
+        until > now()
+    })
 }
 
 #[inline(always)]

@@ -3,7 +3,7 @@
 use super::{
     Unavailable, btf,
     cgroup::is_cgroup2,
-    maps::{Maps, Wire},
+    maps::{self, Maps, Wire},
     pins::Pins,
     syscall,
 };
@@ -15,14 +15,15 @@ use aya::{
         links::FdLink,
     },
 };
-use gateway_ebpf::{Info, LAYOUT_VERSION, PROGRAM_MSG, PROGRAM_QUEUE, PROGRAM_SOCKOPS};
+use gateway_ebpf::{Info, LAYOUT_VERSION, MAP_SETTINGS, PROGRAM_MSG, PROGRAM_QUEUE, PROGRAM_SOCKOPS};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     fs::{self, File},
     io,
     os::fd::AsFd as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// The loaded object. Programs and maps live as long as somebody holds them: this process, a pin, or a socket that is in
@@ -36,6 +37,7 @@ pub(super) struct Loaded {
     pub(super) pins: Option<Pins>,
     /// Which daemon this is.
     pub(super) instance: u64,
+    uninstalled: AtomicBool,
 }
 
 /// Whether the next daemon is to find what this one leaves.
@@ -58,11 +60,31 @@ impl Loaded {
         if !is_cgroup2(&cgroup) {
             return Err(Unavailable::NotCgroup2 { path: cgroup });
         }
-        let offsets = Wire(btf::offsets()?);
         let pins = match keep {
             Keep::Pinned => Pins::open(&cgroup)?,
             Keep::Private => None,
         };
+        let was_in_use = pins.as_ref().is_some_and(|pins| pins.link().exists());
+        let loaded = Self::load(object, &group, &cgroup, pins.clone());
+        match (loaded, pins) {
+            // What is pinned there is not what its name says. Whoever uses it keeps it; we begin anew.
+            (Err(error), Some(pins)) if was_in_use && error.is_about_the_object() => {
+                tracing::warn!("{error}; trying again without what is pinned in {}", pins.directory().display());
+                remove(&pins);
+                let pins = Pins::open(&cgroup)?;
+                Self::load(object, &group, &cgroup, pins.clone()).inspect_err(|_| pins.iter().for_each(remove))
+            }
+            // Half an installation would be taken for a whole one by the next daemon.
+            (Err(error), Some(pins)) if !was_in_use => {
+                remove(&pins);
+                Err(error)
+            }
+            (loaded, _) => loaded,
+        }
+    }
+
+    fn load(object: &[u8], group: &File, cgroup: &Path, pins: Option<Pins>) -> Result<Self, Unavailable> {
+        let offsets = Wire(btf::offsets()?);
         let mut loader = EbpfLoader::new();
         loader.override_global("gw_offsets", &offsets, true);
         for (name, path) in pins.iter().flat_map(Pins::maps) {
@@ -70,21 +92,17 @@ impl Loaded {
         }
         let mut object = loader.load(object).map_err(refused_object)?;
         let maps = Maps::take(&mut object)?;
-        let loaded = Self { object, maps: Mutex::new(maps), cgroup, pins, instance: fastrand::u64(1..) };
-        loaded.attach(&group)
+        // Nothing is ours to take away before it is attached.
+        let (instance, uninstalled) = (fastrand::u64(1..), AtomicBool::new(true));
+        let mut loaded =
+            Self { object, maps: Mutex::new(maps), cgroup: cgroup.to_owned(), pins, instance, uninstalled };
+        loaded.attach(group)?;
+        *loaded.uninstalled.get_mut() = false;
+        Ok(loaded)
     }
 
-    fn attach(mut self, group: &File) -> Result<Self, Unavailable> {
-        let attached = self.try_attach(group);
-        if attached.is_err() {
-            // Half an installation would be taken for a whole one by the next daemon.
-            self.remove_pins();
-        }
-        attached.map(|()| self)
-    }
-
-    fn try_attach(&mut self, group: &File) -> Result<(), Unavailable> {
-        let Self { object, maps, cgroup, pins, instance } = self;
+    fn attach(&mut self, group: &File) -> Result<(), Unavailable> {
+        let Self { object, maps, cgroup, pins, instance, .. } = self;
         let refused = |program, source| Unavailable::Attach { program, cgroup: cgroup.clone(), source };
         let maps = maps.get_mut();
         let queue: &mut RawTracePoint = program(object, PROGRAM_QUEUE)?;
@@ -105,27 +123,35 @@ impl Loaded {
         Ok(())
     }
 
+    /// The latest daemon of a cgroup takes everything away. What it leaves when it is killed the next one takes over.
+    pub(super) fn uninstall(&self) {
+        if self.pins.is_none() || self.uninstalled.swap(true, Ordering::Relaxed) || !self.is_latest() {
+            return;
+        }
+        let mut maps = self.maps();
+        let off = maps.settings().and_then(|mut settings| {
+            settings.enabled = 0;
+            maps.set_settings(settings)
+        });
+        drop(maps);
+        if let Err(error) = off {
+            tracing::warn!(%error, "the fast path's switch cannot be thrown off");
+        }
+        if let Some(pins) = &self.pins {
+            remove(pins);
+        }
+    }
+
     /// Whether no other daemon has taken over since.
     fn is_latest(&self) -> bool {
         self.maps().info().is_ok_and(|info| info.instance == self.instance)
-    }
-
-    fn remove_pins(&self) {
-        if let Some(pins) = &self.pins
-            && let Err(error) = pins.remove()
-        {
-            tracing::warn!(
-                "cannot remove {} ({error}): gateway fastpath remove does, run as root",
-                pins.directory().display()
-            );
-        }
     }
 
     pub(super) fn maps(&self) -> MutexGuard<'_, Maps> {
         self.maps.lock()
     }
 
-    /// Throws the switch on.
+    /// Throws the switch on, and forgives what an earlier daemon has tripped over: the self-test has just passed.
     ///
     /// # Errors
     /// When the settings cannot be written.
@@ -133,12 +159,18 @@ impl Loaded {
         let mut maps = self.maps();
         let mut settings = maps.settings().map_err(unusable)?;
         settings.enabled = 1;
+        settings.tripped = 0;
         maps.set_settings(settings).map_err(unusable)
     }
 
     /// The kernel's id of a program of the object.
     pub(super) fn program_id(&self, name: &str) -> Option<u32> {
         Some(self.object.program(name)?.info().ok()?.id())
+    }
+
+    /// Name and id of every map, as bpftool shows them.
+    pub(super) fn map_ids(&self) -> Vec<(String, u32)> {
+        self.maps().ids()
     }
 
     /// Bytes queued for the application at the other end of our socket `cookie`, as of now. `None` without such a pair,
@@ -153,20 +185,22 @@ impl Loaded {
 }
 
 impl Drop for Loaded {
-    /// The latest daemon of a cgroup takes everything away. What it leaves when it is killed the next one takes over.
     fn drop(&mut self) {
-        if self.pins.is_some() && self.is_latest() {
-            let mut maps = self.maps();
-            let off = maps.settings().and_then(|mut settings| {
-                settings.enabled = 0;
-                maps.set_settings(settings)
-            });
-            drop(maps);
-            if let Err(error) = off {
-                tracing::warn!(%error, "the fast path's switch cannot be thrown off");
-            }
-            self.remove_pins();
-        }
+        self.uninstall();
+    }
+}
+
+fn remove(pins: &Pins) {
+    if let Err(error) = pins.remove() {
+        let directory = pins.directory().display();
+        tracing::warn!("cannot remove {directory} ({error}): gateway fastpath remove does, run as root");
+    }
+}
+
+/// Throws the switch of the maps pinned in `directory` off, if they are of this layout; others go stale by themselves.
+pub(super) fn switch_off(directory: &Path) {
+    if let Err(error) = maps::switch_off(&directory.join(MAP_SETTINGS)) {
+        tracing::debug!(%error, "the switch in {} cannot be thrown", directory.display());
     }
 }
 

@@ -7,9 +7,12 @@ use aya::{
 };
 use gateway_ebpf::{
     Direction, Events, Info, MAP_EVENTS, MAP_INFO, MAP_OPT_OUT, MAP_OWN, MAP_PAIRS, MAP_PORTS, MAP_SETTINGS, MAP_SOCKS,
-    MAP_STATS, ONLY, Own, Pair, Port, Settings, Stats,
+    MAP_STATS, ONLY, OPT_OUT_WISHED, Own, Pair, Port, Settings, Stats,
 };
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    path::Path,
+};
 
 /// A type of `gateway_ebpf` as aya wants it.
 #[repr(transparent)]
@@ -32,6 +35,8 @@ pub(super) struct Maps {
     opt_out: HashMap<MapData, [u8; 16], u64>,
     own: SkStorage<MapData, Wire<Own>>,
     socks: MapData,
+    /// Name and id of each.
+    names: Vec<(String, u32)>,
 }
 
 impl Maps {
@@ -40,7 +45,11 @@ impl Maps {
     /// # Errors
     /// [`Unavailable::Mismatch`] when one is missing or has other types.
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, Unavailable> {
+        let names = object.maps().filter_map(|(name, map)| Some((name.to_owned(), id(map)?)));
+        // Constants of the object are no map of ours.
+        let names = names.filter(|(name, _)| !name.starts_with('.')).collect();
         Ok(Self {
+            names,
             stats: typed(object, MAP_STATS)?,
             events: typed(object, MAP_EVENTS)?,
             info: typed(object, MAP_INFO)?,
@@ -55,6 +64,11 @@ impl Maps {
                 None => return Err(missing(MAP_SOCKS)),
             },
         })
+    }
+
+    /// Name and id of every map of the object, those that only the programs use included.
+    pub(super) fn ids(&self) -> Vec<(String, u32)> {
+        self.names.clone()
     }
 
     pub(super) fn sockets(&self) -> BorrowedFd<'_> {
@@ -94,15 +108,7 @@ impl Maps {
         self.pairs.iter().flatten().map(|(cookie, pair)| (cookie, pair.0))
     }
 
-    pub(super) fn pair(&self, cookie: u64) -> Option<Pair> {
-        self.pairs.get(&cookie, 0).ok().map(|pair| pair.0)
-    }
-
-    pub(super) fn remove_pair(&mut self, cookie: u64) {
-        // It may have gone by itself.
-        let _gone = self.pairs.remove(&cookie);
-    }
-
+    /// Changes an entry, if it is still there. What the programs count at this very moment may get lost.
     pub(super) fn set_pair(&mut self, cookie: u64, pair: Pair) -> Result<(), MapError> {
         const BPF_EXIST: u64 = 2;
         self.pairs.insert(cookie, Wire(pair), BPF_EXIST)
@@ -123,12 +129,15 @@ impl Maps {
         self.own.insert(socket, Wire(own), 0)
     }
 
-    pub(super) fn opt_out(&mut self, address: [u8; 16], generation: u64) -> Result<(), MapError> {
-        self.opt_out.insert(address, generation, 0)
+    pub(super) fn opt_out(&mut self, address: [u8; 16]) -> Result<(), MapError> {
+        self.opt_out.insert(address, OPT_OUT_WISHED, 0)
     }
 
-    pub(super) fn opt_in(&mut self, address: [u8; 16]) {
-        let _gone = self.opt_out.remove(&address);
+    pub(super) fn opt_in(&mut self, address: [u8; 16]) -> Result<(), MapError> {
+        match self.opt_out.remove(&address) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            done => done,
+        }
     }
 }
 
@@ -136,6 +145,27 @@ impl std::fmt::Debug for Maps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Maps").field("info", &self.info().ok()).finish_non_exhaustive()
     }
+}
+
+/// The kernel's id of a map of ours.
+fn id(map: &Map) -> Option<u32> {
+    let (Map::Array(data)
+    | Map::PerCpuArray(data)
+    | Map::HashMap(data)
+    | Map::LruHashMap(data)
+    | Map::SkStorage(data)
+    | Map::SockHash(data)) = map
+    else {
+        return None;
+    };
+    Some(data.info().ok()?.id())
+}
+
+/// Throws the switch in the settings pinned at `path`.
+pub(super) fn switch_off(path: &Path) -> Result<(), MapError> {
+    let mut map: Array<MapData, Wire<Settings>> = Array::try_from(Map::Array(MapData::from_pin(path)?))?;
+    let settings = map.get(&ONLY, 0)?.0;
+    map.set(ONLY, Wire(Settings { enabled: 0, ..settings }), 0)
 }
 
 fn typed<M: TryFrom<Map, Error = MapError>>(object: &mut Ebpf, name: &'static str) -> Result<M, Unavailable> {

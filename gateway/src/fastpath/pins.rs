@@ -7,11 +7,11 @@
 //! One directory a cgroup, because several nodes can share a kernel; one a layout, because maps of another layout must never
 //! be taken for ours.
 
-use super::Unavailable;
+use super::{Unavailable, syscall};
 use gateway_ebpf::{Info, LAYOUT_VERSION, MAPS};
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt as _,
+    os::{fd::AsFd as _, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -63,6 +63,16 @@ impl Pins {
     pub(super) fn remove_others(&self) -> Vec<PathBuf> {
         let siblings = self.directory.parent().map(directories).unwrap_or_default();
         siblings.into_iter().filter(|path| *path != self.directory && remove_directory(path).is_ok()).collect()
+    }
+}
+
+/// Removes what was pinned for cgroups that have gone, with whose end the kernel detached it.
+pub(super) fn remove_stale() {
+    for directory in existing(None).unwrap_or_default() {
+        let gone = syscall::open_pin(&directory.join(LINK)).and_then(|link| syscall::cgroup_of(link.as_fd()));
+        if gone.is_ok_and(|cgroup| cgroup == 0) && remove_directory(&directory).is_ok() {
+            tracing::info!("removed {}: its cgroup has gone", directory.display());
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whether this process may load programs, asked before the kernel is: an EPERM alone does not say what is missing.
 
 use super::Unavailable;
-use std::fs;
+use std::{fs, io};
 
 // include/uapi/linux/capability.h
 const CAP_NET_ADMIN: u32 = 12;
@@ -20,6 +20,65 @@ pub(super) fn check() -> Result<(), Unavailable> {
         }
     }
     Ok(())
+}
+
+/// Gives up, for this thread and those it starts, what only loading needs: from Linux 5.19 on whoever holds a map or a
+/// program may use it. Returns whether anything was given up.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn give_up() -> io::Result<bool> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if version(&release).is_none_or(|version| version < (5, 19)) {
+        return Ok(false);
+    }
+    let mut capabilities = Capabilities::of_this_thread()?;
+    for capability in [CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN] {
+        capabilities.remove(capability);
+    }
+    capabilities.set()?;
+    Ok(true)
+}
+
+/// `6.18.44-fc` is (6, 18).
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// `struct __user_cap_header_struct` and two of `struct __user_cap_data_struct` of linux/capability.h.
+#[repr(C)]
+struct Capabilities {
+    header: [u32; 2],
+    /// Effective, permitted and inheritable, of capabilities 0 to 31 and then 32 to 63.
+    sets: [[u32; 3]; 2],
+}
+
+impl Capabilities {
+    /// `_LINUX_CAPABILITY_VERSION_3`
+    const VERSION: u32 = 0x2008_0522;
+
+    #[expect(unsafe_code, reason = "libc has no function for it")]
+    fn of_this_thread() -> io::Result<Self> {
+        let mut this = Self { header: [Self::VERSION, 0], sets: [[0; 3]; 2] };
+        let (header, sets) = (this.header.as_mut_ptr(), this.sets.as_mut_ptr());
+        // SAFETY: the kernel writes as much as version 3 says, and that is what the struct holds.
+        let answer = unsafe { libc::syscall(libc::SYS_capget, header, sets) };
+        if answer == 0 { Ok(this) } else { Err(io::Error::last_os_error()) }
+    }
+
+    fn remove(&mut self, capability: u32) {
+        for set in &mut self.sets[(capability / 32) as usize] {
+            *set &= !(1 << (capability % 32));
+        }
+    }
+
+    #[expect(unsafe_code, reason = "libc has no function for it")]
+    fn set(&self) -> io::Result<()> {
+        // SAFETY: the kernel reads as much as version 3 says, and that is what the struct holds.
+        let answer = unsafe { libc::syscall(libc::SYS_capset, self.header.as_ptr(), self.sets.as_ptr()) };
+        if answer == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
 }
 
 /// The `CapEff` line of proc_pid_status(5): a hexadecimal mask.
@@ -58,6 +117,13 @@ mod tests {
         assert_eq!(missing_capabilities(all & !(1 << CAP_PERFMON)), ["CAP_PERFMON"]);
         assert!(missing_capabilities(all).is_empty());
         assert_eq!(missing_capabilities(1 << CAP_SYS_ADMIN), ["CAP_NET_ADMIN"]);
+    }
+
+    #[test]
+    fn kernels_are_compared_as_numbers() {
+        assert_eq!(version("6.18.44-fc-v669\n"), Some((6, 18)));
+        assert_eq!(version("5.4+"), Some((5, 4)));
+        assert_eq!(version(""), None);
     }
 
     #[test]

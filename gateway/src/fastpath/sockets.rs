@@ -1,11 +1,13 @@
 //! What the data plane tells the fast path about its own sockets, and asks.
 
 use super::load::Loaded;
-use gateway_ebpf::{Own, Port};
+use crate::pairing::opt_out::Command;
+use gateway_ebpf::{Own, Pair, Port};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     io, mem,
+    net::IpAddr,
     os::fd::{AsFd, AsRawFd},
     process,
     sync::Arc,
@@ -59,6 +61,32 @@ impl Sockets {
         self.0.loaded.maps().mark_own(socket, own).map_err(io::Error::other)
     }
 
+    /// Tells the kernel who has opted out, and who has not any more. Connections that are open follow: from their next
+    /// message on everything goes through TCP, or may go past it again.
+    pub fn obey(&self, commands: &[Command]) {
+        let mut maps = self.0.loaded.maps();
+        for command in commands {
+            let (address, paused) = match command {
+                Command::OptOut(address) => (address, Pair::PAUSED),
+                Command::OptIn(address) => (address, 0),
+            };
+            let address = mapped(*address);
+            let told = if paused == 0 { maps.opt_in(address) } else { maps.opt_out(address) };
+            if let Err(error) = told {
+                tracing::warn!(?command, %error, "the fast path cannot be told");
+            }
+            let concerned: Vec<(u64, Pair)> = maps
+                .pairs()
+                .filter(|(_, pair)| pair.local.address == address || pair.remote.address == address)
+                .filter(|(_, pair)| pair.paused != Pair::LEAVING)
+                .collect();
+            for (cookie, pair) in concerned {
+                // It may have been closed meanwhile.
+                let _closed = maps.set_pair(cookie, Pair { paused, ..pair });
+            }
+        }
+    }
+
     /// Bytes that wait to be read at the other end of `socket`, not counting what TCP has not delivered yet. `None` when
     /// the other end is not on this node.
     pub fn queued(&self, cookie: SocketCookie) -> Option<u32> {
@@ -93,6 +121,14 @@ impl SocketCookie {
 
     pub(super) const fn number(self) -> u64 {
         self.0
+    }
+}
+
+/// IPv4 as `::ffff:a.b.c.d`, as the programs write it.
+fn mapped(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
     }
 }
 

@@ -24,9 +24,12 @@ pub struct Status {
     pub reason: Option<String>,
     /// The cgroup whose sockets the programs see.
     pub cgroup: Option<PathBuf>,
+    /// Where programs and maps are pinned; without it they go with the process.
+    pub pinned: Option<PathBuf>,
     /// A mismatch was found, and nothing is redirected until the daemon is started again.
     pub tripped: bool,
     pub programs: Vec<ProgramStatus>,
+    pub maps: Vec<MapStatus>,
     /// Counted since the maps were made.
     pub established: Option<Established>,
     /// Connections there are now whose two ends are proven.
@@ -45,6 +48,15 @@ pub struct ProgramStatus {
     /// The kernel's id of the program.
     pub id: u32,
     pub attached: bool,
+}
+
+/// A map in the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MapStatus {
+    /// As `bpftool map show` prints it.
+    pub name: String,
+    /// The kernel's id of the map.
+    pub id: u32,
 }
 
 /// Established TCP sockets. A connection with both ends in the cgroup counts once on each side.
@@ -91,8 +103,10 @@ impl Status {
             mode: Mode::Userspace,
             reason: Some(unavailable.to_string()),
             cgroup: None,
+            pinned: None,
             tripped: false,
             programs: Vec::new(),
+            maps: Vec::new(),
             established: None,
             pairs: None,
             refused: BTreeMap::new(),
@@ -105,7 +119,9 @@ impl Status {
             mode: Mode::Kernel,
             reason: None,
             cgroup: Some(loaded.cgroup.clone()),
+            pinned: loaded.pins.as_ref().map(|pins| pins.directory().to_owned()),
             tripped: false,
+            maps: loaded.map_ids().into_iter().map(|(name, id)| MapStatus { name, id }).collect(),
             programs: [PROGRAM_SOCKOPS, PROGRAM_MSG]
                 .into_iter()
                 .filter_map(|name| {
@@ -192,6 +208,9 @@ impl fmt::Display for Status {
                 }
                 if let Some(cgroup) = &self.cgroup {
                     write!(f, " to {}", cgroup.display())?;
+                }
+                if let Some(pinned) = &self.pinned {
+                    write!(f, ", pinned in {}", pinned.display())?;
                 }
                 if let Some(reason) = reason {
                     write!(f, ", but {reason}")?;

@@ -43,3 +43,10 @@ pub enum Unavailable {
     #[error("cannot load the BPF object: {source}")]
     Load { source: aya::EbpfError },
 }
+
+impl Unavailable {
+    /// Whether other maps than those that were found might help.
+    pub(super) const fn is_about_the_object(&self) -> bool {
+        matches!(self, Self::Mismatch { .. } | Self::Refused { .. } | Self::Load { .. } | Self::Attach { .. })
+    }
+}

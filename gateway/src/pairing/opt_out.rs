@@ -59,6 +59,22 @@ pub enum Command {
     OptIn(IpAddr),
 }
 
+/// Carries commands to the kernel.
+pub type Tell = Box<dyn FnMut(&[Command]) + Send>;
+
+/// What a source does with what it finds out.
+pub struct OptOutWatch {
+    /// The node whose pods can take part.
+    pub node: Arc<str>,
+    pub tell: Tell,
+}
+
+impl std::fmt::Debug for OptOutWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OptOutWatch").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
 /// Every pod that matters and every namespace with a wish.
 #[derive(Clone, Debug, Default)]
 pub struct OptOuts {

@@ -1,6 +1,6 @@
 //! A caller.
 
-use super::{Content, Head, Read, Reader, Write, connect, message, send};
+use super::{Content, Head, Read, Reader, Write, connect, connect_blocking, message, send};
 use crate::world::Namespace;
 use fastrand::Rng;
 use std::{
@@ -79,7 +79,8 @@ impl Exchange {
 
 impl Client {
     pub(crate) fn connect(from: &Namespace, to: SocketAddr, how: Read, random: &mut Rng) -> io::Result<Self> {
-        Self::new(connect(from, to)?, how, random)
+        let stream = if how.blocks() { connect_blocking(from, to)? } else { connect(from, to)? };
+        Self::new(stream, how, random)
     }
 
     /// On a connection that has been made already.

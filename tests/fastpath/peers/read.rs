@@ -4,7 +4,9 @@ use super::{PATIENCE, now_and_then, options};
 use fastrand::Rng;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
+    io::ioctl_fionread,
     net::{RecvFlags, recv},
+    pipe::{SpliceFlags, pipe, splice},
 };
 use std::{
     io,
@@ -38,12 +40,21 @@ pub(crate) enum Read {
     Peek,
     /// SO_RCVLOWAT, where the number of bytes to come is known.
     LowWater,
+    /// Into a pipe, with splice(2).
+    Splice,
+    /// As much as FIONREAD says; nothing is the end.
+    Fionread,
 }
 
 pub(crate) const READS: [Read; 7] =
     [Read::Blocking, Read::Level, Read::Edge, Read::EdgeShort, Read::WaitAll, Read::Peek, Read::LowWater];
 
 impl Read {
+    /// Whether such a program leaves its sockets blocking.
+    pub(super) fn blocks(self) -> bool {
+        matches!(self, Self::Blocking | Self::WaitAll | Self::Peek)
+    }
+
     /// A name that fits in a path and in a Kubernetes name.
     pub(crate) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
@@ -62,6 +73,8 @@ pub(crate) struct Reader {
     low_water: usize,
     /// Waits a little before many of its reads.
     slow: Option<Rng>,
+    /// For those that splice.
+    pipe: (OwnedFd, OwnedFd),
     buffer: Vec<u8>,
     /// What of `buffer` has come and is not consumed.
     filled: std::ops::Range<usize>,
@@ -90,6 +103,7 @@ impl Reader {
             ended: false,
             low_water: 1,
             slow: None,
+            pipe: pipe()?,
             buffer: vec![0; piece],
             filled: 0..0,
         })
@@ -161,12 +175,18 @@ impl Reader {
                 self.read_after_event()
             }
             Read::Level => self.read_after_event(),
+            Read::Splice => self.splice(),
+            Read::Fionread => {
+                self.wait()?;
+                let there = usize::try_from(ioctl_fionread(&self.stream)?).map_err(io::Error::other)?;
+                if there == 0 { Ok(0) } else { self.receive(there.min(self.buffer.len()), RecvFlags::empty()) }
+            }
             Read::Edge | Read::EdgeShort => loop {
                 if !self.ready && !self.ended {
                     self.wait()?;
                     self.ready = true;
                 }
-                match self.receive(self.buffer.len(), RecvFlags::DONTWAIT) {
+                match self.receive(self.buffer.len(), RecvFlags::empty()) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.ready = false,
                     Ok(read) => {
                         self.ready = self.how == Read::Edge || read == self.buffer.len();
@@ -196,9 +216,22 @@ impl Reader {
     fn read_after_event(&mut self) -> io::Result<usize> {
         loop {
             self.wait()?;
-            match self.receive(self.buffer.len(), RecvFlags::DONTWAIT) {
+            match self.receive(self.buffer.len(), RecvFlags::empty()) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other,
+            }
+        }
+    }
+
+    fn splice(&mut self) -> io::Result<usize> {
+        loop {
+            self.wait()?;
+            let limit = self.buffer.len().min(32 << 10);
+            match splice(&self.stream, None, &self.pipe.1, None, limit, SpliceFlags::NONBLOCK) {
+                Err(rustix::io::Errno::AGAIN) => {}
+                Err(error) => return Err(error.into()),
+                Ok(0) => return Ok(0),
+                Ok(moved) => return Ok(rustix::io::read(&self.pipe.0, &mut self.buffer[..moved])?),
             }
         }
     }

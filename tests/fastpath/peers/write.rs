@@ -1,16 +1,20 @@
 //! The ways to write.
 
-use super::{now_and_then, options};
+use super::{now_and_then, options, socket::until};
 use fastrand::Rng;
+use parking_lot::Mutex;
 use rustix::{
+    event::PollFlags,
     fs::{MemfdFlags, memfd_create, sendfile},
     net::{SendFlags, send as send_with, sockopt::set_tcp_cork},
     pipe::{PipeFlags, SpliceFlags, pipe_with, splice},
 };
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, IoSlice, Write as _},
     net::TcpStream,
+    sync::Arc,
 };
 
 /// MSG_ZEROCOPY, which rustix does not name.
@@ -62,8 +66,8 @@ impl Write {
 /// Sends all of `bytes`.
 pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rng) -> io::Result<()> {
     match how {
-        Write::Whole => (&mut &*stream).write_all(bytes),
-        Write::Splits => pieces(bytes, random).try_for_each(|piece| (&mut &*stream).write_all(piece)),
+        Write::Whole => all(stream, bytes, SendFlags::empty()),
+        Write::Splits => pieces(bytes, random).try_for_each(|piece| all(stream, piece, SendFlags::empty())),
         Write::Vectored => vectored(stream, bytes, random),
         Write::Sendfile => from_file(stream, bytes),
         Write::More => {
@@ -75,23 +79,36 @@ pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rn
         }
         Write::Cork => {
             set_tcp_cork(stream, true)?;
-            pieces(bytes, random).try_for_each(|piece| (&mut &*stream).write_all(piece))?;
+            pieces(bytes, random).try_for_each(|piece| all(stream, piece, SendFlags::empty()))?;
             Ok(set_tcp_cork(stream, false)?)
         }
         Write::Zerocopy => {
             options::set_zerocopy(stream)?;
-            // `bytes` does not change: whatever the kernel still looks at is right. Its notices end with the socket.
-            pieces(bytes, random).try_for_each(|piece| all(stream, piece, ZEROCOPY))
+            let kept = keep(bytes);
+            pieces(&kept, random).try_for_each(|piece| all(stream, piece, ZEROCOPY))
         }
         Write::Slowly => {
             let pieces: Vec<&[u8]> = pieces(bytes, random).collect();
             pieces.into_iter().try_for_each(|piece| {
                 now_and_then(random);
-                (&mut &*stream).write_all(piece)
+                all(stream, piece, SendFlags::empty())
             })
         }
         Write::Splice => from_pipe(stream, bytes),
     }
+}
+
+/// A copy that stays where it is for as long as the kernel may look at it: until 64 MiB more have been sent this way,
+/// which is long after the last byte of it was read.
+fn keep(bytes: &[u8]) -> Arc<[u8]> {
+    static KEPT: Mutex<VecDeque<Arc<[u8]>>> = Mutex::new(VecDeque::new());
+    let copy: Arc<[u8]> = bytes.into();
+    let mut kept = KEPT.lock();
+    kept.push_back(Arc::clone(&copy));
+    while kept.iter().map(|buffer| buffer.len().max(16 << 10)).sum::<usize>() > 64 << 20 {
+        kept.pop_front();
+    }
+    copy
 }
 
 /// `bytes` cut at random: a few bytes here, some kilobytes there, at most about 20 pieces.
@@ -117,12 +134,24 @@ fn all(stream: &TcpStream, mut bytes: &[u8], flags: SendFlags) -> io::Result<()>
         match send_with(stream, bytes, flags | SendFlags::NOSIGNAL) {
             Ok(sent) => bytes = &bytes[sent..],
             Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => until(stream, PollFlags::OUT)?,
             // Too many zero-copy notices wait, or too many pages are pinned: an ordinary send helps.
-            Err(rustix::io::Errno::NOBUFS) => return (&mut &*stream).write_all(bytes),
+            Err(rustix::io::Errno::NOBUFS) if flags == ZEROCOPY => return all(stream, bytes, SendFlags::empty()),
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+/// Repeats a write to a socket that may have no room.
+fn retry(stream: &TcpStream, mut write: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match write() {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => until(stream, PollFlags::OUT)?,
+            other => return other,
+        }
+    }
 }
 
 fn vectored(stream: &TcpStream, mut bytes: &[u8], random: &mut Rng) -> io::Result<()> {
@@ -130,11 +159,7 @@ fn vectored(stream: &TcpStream, mut bytes: &[u8], random: &mut Rng) -> io::Resul
         let count = random.usize(1..=64);
         let size = random.usize(1..=(bytes.len() / count).max(1));
         let vectors: Vec<IoSlice<'_>> = bytes.chunks(size).take(count).map(IoSlice::new).collect();
-        let sent = (&mut &*stream).write_vectored(&vectors)?;
-        if sent == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[sent..];
+        bytes = &bytes[retry(stream, || (&mut &*stream).write_vectored(&vectors))?..];
     }
     Ok(())
 }
@@ -145,9 +170,7 @@ fn from_file(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     let (mut at, end) = (0, bytes.len() as u64);
     while at < end {
         let rest = usize::try_from(end - at).map_err(io::Error::other)?;
-        if sendfile(stream, &file, Some(&mut at), rest)? == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
+        retry(stream, || Ok(sendfile(stream, &file, Some(&mut at), rest)?))?;
     }
     Ok(())
 }
@@ -160,11 +183,7 @@ fn from_pipe(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
         into.write_all(piece)?;
         let mut left = piece.len();
         while left > 0 {
-            let moved = splice(&out, None, stream, None, left, SpliceFlags::empty())?;
-            if moved == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            left -= moved;
+            left -= retry(stream, || Ok(splice(&out, None, stream, None, left, SpliceFlags::empty())?))?;
         }
     }
     Ok(())

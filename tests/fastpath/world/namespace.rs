@@ -71,9 +71,4 @@ impl Namespace {
         let written = self.enter(|| fs::write(format!("/proc/sys/{name}"), value));
         written.unwrap_or_else(|error| panic!("sysctl {name}={value}: {error}"));
     }
-
-    /// Reads from /proc of the namespace.
-    pub(crate) fn proc(&self, name: &str) -> String {
-        self.enter(|| fs::read_to_string(format!("/proc/thread-self/{name}"))).expect("a file of /proc")
-    }
 }

@@ -115,22 +115,26 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
-    /// What the programs in the kernel have counted.
+    /// What the kernel has moved past TCP, or why it moves nothing.
     pub(crate) fn show_kernel(&self, interrupt: &Interrupt) -> anyhow::Result<()> {
         let config = client::admin_json(self.place, "/config", interrupt)?;
         let fastpath = &config["fastpath"];
         println!("\n{}", styled("1", "The kernel"));
-        match &fastpath["established"] {
-            serde_json::Value::Object(counted) => println!(
-                "  gw_sockops counted {} connections opened and {} accepted in {}",
-                counted["active"],
-                counted["passive"],
-                fastpath["cgroup"].as_str().unwrap_or("its cgroup")
-            ),
-            _ => {
-                println!("  counts nothing: {}", fastpath["reason"].as_str().unwrap_or("the gateway does not say why"))
-            }
+        if fastpath["mode"] != "kernel" {
+            println!("  moves nothing: {}", fastpath["reason"].as_str().unwrap_or("the gateway does not say why"));
+            return Ok(());
         }
+        let total = |way: &str, unit: &str| -> u64 {
+            let directions = fastpath["moved"].as_object().into_iter().flatten();
+            directions.filter_map(|(_, moved)| moved[way][unit].as_u64()).sum()
+        };
+        let (messages, bytes) = (total("redirected", "messages"), total("redirected", "bytes"));
+        println!(
+            "  moved {messages} messages, {bytes} bytes, from socket to socket; {} messages went through TCP",
+            total("passed", "messages")
+        );
+        println!("  {} connections between gateway and pods were proven", fastpath["pairs"]["total"]);
+        ensure!(messages > 0, "the programs are attached, and the kernel moved nothing");
         Ok(())
     }
 
