@@ -122,10 +122,6 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
         protocol: listener.protocol.name(),
         gateways: listener.gateways.iter().map(|id| format!("{}/{}", id.namespace, id.name)).collect(),
     });
-    if question.authority.is_empty() {
-        // HTTP/1.1 without a Host.
-        return answer.failed(Failure::ProtocolError, Some(400), "DPE");
-    }
     let normalised = match path::normalise(&question.path) {
         Ok(path) => path,
         Err(_) => return answer.failed(Failure::ProtocolError, Some(400), "DPE"),

@@ -101,14 +101,18 @@ fn malformed_heads_get_400_and_the_end() {
 }
 
 #[test]
-fn unroutable_requests_are_refused_and_the_connection_lives() {
+fn what_is_no_request_to_be_routed_is_refused() {
     let backend = Backend::saying("");
     let gateway = Gateway::start(&everything_to(backend.address()));
+    for (request, status) in [("GET / HTTP/1.1\r\n\r\n", 400), ("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n", 404)] {
+        let mut client = gateway.connect();
+        let response = client.exchange(request);
+        assert_eq!((response.status(), response.field("connection")), (status, Some("close")), "{request}");
+        assert!(client.is_closed(), "{request}");
+    }
     let mut client = gateway.connect();
-    assert_eq!(client.exchange("GET / HTTP/1.1\r\n\r\n").status(), 400, "no host");
     assert_eq!(client.exchange("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n").status(), 404);
-    assert_eq!(client.exchange(get("a", "/")).status(), 200);
-    assert_eq!(gateway.connect().exchange("CONNECT a:80 HTTP/1.1\r\nhost: a:80\r\n\r\n").status(), 404);
+    assert_eq!(client.exchange(get("a", "/")).status(), 200, "the connection lives");
 }
 
 #[test]

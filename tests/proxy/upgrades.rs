@@ -93,11 +93,11 @@ fn a_backend_that_does_not_switch_just_answers() {
 fn only_websocket_is_switched_to() {
     let backend = Backend::saying("plain");
     let gateway = Gateway::start(&everything_to(backend.address()));
-    let mut client = gateway.connect();
     let ask =
         |protocol: &str| format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n");
-    assert_eq!(client.exchange(ask("spdy/3")).status(), 403);
-    let response = client.exchange(ask("h2c"));
+    let refused = gateway.connect().exchange(ask("spdy/3"));
+    assert_eq!((refused.status(), refused.field("connection")), (403, Some("close")));
+    let response = gateway.connect().exchange(ask("h2c"));
     assert_eq!(response.text(), "plain", "as if the client had not asked");
     assert_eq!(backend.only_request().field("upgrade"), None);
 }
