@@ -7,5 +7,6 @@ pub(crate) mod connect;
 pub(crate) mod connection;
 mod doorbell;
 mod flow;
+mod pause;
 pub(crate) mod pool;
 pub(crate) mod socket;

@@ -41,10 +41,12 @@ impl Inventory {
     }
 }
 
-/// The JSON bpftool prints, or nothing when it fails.
+/// The JSON bpftool prints, null where it has nothing to say, or nothing when it fails.
 pub(crate) fn bpftool(arguments: &[&str]) -> Option<Value> {
     let output = Command::new("bpftool").arg("-j").args(arguments).output().expect("run bpftool");
-    output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("bpftool's JSON"))
+    let said = String::from_utf8(output.stdout).expect("bpftool speaks UTF-8");
+    let value = || if said.trim().is_empty() { Value::Null } else { said.parse().expect("bpftool's JSON") };
+    output.status.success().then(value)
 }
 
 fn id(value: &Value) -> Option<u32> {

@@ -47,7 +47,8 @@ impl Maps {
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, Unavailable> {
         let names = object.maps().filter_map(|(name, map)| Some((name.to_owned(), id(map)?)));
         // Constants of the object are no map of ours.
-        let names = names.filter(|(name, _)| !name.starts_with('.')).collect();
+        let mut names: Vec<_> = names.filter(|(name, _)| !name.starts_with('.')).collect();
+        names.sort_unstable();
         Ok(Self {
             names,
             stats: typed(object, MAP_STATS)?,

@@ -9,8 +9,8 @@
 /// has no cause to act.
 pub const MOST_QUEUED: usize = 192 * 1024;
 
-/// The largest piece written at once. A quarter of the window: the reader works on one piece while the next is copied.
-pub const PIECE: usize = MOST_QUEUED / 4;
+/// The largest piece written at once. A third of the window: the reader works on one piece while the next is copied.
+pub const PIECE: usize = MOST_QUEUED / 3;
 
 /// What one writer knows about its reader's queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
