@@ -17,8 +17,7 @@ use crate::{
         Control,
         delta::{self, Delta},
         metrics::StatusMetrics,
-        opt_outs,
-        publish,
+        opt_outs, publish,
         status::{self, StatusView},
     },
     fastpath::{self, FastpathMetrics, FastpathMode},
@@ -145,12 +144,10 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     if let Some(directory) = settings.snapshot_directory {
         control = control.keeping(directory);
     }
-    let opt_outs = fastpath.sockets().map(|sockets| OptOutWatch {
-        node: settings.node,
-        tell: Box::new(move |commands| sockets.obey(commands)),
-    });
-    let control_ended =
-        start_control(control_runtime, control, settings.source, settings.default_namespace, opt_outs)?;
+    let opt_outs = fastpath
+        .sockets()
+        .map(|sockets| OptOutWatch { node: settings.node, tell: Box::new(move |commands| sockets.obey(commands)) });
+    let control_ended = start_control(control_runtime, control, settings.source, settings.default_namespace, opt_outs)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));

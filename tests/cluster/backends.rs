@@ -11,8 +11,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn deleting_a_backend_s_pod_fails_no_request() {
     let world = World::with_article("e2e-delete-pod");
-    // Another endpoint of each version, for what the deleted one would have served.
-    scale(&world, 2);
+    for version in ["v1", "v2"] {
+        // These stop listening at once, before anybody has heard of it: who calls in the gap is served by the other pod.
+        let deployment = format!("deployment/reviews-{version}");
+        let patch = r#"[{"op": "remove", "path": "/spec/template/spec/containers/0/lifecycle"}]"#;
+        world.kubectl(&["patch", &deployment, "--type=json", "--patch", patch]);
+        world.kubectl(&["scale", &deployment, "--replicas=2"]);
+        world.kubectl(&["rollout", "status", &deployment, "--timeout=120s"]);
+    }
     let load = Load::start(&world, &world.nodes[0], "delete-pod", LoadOptions::default());
     for version in ["v1", "v2"] {
         let selector = format!("app=reviews,version={version}");

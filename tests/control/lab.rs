@@ -68,8 +68,8 @@ impl Lab {
     /// Waits until the gateway says that it is not ready, and every one of `words` in its reason.
     pub(crate) fn until_not_ready_because(&mut self, words: &[&str]) {
         let mut last = None;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        wait::until("the gateway to say why it is not ready", PATIENCE * 2, || {
+        let deadline = std::time::Instant::now() + PATIENCE * 2;
+        wait::until("the gateway to say why it is not ready", PATIENCE * 3, || {
             self.daemon().process.assert_running();
             last = self.daemon().admin("/readyz?verbose");
             let said =

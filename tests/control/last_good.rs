@@ -17,7 +17,7 @@ fn after_a_power_cut() -> (Lab, PathBuf) {
     lab.daemon().until_ready();
     lab.apply_article();
     let file = directory(&lab).join("last-good");
-    wait::until("the objects to be on disk", lab::PATIENCE, || {
+    wait::until("the objects to be on disk", lab::PATIENCE * 2, || {
         let text = fs::read_to_string(&file).ok()?;
         (text.contains("DestinationRule") && text.contains("reviews-v3")).then_some(())
     });
@@ -69,17 +69,17 @@ fn what_was_served_is_served_again_without_the_api_server() {
         // The cluster comes back, and is followed from then on.
         let load = Load::start(GATEWAY, "reviews", "/reviews/0", 2, Duration::from_millis(5));
         lab.cluster.start_apiserver();
-        wait::until("nothing of the disk is in force", lab::PATIENCE, || {
+        wait::until("nothing of the disk is in force", lab::PATIENCE * 2, || {
             lab.has_metric("gateway_source_restored{kind=\"VirtualService\"} 0").then_some(())
         });
         lab.cluster.objects().merge(&istio("VirtualService", "reviews"), &weights(0, 100));
-        wait::until("only v2 answers", lab::PATIENCE, || {
+        wait::until("only v2 answers", lab::PATIENCE * 2, || {
             (split("reviews", "/reviews/0", 20).get("v2") == Some(&20)).then_some(())
         });
         let sent = load.stop();
         let failed: Vec<_> = sent.iter().filter(|sent| !sent.succeeded()).collect();
         assert!(failed.is_empty(), "{} of {} failed, first {:?}", failed.len(), sent.len(), failed[0]);
-        wait::until("the edit to be on disk", lab::PATIENCE, || {
+        wait::until("the edit to be on disk", lab::PATIENCE * 2, || {
             fs::read_to_string(&file).ok()?.contains("\"weight\":100").then_some(())
         });
     });
@@ -92,7 +92,7 @@ fn a_damaged_snapshot_is_refused_and_replaced() {
         let whole = fs::read(&file).expect("the file");
         fs::write(&file, &whole[..whole.len() / 2]).expect("write");
         start_daemon(&mut lab);
-        wait::until("the gateway to refuse it", lab::PATIENCE, || {
+        wait::until("the gateway to refuse it", lab::PATIENCE * 2, || {
             (lab.lines_with("its checksum is wrong") == 1).then_some(())
         });
         lab.until_not_ready_because(&["waiting for the first list of", "cannot reach the API server"]);
@@ -102,11 +102,11 @@ fn a_damaged_snapshot_is_refused_and_replaced() {
         lab.cluster.start_apiserver();
         lab.daemon().until_ready();
         until_answer("reviews", "/reviews/0", |answer| answer.status == 200);
-        wait::until("the file to be whole again", lab::PATIENCE, || {
+        wait::until("the file to be whole again", lab::PATIENCE * 2, || {
             let text = fs::read_to_string(&file).ok()?;
             (text.len() > whole.len() / 2 && text.contains("reviews-v3")).then_some(())
         });
-        wait::until("the problem to be over", lab::PATIENCE, || {
+        wait::until("the problem to be over", lab::PATIENCE * 2, || {
             let (_, config) = lab.daemon().admin("/config")?;
             (!config.contains("its checksum is wrong")).then_some(())
         });

@@ -187,9 +187,7 @@ impl Daemon {
             .spawn()
             .expect("start the gateway");
         let daemon = Self { child, log };
-        wait::until("the gateway to attach", PATIENCE, || {
-            daemon.said("fast path: attached").then_some(())
-        });
+        wait::until("the gateway to attach", PATIENCE, || daemon.said("fast path: attached").then_some(()));
         daemon
     }
 

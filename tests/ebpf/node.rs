@@ -124,10 +124,10 @@ pub(crate) fn connect(to: &str, from: Option<&str>) -> Socket {
         socket.bind(&address(from).into()).expect("a free port");
     }
     socket.set_nonblocking(true).expect("an option");
-    match socket.connect(&address(to).into()) {
-        Err(error) if error.raw_os_error() != Some(nix::libc::EINPROGRESS) => panic!("cannot connect to {to}: {error}"),
-        _ => socket,
+    if let Err(error) = socket.connect(&address(to).into()) {
+        assert_eq!(error.raw_os_error(), Some(nix::libc::EINPROGRESS), "cannot connect to {to}: {error}");
     }
+    socket
 }
 
 /// The next `length` bytes, or fewer when the stream ends before.
@@ -135,11 +135,14 @@ pub(crate) fn read(mut stream: &TcpStream, length: usize) -> Vec<u8> {
     let (mut received, mut piece) = (Vec::new(), [0; 64 * 1024]);
     while received.len() < length {
         let wanted = piece.len().min(length - received.len());
-        match stream.read(&mut piece[..wanted]) {
-            Ok(0) => break,
-            Ok(bytes) => received.extend_from_slice(&piece[..bytes]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => until_readable(stream),
-            Err(error) => panic!("cannot receive: {error}"),
+        let read = stream.read(&mut piece[..wanted]);
+        if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            until_readable(stream);
+            continue;
+        }
+        match read.expect("what was sent") {
+            0 => break,
+            bytes => received.extend_from_slice(&piece[..bytes]),
         }
     }
     received

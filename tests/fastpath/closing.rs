@@ -210,7 +210,8 @@ fn read_answer(stream: TcpStream) -> String {
             return Ok(status);
         }
         let mut wrong = None;
-        let body = head.body(&mut reader, |at, bytes| wrong = wrong.take().or(Content::new(2).check(at, bytes).err()));
+        let body =
+            head.body(&mut reader, |at, bytes| wrong = wrong.take().or_else(|| Content::new(2).check(at, bytes).err()));
         Ok(match (wrong, body) {
             (Some(wrong), _) => format!("{status} with wrong bytes: {wrong}"),
             (None, Ok(_)) => status,

@@ -42,7 +42,7 @@ fn unread_answers(world: &World, fast: Fast, callers: usize) {
         let _ = send(&stream, Write::Whole, head.as_bytes(), &mut random);
         // In the pieces that fill a queue of messages fastest. Ends when the connection does.
         let piece = vec![b'x'; 1400];
-        while send_once(&stream, &piece, SendFlags::NOSIGNAL).is_ok() {}
+        while send(&stream, Write::Whole, &piece, &mut random).is_ok() {}
     });
     let gateway = Gateway::start(world, fast, &everything_to(&[("pod".to_owned(), address)]));
     let entrance = World::entrance(Way::V4, true);

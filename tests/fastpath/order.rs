@@ -7,6 +7,7 @@ use crate::{
 };
 use fastrand::Rng;
 use nix::sys::signal::Signal;
+use parking_lot::Mutex;
 use std::{thread, time::Duration};
 
 #[test]
@@ -87,16 +88,21 @@ pub(crate) fn stands_still(world: &World, fast: Fast) {
             })
             .collect();
         gateway.signal(Signal::SIGSTOP);
+        let wrong = Mutex::new(Vec::new());
         thread::scope(|scope| {
             for client in &mut clients {
                 let exchange =
                     Exchange { write: Write::Slowly, slow: true, ..Exchange::new(&service, 2 << 20, 300_000) };
-                scope.spawn(move || client.exchange(&exchange).unwrap_or_else(|wrong| panic!("{wrong}")));
+                let wrong = &wrong;
+                scope.spawn(move || wrong.lock().extend(client.exchange(&exchange).err()));
             }
             // In some rounds the daemon counts as dead before it goes on.
             idle(Duration::from_millis(if round % 4 == 3 { 4000 } else { 200 }));
             gateway.signal(Signal::SIGCONT);
         });
+        backends.assert_content();
+        let wrong: Vec<String> = wrong.into_inner().iter().map(ToString::to_string).collect();
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
     backends.assert_content();
 }

@@ -26,7 +26,9 @@ fn a_long_day_has_no_wrong_byte() {
         let tally = load.during(world, &backends, |good| {
             let mut random = Rng::with_seed(2);
             let mut told = Instant::now();
-            while Instant::now() < end {
+            // On a busy machine a million takes longer.
+            let enough = |good: u64| good >= if scale::is_full() { 1_000_000 } else { 0 };
+            while Instant::now() < end || !enough(good.load(Ordering::Relaxed)) {
                 idle(Duration::from_millis(random.u64(1..50)));
                 match random.u8(..) {
                     0..50 => {
@@ -66,6 +68,5 @@ fn a_long_day_has_no_wrong_byte() {
             tally.broken.iter().filter(|text| text.contains("no event") || text.contains("os error 11")).collect();
         assert!(lost.is_empty(), "bytes did not come: {lost:?}");
         assert!(counts.redirected > 0 && counts.passed_off > 0, "{counts:?}");
-        assert!(!scale::is_full() || tally.good >= 1_000_000, "too little was sent to prove anything");
     });
 }

@@ -16,6 +16,7 @@ const RANDOM: [&str; 1] = ["x-request-id"];
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are responses")]
 pub(crate) enum Answer {
     /// The connection is refused, or ends before an answer.
     None(String),

@@ -10,8 +10,11 @@ use super::{
     request::{Expected, Request},
     table::Table,
 };
+use anyhow::ensure;
 use std::{
     collections::BTreeSet,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -22,6 +25,9 @@ const DRAWS: usize = 40;
 /// What differs is asked again for so long: a push may be under way, and the machine loaded.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Requests asked at once. More only wait for each other.
+const AT_ONCE: usize = 8;
 
 /// What came of one request.
 #[derive(Clone, Debug, Default)]
@@ -35,27 +41,38 @@ pub(crate) struct Verdict {
 /// What came of one case.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Examined {
-    /// One for each request.
-    pub(crate) verdicts: Vec<Verdict>,
+    /// One for each request, once it has been asked.
+    verdicts: Vec<Option<Verdict>>,
     /// Where the routing tables of both gateways differ.
     pub(crate) tables: Vec<String>,
 }
 
 impl Examined {
+    fn unasked(case: &Case) -> Self {
+        Self { verdicts: vec![None; case.requests.len()], tables: Vec::new() }
+    }
+
     /// Whether everything is as it should be; then nobody asks again.
     fn is_settled(&self, case: &Case) -> bool {
-        let verdicts = self.verdicts.iter().zip(&case.requests);
-        let is_good = |(verdict, request): (&Verdict, &Request)| {
-            verdict.surprises.is_empty() && (may_differ(case, request) || verdict.differences.is_empty())
-        };
         let tables_may = case.requests.iter().any(|request| may_differ(case, request));
-        verdicts.into_iter().all(is_good) && (tables_may || self.tables.is_empty())
+        let requests = || self.verdicts().zip(&case.requests);
+        (tables_may || self.tables.is_empty())
+            && requests().all(|(verdict, request)| is_settled(verdict, case, request))
+    }
+
+    /// In the order of the requests.
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.iter().flatten()
     }
 
     /// Whether the two gateways differ in anything.
     pub(crate) fn differs(&self) -> bool {
-        !self.tables.is_empty() || self.verdicts.iter().any(|verdict| !verdict.differences.is_empty())
+        !self.tables.is_empty() || self.verdicts().any(|verdict| !verdict.differences.is_empty())
     }
+}
+
+fn is_settled(verdict: &Verdict, case: &Case, request: &Request) -> bool {
+    verdict.surprises.is_empty() && (may_differ(case, request) || verdict.differences.is_empty())
 }
 
 fn may_differ(case: &Case, request: &Request) -> bool {
@@ -66,25 +83,19 @@ fn may_differ(case: &Case, request: &Request) -> bool {
 /// it does or `patience` is at its end.
 pub(crate) fn examine(lab: &Lab, cases: &[Case], patience: Duration) -> anyhow::Result<Vec<Examined>> {
     let deadline = Instant::now() + patience;
-    let mut all: Vec<Examined> = vec![Examined::default(); cases.len()];
+    let mut all: Vec<Examined> = cases.iter().map(Examined::unasked).collect();
     loop {
         let (explained, envoy) = (Explained::of(lab)?, Table::of_envoy(lab.admin)?);
         let tables = envoy.differences(&explained.table);
-        let mut settled = true;
         for (examined, case) in all.iter_mut().zip(cases) {
             examined.tables = tables.iter().filter(|text| culprit(text, cases) == Some(&case.name)).cloned().collect();
-            let is_asked = !examined.verdicts.is_empty();
-            if is_asked && examined.is_settled(case) {
-                continue;
-            }
-            let verdicts =
-                case.requests.iter().enumerate().map(|(index, request)| match examined.verdicts.get(index) {
-                    Some(verdict) if verdict.is_good() => Ok(verdict.clone()),
-                    _ => ask(lab, request, may_differ(case, request), &explained, &envoy),
-                });
-            examined.verdicts = verdicts.collect::<anyhow::Result<_>>()?;
-            settled &= examined.is_settled(case);
         }
+        let due = due(&all, cases);
+        let verdicts = ask_all(lab, &due, cases, &explained, &envoy)?;
+        for ((case, request), verdict) in due.into_iter().zip(verdicts) {
+            all[case].verdicts[request] = Some(verdict);
+        }
+        let settled = all.iter().zip(cases).all(|(examined, case)| examined.is_settled(case));
         if settled || Instant::now() > deadline {
             return Ok(all);
         }
@@ -92,17 +103,52 @@ pub(crate) fn examine(lab: &Lab, cases: &[Case], patience: Duration) -> anyhow::
     }
 }
 
+/// The requests that have not been asked, or did not come out as they should: index of the case, index of the request.
+fn due(all: &[Examined], cases: &[Case]) -> Vec<(usize, usize)> {
+    let mut due = Vec::new();
+    for (index, (examined, case)) in all.iter().zip(cases).enumerate() {
+        let is_due = |request: &usize| match &examined.verdicts[*request] {
+            None => true,
+            Some(verdict) => !is_settled(verdict, case, &case.requests[*request]),
+        };
+        due.extend((0..case.requests.len()).filter(is_due).map(|request| (index, request)));
+    }
+    due
+}
+
+/// Asks several at a time: most of the time goes by with waiting.
+fn ask_all(
+    lab: &Lab,
+    due: &[(usize, usize)],
+    cases: &[Case],
+    explained: &Explained,
+    envoy: &Table,
+) -> anyhow::Result<Vec<Verdict>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((index, (case, request))) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|index| Some((index, *due.get(index)?)))
+        {
+            let (case, request) = (&cases[case], &cases[case].requests[request]);
+            done.push((index, ask(lab, request, may_differ(case, request), explained, envoy)));
+        }
+        done
+    };
+    let mut done: Vec<(usize, anyhow::Result<Verdict>)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    });
+    done.sort_by_key(|(index, _)| *index);
+    ensure!(done.len() == due.len(), "a request could not be asked, see above");
+    done.into_iter().map(|(_, verdict)| verdict).collect()
+}
+
 /// The case a difference of the tables is about: of those it mentions the one with the longest name, since names of cases
 /// begin with names of cases.
 fn culprit<'c>(difference: &str, cases: &'c [Case]) -> Option<&'c String> {
     let mentioned = cases.iter().map(|case| &case.name).filter(|name| difference.contains(name.as_str()));
     mentioned.max_by_key(|name| name.len())
-}
-
-impl Verdict {
-    pub(crate) fn is_good(&self) -> bool {
-        self.differences.is_empty() && self.surprises.is_empty()
-    }
 }
 
 fn ask(
@@ -138,8 +184,8 @@ fn compare(lab: &Lab, request: &Request, istio: Answer, ours: Answer) -> Vec<Str
         draw(lab.istio, &mut istios, &all_ours);
         draw(lab.ours, &mut all_ours, &istios);
     }
-    let istio = istios.difference(&all_ours).next().or(istios.first());
-    let ours = all_ours.difference(&istios).next().or(all_ours.first());
+    let istio = istios.difference(&all_ours).next().or_else(|| istios.first());
+    let ours = all_ours.difference(&istios).next().or_else(|| all_ours.first());
     istio.zip(ours).map(|(istio, ours)| istio.differences(ours)).unwrap_or_default()
 }
 

@@ -29,9 +29,9 @@ impl Gateway {
 
     fn try_ask(self, request: &Request) -> Result<Answer, &'static str> {
         let address = SocketAddr::new(self.address, request.port);
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|_| "connection refused")?;
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).or(Err("connection refused"))?;
         let patient = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_nodelay(true));
-        patient.map_err(|_| "connection closed")?;
+        patient.or(Err("connection closed"))?;
         // A gateway may answer before it has read everything, and close.
         let _ = stream.write_all(&request.bytes());
         let framing = if request.method == "HEAD" { Framing::NoBody } else { Framing::Fields };

@@ -21,21 +21,25 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(crate) struct Explained {
     snapshot: Arc<Snapshot>,
     pub(crate) table: Table,
+    /// What our gateway has against the objects.
+    pub(crate) problems: Vec<String>,
 }
 
 impl Explained {
     pub(crate) fn of(lab: &Lab) -> anyhow::Result<Self> {
         let listed = lab.objects.with_client(|client| async move { k8s::list(&client).await });
         let context = IngestContext { cluster_domain: Arc::clone(&lab.settings.cluster_domain) };
-        let resources: BTreeMap<_, _> = listed?
-            .manifests
-            .iter()
-            .filter_map(|manifest| ingest(manifest, &context).0)
-            .map(|resource| (resource.meta().id.clone(), resource))
-            .collect();
-        let (snapshot, _) = compile(resources.into_values(), lab.settings.clone());
+        let mut resources = BTreeMap::new();
+        let mut problems = Vec::new();
+        for manifest in &listed?.manifests {
+            let (resource, found) = ingest(manifest, &context);
+            problems.extend(found);
+            resources.extend(resource.map(|resource| (resource.meta().id.clone(), resource)));
+        }
+        let (snapshot, found) = compile(resources.into_values(), lab.settings.clone());
+        problems.extend(found);
         let table = Table::of_ours(&Lists::of(&snapshot));
-        Ok(Self { snapshot, table })
+        Ok(Self { snapshot, table, problems: problems.iter().map(ToString::to_string).collect() })
     }
 
     /// What `explain` says about `request`; `None` for what it cannot be asked.
@@ -119,7 +123,7 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
                 let location = explained.location.clone().unwrap_or_default();
                 same("location", location, ours.location().unwrap_or_default().to_owned());
             }
-            if outcome == Outcome::DirectResponse && !is_head {
+            if outcome == Outcome::DirectResponse && !is_head && response.status != 304 {
                 same("body", explained.body.clone().unwrap_or_default(), response.body.clone());
             }
         }

@@ -7,7 +7,7 @@ pub(crate) fn judge(case: &Case, examined: &Examined, report: &mut Report) -> bo
     let mut failures = Vec::new();
     let at = |request: &Request| format!("{}/{}: {}", case.feature, case.name, request.text);
     let mut explained = 0;
-    for (request, verdict) in case.requests.iter().zip(&examined.verdicts) {
+    for (request, verdict) in case.requests.iter().zip(examined.verdicts()) {
         let surprises = verdict.surprises.iter().map(|surprise| format!("{}\n    {surprise}", at(request)));
         failures.extend(surprises);
         match &request.differs {

@@ -25,6 +25,16 @@ const PODS: [(&str, &str, &str, &str); 6] = [
     ("reviews-v3", "default", "reviews", "v3"),
 ];
 
+/// What cases are made of, and the label their objects get.
+const KINDS: [(&str, &str); 5] = [
+    ("networking.istio.io/v1", "Gateway"),
+    ("networking.istio.io/v1", "VirtualService"),
+    ("networking.istio.io/v1", "DestinationRule"),
+    ("networking.istio.io/v1", "ServiceEntry"),
+    ("v1", "Service"),
+];
+const OURS: &str = "node-gateway.test/compare=object";
+
 /// For what a loaded machine does in seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -57,6 +67,7 @@ impl Lab {
             ..CompileSettings::default()
         };
         let lab = Self { objects, istio, ours, admin: SocketAddr::new(istio.address, 15000), settings };
+        lab.clear_leftovers();
         lab.prepare()?;
         Ok(lab)
     }
@@ -89,8 +100,22 @@ impl Lab {
         Ok(())
     }
 
+    /// A run that was killed has not taken its objects away, and they would take part in this one.
+    fn clear_leftovers(&self) {
+        for (api_version, kind) in KINDS {
+            self.objects.delete_all(&self.objects.list(api_version, kind, "", OURS));
+        }
+    }
+
     /// Creates or replaces every object.
     pub(crate) fn apply(&self, objects: &[Value]) -> anyhow::Result<()> {
+        let mut objects = objects.to_vec();
+        for object in &mut objects {
+            if KINDS.iter().any(|(_, kind)| object["kind"] == **kind) {
+                object["metadata"]["labels"]["node-gateway.test/compare"] = "object".into();
+            }
+        }
+        let objects = objects.as_slice();
         let refused = self.objects.try_apply_all(objects);
         ensure!(refused.is_empty(), "the API server refuses {}", refused.join("; "));
         Ok(())

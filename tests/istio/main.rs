@@ -10,6 +10,8 @@ mod check;
 mod distribution;
 mod exchange;
 mod explained;
+mod figures;
+mod frozen;
 mod judge;
 mod lab;
 mod random;
@@ -30,6 +32,14 @@ struct Arguments {
     cases: Vec<String>,
     /// The same, as a test runner takes it
     filter: Option<String>,
+    /// Measure instead of comparing
+    #[arg(long)]
+    figures: bool,
+    /// What test runners say to their tests, and which makes no difference here
+    #[arg(long, hide = true)]
+    nocapture: bool,
+    #[arg(long, hide = true)]
+    test_threads: Option<usize>,
     /// Only the random worlds of these seeds; with neither this nor --case all cases and the worlds 0:100
     #[arg(long, value_name = "FROM:TO", value_parser = seeds)]
     seeds: Option<Range<u64>>,
@@ -41,6 +51,15 @@ struct Arguments {
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     arguments.cases.extend(arguments.filter.take());
+    if arguments.figures {
+        return match lab::Lab::open().and_then(|lab| figures::run(&lab)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let plan = Plan::new(arguments.cases, arguments.seeds, arguments.requests);
     match run::run(&plan) {
         Ok(report) => {

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     features: BTreeMap<String, Counts>,
-    failures: Vec<String>,
-    notes: Vec<String>,
+    differences: usize,
 }
 
 #[derive(Debug, Default)]
@@ -38,16 +37,15 @@ impl Report {
         counts.explained += explained;
         counts.pending += usize::from(is_pending);
         counts.failed += usize::from(!failures.is_empty());
-        self.failures.extend(failures);
-    }
-
-    /// Adds a text for people that is no failure itself.
-    pub(crate) fn say(&mut self, text: String) {
-        self.notes.push(text);
+        // At once: who waits for the end of a long run may not want to.
+        for failure in &failures {
+            println!("{failure}\n");
+        }
+        self.differences += failures.len();
     }
 
     pub(crate) fn is_good(&self) -> bool {
-        self.failures.is_empty()
+        self.differences == 0
     }
 
     /// The table, the failures, the line of a test runner, and the closing line.
@@ -66,14 +64,8 @@ impl Report {
             all.requests += counts.requests;
             all.failed += counts.failed;
         }
-        for failure in &self.failures {
-            println!("\n{failure}");
-        }
-        for note in &self.notes {
-            println!("\n{note}");
-        }
         let word = if self.is_good() { "ok" } else { "FAILED" };
         println!("\ntest result: {word}. {} passed; {} failed; 0 ignored", all.cases - all.failed, all.failed);
-        println!("cases: {}, requests: {}, differences: {}", all.cases, all.requests, self.failures.len());
+        println!("cases: {}, requests: {}, differences: {}", all.cases, all.requests, self.differences);
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     case::{self, Case},
     check::{self, PATIENCE},
-    explained,
+    explained, frozen,
     judge::judge,
     lab::Lab,
     random::{self, shrink},
@@ -62,8 +62,15 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
     }
     let lab = Lab::open()?;
     let mut report = Report::default();
-    run_together(&lab, &cases, &mut report)?;
+    let (freezing, cases): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| case.freezes.is_some());
+    if !cases.is_empty() {
+        run_together(&lab, &cases, &mut report)?;
+    }
     run_worlds(&lab, plan, &mut report)?;
+    // Last: until such an object is gone, Istio's gateway is no judge.
+    for case in &freezing {
+        frozen::run(&lab, case, case.freezes.as_deref().unwrap_or_default(), &mut report)?;
+    }
     Ok(report)
 }
 
@@ -105,7 +112,7 @@ fn run_worlds(lab: &Lab, plan: &Plan, report: &mut Report) -> anyhow::Result<()>
         for failed in run_together(lab, &worlds, report)? {
             if shrunk < SHRUNK {
                 shrunk += 1;
-                report.say(shrink::shrunk(lab, failed)?);
+                println!("{}\n", shrink::shrunk(lab, failed)?);
             }
         }
     }

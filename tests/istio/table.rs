@@ -72,7 +72,9 @@ impl Table {
                     continue;
                 }
                 let read: Host = list(&host["routes"]).map(envoy_row).collect();
-                for domain in list(&host["domains"]).filter_map(Value::as_str) {
+                // A host with its namespace, which Istio leaves there for httpsRedirect, is none that a client could name.
+                let domains = list(&host["domains"]).filter_map(Value::as_str).filter(|domain| !domain.contains('/'));
+                for domain in domains {
                     table.hosts.insert((port, domain.to_owned()), read.clone());
                 }
             }
@@ -272,6 +274,12 @@ fn string_match(value: &Value) -> String {
         Some(regex) => format!("regex {regex}"),
         None => "present".to_owned(),
     })
+}
+
+/// How many updates from Istio's control plane Envoy has refused so far.
+pub(crate) fn refused_updates(admin: SocketAddr) -> anyhow::Result<u64> {
+    let stats = page(admin, "/stats?format=json&filter=update_rejected")?;
+    Ok(list(&stats["stats"]).filter_map(|stat| stat["value"].as_u64()).sum())
 }
 
 /// A page of Envoy's admin server, which answers in JSON.

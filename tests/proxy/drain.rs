@@ -34,7 +34,7 @@ fn slow() -> (Backend, std::sync::mpsc::Sender<()>) {
 fn not_ready_comes_first_then_clients_are_asked_to_leave_then_the_port_closes() {
     let backend = Backend::saying("served");
     let gateway = Gateway::with(&everything_to(backend.address()), |settings| {
-        settings.drain.announce = Duration::from_secs(4);
+        settings.drain.announce = Duration::from_secs(8);
         settings.drain.deadline = Duration::from_secs(5);
     });
     assert!(gateway.readiness.is_ready());

@@ -7,6 +7,7 @@ mod bench;
 mod build_ebpf;
 mod cluster;
 mod command;
+mod compare;
 mod demo;
 mod fuzz;
 mod image;
@@ -39,6 +40,7 @@ enum Verb {
     BuildEbpf(build_ebpf::Arguments),
     Tidy(tidy::Arguments),
     Fuzz(fuzz::Arguments),
+    Compare(compare::Arguments),
     Image(image::Arguments),
 }
 
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Verb::BuildEbpf(arguments) => build_ebpf::run(&arguments, &interrupt),
         Verb::Tidy(arguments) => tidy::run(&arguments, &interrupt),
         Verb::Fuzz(arguments) => fuzz::run(&arguments, &interrupt),
+        Verb::Compare(arguments) => compare::run(&arguments, &interrupt),
         Verb::Image(arguments) => image::run(&arguments, &interrupt),
     });
     match result {

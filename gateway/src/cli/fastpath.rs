@@ -73,7 +73,10 @@ fn table(status: &Value) -> String {
     };
     line("mode", word(&status["mode"]));
     if status["tripped"] == true {
-        line("tripped", "a mismatch was found: everything goes through TCP until the gateway is started again".to_owned());
+        line(
+            "tripped",
+            "a mismatch was found: everything goes through TCP until the gateway is started again".to_owned(),
+        );
     }
     for name in ["reason", "cgroup", "pinned"] {
         if !status[name].is_null() {
@@ -90,7 +93,10 @@ fn table(status: &Value) -> String {
         let pairs = &status["pairs"];
         line(
             "pairs",
-            format!("{} with callers, {} with endpoints, {} so far", pairs["callers"], pairs["endpoints"], pairs["total"]),
+            format!(
+                "{} with callers, {} with endpoints, {} so far",
+                pairs["callers"], pairs["endpoints"], pairs["total"]
+            ),
         );
         line("refused", counts(&status["refused"]));
         let rows = status["moved"].as_object().into_iter().flatten().map(|(direction, moved)| {
@@ -113,7 +119,8 @@ fn table(status: &Value) -> String {
 /// What is not 0: `unread 3, off 1`.
 fn counts(counts: &Value) -> String {
     let counted = counts.as_object().into_iter().flatten().filter(|(_, count)| **count != 0);
-    let text = counted.map(|(name, count)| format!("{} {count}", name.replace('_', " "))).collect::<Vec<_>>().join(", ");
+    let text =
+        counted.map(|(name, count)| format!("{} {count}", name.replace('_', " "))).collect::<Vec<_>>().join(", ");
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
@@ -155,7 +162,13 @@ mod tests {
             "pairs": {"callers": 1, "endpoints": 2, "total": 9}, "refused": {"mptcp": 0},
             "moved": {"caller_to_gateway": moved},
         }));
-        for part in ["mode       kernel", "gw_sockops (7)", "gw_socks (8)", "1 with callers, 2 with endpoints, 9 so far", "unread 2"] {
+        for part in [
+            "mode       kernel",
+            "gw_sockops (7)",
+            "gw_socks (8)",
+            "1 with callers, 2 with endpoints, 9 so far",
+            "unread 2",
+        ] {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains("off 0"), "{text}");

@@ -14,11 +14,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tokio::sync::mpsc;
 
 /// Passes every delta on, and what follows from it for the short-circuit to `tell`.
-pub async fn observe(
-    mut from: mpsc::Receiver<Delta>,
-    to: mpsc::Sender<Delta>,
-    mut tell: impl FnMut(&[Command]),
-) {
+pub async fn observe(mut from: mpsc::Receiver<Delta>, to: mpsc::Sender<Delta>, mut tell: impl FnMut(&[Command])) {
     let mut observer = Observer::default();
     while let Some(delta) = from.recv().await {
         let commands = observer.see(&delta);
@@ -110,7 +106,10 @@ mod tests {
     fn pods_of_files_opt_out_while_they_say_so() {
         let mut observer = Observer::default();
         let list = |manifests| Delta::Replace { kind: Kind::Pod, manifests };
-        assert_eq!(observer.see(&list(vec![pod("a", "10.0.0.1", Some("off")), pod("b", "10.0.0.2", None)])), [out("10.0.0.1")]);
+        assert_eq!(
+            observer.see(&list(vec![pod("a", "10.0.0.1", Some("off")), pod("b", "10.0.0.2", None)])),
+            [out("10.0.0.1")]
+        );
         assert_eq!(observer.see(&Delta::Apply(pod("b", "10.0.0.2", Some("never")))), [out("10.0.0.2")]);
         let back = |address: &str| Command::OptIn(address.parse().expect("an address"));
         assert_eq!(observer.see(&Delta::Apply(pod("b", "10.0.0.2", Some("on")))), [back("10.0.0.2")]);

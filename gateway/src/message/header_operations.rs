@@ -41,7 +41,10 @@ pub fn apply(edits: &HeaderEdits, headers: &mut HeaderMap, context: &FormatConte
     for name in &edits.remove {
         headers.remove(name);
     }
-    for put in &edits.put {
+    // What is set comes before what is added, whichever level of a rule said it (`HeaderParser::evaluateHeaders` in envoy's
+    // source/common/router/header_parser.cc).
+    let of_mode = |mode| edits.put.iter().filter(move |put| put.mode == mode);
+    for put in of_mode(PutMode::Set).chain(of_mode(PutMode::Add)) {
         let Some(value) = render(&put.value, context) else { continue };
         match put.mode {
             PutMode::Set => _ = headers.insert(put.name.clone(), value),

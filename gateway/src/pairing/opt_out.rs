@@ -59,12 +59,14 @@ pub enum Command {
     OptIn(IpAddr),
 }
 
+/// Carries commands to the kernel.
+pub type Tell = Box<dyn FnMut(&[Command]) + Send>;
+
 /// What a source does with what it finds out.
 pub struct OptOutWatch {
     /// The node whose pods can take part.
     pub node: Arc<str>,
-    /// Carries commands to the kernel.
-    pub tell: Box<dyn FnMut(&[Command]) + Send>,
+    pub tell: Tell,
 }
 
 impl std::fmt::Debug for OptOutWatch {

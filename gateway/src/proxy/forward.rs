@@ -79,7 +79,11 @@ impl Plan {
         let index = if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) };
         let destination = &action.destinations[index];
         let cluster = Arc::clone(snapshot.cluster(destination.cluster));
-        let fields = ResponseFields::of_destination(client, route, index, &cluster, &arrived);
+        // Values of response fields that are made from the request are made from the one that goes upstream, if one does:
+        // Envoy's router answers for an unknown cluster before it changes the request.
+        let is_unknown = matches!(cluster.state, ClusterState::Unknown(_));
+        let fields_of = |arrived: &Arrived| ResponseFields::of_destination(client, route, index, &cluster, arrived);
+        let mut fields = if is_unknown { fields_of(&arrived) } else { None };
 
         if let Some(operation) = client.worker.operation(snapshot.generation, route, &cluster.name) {
             arrived.headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
@@ -99,6 +103,9 @@ impl Plan {
             if let Ok(original) = HeaderValue::try_from(original.as_str()) {
                 arrived.headers.insert(X_ENVOY_ORIGINAL_PATH, original);
             }
+        }
+        if !is_unknown {
+            fields = fields_of(&arrived);
         }
         if arrived.chunked {
             arrived.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

@@ -59,13 +59,17 @@ impl LocalReply {
             }
             status = StatusCode::OK;
             body = Bytes::new();
+        } else if status == StatusCode::NO_CONTENT {
+            // RFC 9110 §8.6: not even the length of a body that is not there.
+            body = Bytes::new();
         } else {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-            if !body.is_empty() {
-                headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain"));
-            }
         }
         finish(status, &mut headers);
+        // What the route takes away is given back: Envoy names the type of the body last.
+        if !body.is_empty() {
+            headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain"));
+        }
         headers.insert(SERVER, SERVER_NAME);
         if *method == Method::HEAD {
             body = Bytes::new();

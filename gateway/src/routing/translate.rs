@@ -100,7 +100,7 @@ fn route(
             rule: rule.index,
             entry: entry.map_or(0, |entry| entry.index),
         },
-        operation: operation(service, &condition, &action, server.port),
+        operation: operation(service, rule, &condition, server.port),
         condition,
         action,
         response_headers,
@@ -183,14 +183,15 @@ impl Condition {
     }
 }
 
-fn operation(service: &VirtualService, condition: &Condition, action: &RouteAction, port: u16) -> Operation {
+fn operation(service: &VirtualService, rule: &HttpRule, condition: &Condition, port: u16) -> Operation {
     let path = match &condition.path {
         PathCondition::Prefix(prefix) => format!("{prefix}*"),
         PathCondition::Exact(exact) => exact.to_string(),
         PathCondition::Regex(regex) => regex.pattern.clone(),
     };
-    match action {
-        RouteAction::Forward(forward) if forward.destinations.len() == 1 => Operation::Cluster(path.into()),
+    match &rule.action {
+        // As the rule has them: of two destinations of which one has no weight it is the rule's name all the same.
+        Action::Forward(forward) if forward.destinations.len() == 1 => Operation::Cluster(path.into()),
         _ => Operation::Rule(format!("{}:{port}{path}", service.meta.id.name).into()),
     }
 }

@@ -37,7 +37,6 @@ pub(super) fn serve(stream: TcpStream, tell: &Mutex<Sender<String>>) {
 }
 
 fn requests(stream: TcpStream, tell: &Mutex<Sender<String>>) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
     let mut reader = Reader::new(stream, Read::Edge, 16 << 10)?;
     loop {
         if !reader.is_there_more()? {
@@ -65,7 +64,7 @@ fn request(reader: &mut Reader, head: &Head, what: &str, tell: &Mutex<Sender<Str
         if at == 0 {
             BEGUN.fetch_add(1, Ordering::SeqCst);
         }
-        wrong = wrong.take().or(Content::new(1).check(at, bytes).err());
+        wrong = wrong.take().or_else(|| Content::new(1).check(at, bytes).err());
     });
     match (wrong, body) {
         (Some(wrong), _) => {
@@ -95,7 +94,7 @@ fn request(reader: &mut Reader, head: &Head, what: &str, tell: &Mutex<Sender<Str
     answer(reader, "200 OK", length, length)?;
     if is(Pod::ShutdownAfterAnswer) {
         reader.stream().shutdown(Shutdown::Write)?;
-        return Ok(reader.is_there_more()?);
+        return reader.is_there_more();
     }
     if is(Pod::ResetAfterAnswer) {
         reset(reader.stream())?;

@@ -4,7 +4,7 @@ use super::{Content, Fault, Head, READS, Read, Reader, Write, listen, message, s
 use crate::world::{Namespace, WAYS, Way, World};
 use fastrand::Rng;
 use parking_lot::Mutex;
-use rustix::net::Shutdown;
+use rustix::net::{Shutdown, SocketFlags, accept_with};
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
@@ -37,17 +37,26 @@ pub(crate) struct Seen {
 impl Backend {
     /// A backend that reads in one way and speaks HTTP.
     pub(crate) fn start(namespace: &Namespace, address: SocketAddr, how: Read) -> Self {
-        Self::serving(namespace, address, move |stream, seen| match serve(stream, how, seen) {
+        Self::listening(namespace, address, how.blocks(), move |stream, seen| match serve(stream, how, seen) {
             Err(Fault::Broken(_)) if seen.may_break.load(Ordering::Relaxed) => {}
             Err(fault) => seen.faults.lock().push(format!("backend {how:?}: {fault}")),
             Ok(()) => {}
         })
     }
 
-    /// A backend that does what `connection` does.
+    /// A backend that does what `connection` does, with sockets that do not block.
     pub(crate) fn serving(
         namespace: &Namespace,
         address: SocketAddr,
+        connection: impl Fn(TcpStream, &Seen) + Send + Sync + 'static,
+    ) -> Self {
+        Self::listening(namespace, address, false, connection)
+    }
+
+    fn listening(
+        namespace: &Namespace,
+        address: SocketAddr,
+        blocks: bool,
         connection: impl Fn(TcpStream, &Seen) + Send + Sync + 'static,
     ) -> Self {
         let listener = listen(namespace, address);
@@ -56,7 +65,10 @@ impl Backend {
         let accepting = namespace.enter(|| {
             let (listener, seen) = (listener.try_clone().expect("a second handle"), Arc::clone(&seen));
             thread::spawn(move || {
-                while let Ok((stream, _)) = listener.accept() {
+                // In one step, as servers do that never block.
+                let flags = if blocks { SocketFlags::CLOEXEC } else { SocketFlags::CLOEXEC | SocketFlags::NONBLOCK };
+                while let Ok(stream) = accept_with(&listener, flags) {
+                    let stream = TcpStream::from(stream);
                     let (seen, connection) = (Arc::clone(&seen), Arc::clone(&connection));
                     thread::spawn(move || connection(stream, &seen));
                 }
@@ -126,19 +138,24 @@ fn exchange(reader: &mut Reader, head: &Head, seen: &Seen, random: &mut Rng) -> 
     }
     seen.requests.fetch_add(1, Ordering::Relaxed);
     if seen.ending.load(Ordering::Relaxed) {
-        return Ok(end_at_some_point(reader, random));
+        return end_at_some_point(reader, head, seed, random).map_err(|error| Fault::of("ending", error));
     }
     answer(reader, head, seed, random).map_err(|error| Fault::of("answering", error))
 }
 
-/// A pod that ends does so before, in or after its answer, with or without a reset. Always true: the connection closes.
-fn end_at_some_point(reader: &Reader, random: &mut Rng) -> bool {
-    let begun = ["", "HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nhalf"];
-    let _ = send(reader.stream(), Write::Whole, begun[random.usize(..begun.len())].as_bytes(), random);
+/// A pod that ends does so before, in or after the head of its answer, or in its body, with or without a reset. Always true:
+/// the connection closes.
+fn end_at_some_point(reader: &Reader, head: &Head, seed: u64, random: &mut Rng) -> io::Result<bool> {
+    let length = head.number("x-answer")?;
+    let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").into_bytes();
+    answer.extend(Content::new(seed.wrapping_add(1)).bytes(0..length / 2));
+    answer.truncate(random.usize(..=answer.len()));
+    // The gateway may have ended the connection as well.
+    let _ = send(reader.stream(), Write::Whole, &answer, random);
     if random.bool() {
         let _ = socket2::SockRef::from(reader.stream()).set_linger(Some(Duration::ZERO));
     }
-    true
+    Ok(true)
 }
 
 /// Answers whether the connection is to be closed.

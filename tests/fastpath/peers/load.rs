@@ -75,7 +75,7 @@ impl Load {
                     continue;
                 }
             };
-            if self.slow && random.u8(..) < 16 {
+            if self.slow && random.u8(..) < 4 {
                 client.reader().slow_down(random.fork());
             }
             for _ in 0..random.usize(1..100) {
@@ -102,7 +102,12 @@ impl Load {
     fn exchange(self, random: &mut Rng) -> Exchange {
         // Mostly small, now and then as large as it may be.
         let mut size = || {
-            let limit = [100, 2000, 20_000, self.largest][[0, 0, 0, 1, 1, 2, 2, 3][random.usize(..8)]];
+            let limit = match random.u8(..) {
+                0..160 => 100,
+                160..224 => 2000,
+                224..252 => 20_000,
+                _ => self.largest,
+            };
             random.usize(0..=limit.min(self.largest))
         };
         let (up, down) = (size(), size());
@@ -113,7 +118,7 @@ impl Load {
             chunked_up: random.bool(),
             chunked_down: random.bool(),
             close: random.u8(..) < 8,
-            slow: self.slow && random.u8(..) < 8,
+            slow: self.slow && random.u8(..) == 0,
             ..Exchange::new(&service, up, down)
         }
     }

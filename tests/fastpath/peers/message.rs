@@ -32,7 +32,7 @@ impl Head {
     /// The number in field `name`.
     pub(crate) fn number(&self, name: &str) -> io::Result<u64> {
         let value = self.field(name).ok_or_else(|| broken(&format!("no {name} in {self:?}")))?;
-        value.parse().map_err(|_| broken(&format!("{name} is {value:?}")))
+        value.parse().map_err(|error| broken(&format!("{name} is {value:?}: {error}")))
     }
 
     /// Reads the body, telling `piece` of each piece and its place; answers with its length.
@@ -44,7 +44,8 @@ impl Head {
         }
         loop {
             let size = line(reader)?;
-            let size = u64::from_str_radix(&size, 16).map_err(|_| broken(&format!("{size:?} is no chunk size")))?;
+            let size = u64::from_str_radix(&size, 16)
+                .map_err(|error| broken(&format!("{size:?} is no chunk size: {error}")))?;
             take(reader, size, &mut at, &mut piece)?;
             if !line(reader)?.is_empty() {
                 return Err(broken("a chunk is longer than it says"));
@@ -101,7 +102,7 @@ fn line(reader: &mut Reader) -> io::Result<String> {
         line.extend_from_slice(&bytes[..count]);
         reader.consume(count);
         if end.is_some() {
-            let text = String::from_utf8(line).map_err(|_| broken("a line is no text"))?;
+            let text = String::from_utf8(line).map_err(|error| broken(&format!("a line is no text: {error}")))?;
             return Ok(text.trim_end_matches(['\r', '\n']).to_owned());
         }
         if line.len() > 64 << 10 {

@@ -2,6 +2,7 @@
 
 use super::{now_and_then, options, socket::until};
 use fastrand::Rng;
+use parking_lot::Mutex;
 use rustix::{
     event::PollFlags,
     fs::{MemfdFlags, memfd_create, sendfile},
@@ -9,9 +10,11 @@ use rustix::{
     pipe::{PipeFlags, SpliceFlags, pipe_with, splice},
 };
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, IoSlice, Write as _},
     net::TcpStream,
+    sync::Arc,
 };
 
 /// MSG_ZEROCOPY, which rustix does not name.
@@ -81,8 +84,8 @@ pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rn
         }
         Write::Zerocopy => {
             options::set_zerocopy(stream)?;
-            // `bytes` does not change: whatever the kernel still looks at is right. Its notices end with the socket.
-            pieces(bytes, random).try_for_each(|piece| all(stream, piece, ZEROCOPY))
+            let kept = keep(bytes);
+            pieces(&kept, random).try_for_each(|piece| all(stream, piece, ZEROCOPY))
         }
         Write::Slowly => {
             let pieces: Vec<&[u8]> = pieces(bytes, random).collect();
@@ -93,6 +96,19 @@ pub(crate) fn send(stream: &TcpStream, how: Write, bytes: &[u8], random: &mut Rn
         }
         Write::Splice => from_pipe(stream, bytes),
     }
+}
+
+/// A copy that stays where it is for as long as the kernel may look at it: until 64 MiB more have been sent this way,
+/// which is long after the last byte of it was read.
+fn keep(bytes: &[u8]) -> Arc<[u8]> {
+    static KEPT: Mutex<VecDeque<Arc<[u8]>>> = Mutex::new(VecDeque::new());
+    let copy: Arc<[u8]> = bytes.into();
+    let mut kept = KEPT.lock();
+    kept.push_back(Arc::clone(&copy));
+    while kept.iter().map(|buffer| buffer.len().max(16 << 10)).sum::<usize>() > 64 << 20 {
+        kept.pop_front();
+    }
+    copy
 }
 
 /// `bytes` cut at random: a few bytes here, some kilobytes there, at most about 20 pieces.

@@ -5,6 +5,7 @@ use harness::{daemon, process::Process, traffic, wait};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -21,8 +22,8 @@ pub(crate) struct Gateway<'a> {
     pub(crate) process: Process,
     directory: TempDir,
     admin: String,
-    /// The kernel's ids of its programs: it may stand still when we want to know.
-    programs: Vec<u64>,
+    /// The kernel's ids of its maps, by name: it may stand still when we want to know.
+    maps: BTreeMap<String, u64>,
 }
 
 impl<'a> Gateway<'a> {
@@ -37,7 +38,7 @@ impl<'a> Gateway<'a> {
         fs::create_dir(directory.path().join("objects")).expect("a directory");
         write(directory.path(), objects);
         let process = spawn(world, fast, directory.path(), admin);
-        let mut gateway = Self { world, process, directory, admin: admin.to_owned(), programs: Vec::new() };
+        let mut gateway = Self { world, process, directory, admin: admin.to_owned(), maps: BTreeMap::new() };
         gateway.until_ready();
         gateway
     }
@@ -55,8 +56,8 @@ impl<'a> Gateway<'a> {
             (self.admin("/readyz")?.0 == 200).then_some(())
         });
         let status = self.status();
-        let programs = status["programs"].as_array().into_iter().flatten();
-        self.programs = programs.filter_map(|program| program["id"].as_u64()).collect();
+        let maps = status["maps"].as_array().into_iter().flatten();
+        self.maps = maps.filter_map(|map| Some((map["name"].as_str()?.to_owned(), map["id"].as_u64()?))).collect();
     }
 
     /// Ends it as Kubernetes does; what it has attached and pinned goes with it.
@@ -90,7 +91,7 @@ impl<'a> Gateway<'a> {
 
     /// The same for each direction: caller to gateway and back, gateway to endpoint and back.
     pub(crate) fn directions(&self) -> Vec<Counts> {
-        if self.programs.is_empty() { Vec::new() } else { Counts::read(self.map("gw_stats")) }
+        if self.maps.is_empty() { Vec::new() } else { Counts::read(self.map("gw_stats")) }
     }
 
     /// What became of connections, by the names in `gw_events`, summed over the CPUs.
@@ -100,7 +101,7 @@ impl<'a> Gateway<'a> {
 
     /// The kernel's id of one of the maps.
     pub(crate) fn map(&self, name: &str) -> u64 {
-        kernel::map(&self.programs, name)
+        *self.maps.get(name).unwrap_or_else(|| panic!("there is no map {name} among {:?}", self.maps))
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -19,6 +19,8 @@ pub(crate) struct Counts {
     #[serde(rename = "passed_messages")]
     pub(crate) passed: u64,
     pub(crate) passed_unread: u64,
+    pub(crate) passed_sticky: u64,
+    pub(crate) passed_blocking: u64,
     pub(crate) passed_over_budget: u64,
     pub(crate) passed_paused: u64,
     pub(crate) passed_off: u64,
@@ -32,6 +34,8 @@ impl Counts {
             bytes: of(self.bytes, other.bytes),
             passed: of(self.passed, other.passed),
             passed_unread: of(self.passed_unread, other.passed_unread),
+            passed_sticky: of(self.passed_sticky, other.passed_sticky),
+            passed_blocking: of(self.passed_blocking, other.passed_blocking),
             passed_over_budget: of(self.passed_over_budget, other.passed_over_budget),
             passed_paused: of(self.passed_paused, other.passed_paused),
             passed_off: of(self.passed_off, other.passed_off),
@@ -69,20 +73,6 @@ pub(super) fn events(map: u64) -> Value {
         }
     }
     Value::Object(sums)
-}
-
-/// The id of the map called `name` that one of `programs` uses.
-pub(super) fn map(programs: &[u64], name: &str) -> u64 {
-    let maps = |program: &u64| bpftool(&["prog", "show", "id", &program.to_string()])["map_ids"].take();
-    let ids: Vec<u64> = programs
-        .iter()
-        .map(maps)
-        .filter_map(|ids| Some(ids.as_array()?.clone()))
-        .flatten()
-        .filter_map(|id| id.as_u64())
-        .collect();
-    let found = ids.into_iter().find(|id| bpftool(&["map", "show", "id", &id.to_string()])["name"] == name);
-    found.unwrap_or_else(|| panic!("no program uses a map {name}"))
 }
 
 /// The JSON it prints.

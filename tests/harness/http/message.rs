@@ -81,6 +81,11 @@ pub fn read(stream: &mut impl BufRead, framing: Framing) -> io::Result<Option<Me
 
 /// Reads the body that `message`, whose head has been read, announces.
 pub fn read_body(stream: &mut impl BufRead, message: &mut Message) -> io::Result<()> {
+    let bodiless = matches!(message.start.split(' ').nth(1), Some("204" | "304" | "101"));
+    if message.is_response() && bodiless {
+        // Whatever the fields say (RFC 9112 §6.3).
+        return Ok(());
+    }
     if message.is_chunked() {
         loop {
             let mut line = String::new();
@@ -105,8 +110,7 @@ pub fn read_body(stream: &mut impl BufRead, message: &mut Message) -> io::Result
         message.body.resize(length, 0);
         return stream.read_exact(&mut message.body);
     }
-    let bodiless = matches!(message.start.split(' ').nth(1), Some("204" | "304" | "101"));
-    if message.is_response() && !bodiless {
+    if message.is_response() {
         stream.read_to_end(&mut message.body)?;
     }
     Ok(())

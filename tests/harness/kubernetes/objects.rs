@@ -74,7 +74,14 @@ impl Objects {
         let api = self.api_of(api_version, kind, namespace);
         let found = self.runtime.block_on(api.list(&ListParams::default().labels(selector)));
         let found = found.unwrap_or_else(|error| panic!("list {kind}: {error}"));
-        found.items.into_iter().map(|object| serde_json::to_value(object).expect("an object is JSON")).collect()
+        let item = |object| {
+            let mut object = serde_json::to_value(object).expect("an object is JSON");
+            // Items of a list do not say what they are.
+            object["apiVersion"] = api_version.into();
+            object["kind"] = kind.into();
+            object
+        };
+        found.items.into_iter().map(item).collect()
     }
 
     /// Creates or replaces every object (server-side apply), several at a time.

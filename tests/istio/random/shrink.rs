@@ -23,7 +23,7 @@ pub(crate) fn shrunk(lab: &Lab, case: &Case) -> anyhow::Result<String> {
         return Ok(format!("{}: differs no more when it is alone", case.name));
     };
     // One request that differs is enough; none at all when the tables do.
-    let differing = examined.verdicts.iter().position(|verdict| !verdict.differences.is_empty());
+    let differing = examined.verdicts().position(|verdict| !verdict.differences.is_empty());
     smallest.requests = differing.map(|index| smallest.requests[index].clone()).into_iter().collect();
     loop {
         let mut progress = false;

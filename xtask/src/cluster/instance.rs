@@ -1,7 +1,7 @@
 //! What belongs to one cluster: every name and address follows from the cluster's own name and the number of its network.
 
 use crate::programs::cache;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use std::{
     fs,
     net::Ipv4Addr,
@@ -78,7 +78,7 @@ impl Instance {
 /// Where all clusters of this user are.
 fn clusters() -> anyhow::Result<PathBuf> {
     let clusters = cache::root()?.join("clusters");
-    fs::create_dir_all(&clusters)?;
+    fs::create_dir_all(&clusters).with_context(|| format!("create {}", clusters.display()))?;
     Ok(clusters)
 }
 
