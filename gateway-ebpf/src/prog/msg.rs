@@ -12,7 +12,9 @@ use aya_ebpf::{
     macros::sk_msg,
     programs::SkMsgContext,
 };
-use gateway_ebpf::{Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, QUEUE_BUDGET_OF_GATEWAY, Stats};
+use gateway_ebpf::{
+    Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, QUEUE_BUDGET_OF_GATEWAY, Stats,
+};
 
 /// Why a message is left to TCP.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -128,7 +128,10 @@ impl<'l> Test<'l> {
         }
         let after = self.maps(|maps| maps.stats(Direction::CALLER_TO_GATEWAY))?;
         let redirected = after.redirected_bytes - before.redirected_bytes;
-        demand(redirected <= u64::from(QUEUE_BUDGET_OF_GATEWAY) + MESSAGE as u64, "more was queued than the guard allows")?;
+        demand(
+            redirected <= u64::from(QUEUE_BUDGET_OF_GATEWAY) + MESSAGE as u64,
+            "more was queued than the guard allows",
+        )?;
         demand(after.passed_over_budget > before.passed_over_budget, "the queue's limit was not noticed")?;
         self.expect(&sent, "bytes arrived out of order")
     }
