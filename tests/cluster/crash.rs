@@ -35,7 +35,7 @@ fn a_killed_gateway_costs_its_own_connections_and_is_back() {
     println!("ready again {took:?} after kill -9");
     Gateway::of(&world.cluster, node);
 
-    there.stop().assert_without_failure(200);
+    there.stop().assert_without_failure(50);
     let report = here.stop();
     println!("on its node: {} sent, {} failed, {} asked again", report.sent, report.failed, report.asked_again);
     let refused = |error: &str| error.starts_with("connect: ");

@@ -4,16 +4,22 @@ use harness::{
     cluster::{GATEWAY, Load, LoadOptions, World},
     wait,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long weights are edited.
+const EDITING: Duration = Duration::from_secs(5);
 
 #[test]
 fn weights_are_edited_under_load_without_a_failed_request() {
     let world = World::with_article("e2e-weights");
     let node = &world.nodes[0];
     let load = Load::start(&world, node, "weights", LoadOptions::default());
-    for v1 in [90, 10, 50, 100, 0, 25, 75, 0] {
+    // Long enough for some thousand requests, however quick the edits are.
+    let began = Instant::now();
+    for v1 in [90, 10, 50, 100, 0, 25, 75].into_iter().cycle().take_while(|_| began.elapsed() < EDITING) {
         patch(&world, v1);
     }
+    patch(&world, 0);
     // Twenty answers of v2 in a row are no accident at any of the earlier weights but the last.
     wait::until("the last weights to be in force", Duration::from_secs(30), || {
         let line = format!("for i in $(seq 20); do curl --silent --fail {GATEWAY}/reviews/0 || exit 1; echo; done");

@@ -124,8 +124,11 @@ fn what_a_killed_daemon_leaves_is_taken_over_and_can_be_removed() {
         .expect("run gateway fastpath remove");
     assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
     assert!(!pinned.exists());
-    let attached = bpftool(&["cgroup", "show", &cgroup]).expect("the cgroup");
-    assert_eq!(attached.as_array().map_or(0, Vec::len), 0, "{attached}");
+    // The kernel lets go of a link a moment after its last user has.
+    wait::until("nothing is attached", PATIENCE, || {
+        let attached = bpftool(&["cgroup", "show", &cgroup]).expect("the cgroup");
+        (attached.as_array().map_or(0, Vec::len) == 0).then_some(())
+    });
 }
 
 #[test]

@@ -1,14 +1,14 @@
 //! Exactly the connections between the gateway and programs of its node become pairs.
 
 use crate::node::{self, Connection, connect, read};
+use gateway::pairing::opt_out::Command;
 use harness::{privilege, wait};
 use nix::sched::{CloneFlags, unshare};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    process::Command,
-    thread,
+    process, thread,
     time::Duration,
 };
 
@@ -66,9 +66,10 @@ fn a_service_address_hides_nobody() {
     node::run(|node| {
         // As kube-proxy does it: the caller never learns whom it talks to.
         let rule = "-t nat -A OUTPUT -d 10.96.0.10 -p tcp --dport 80 -j DNAT --to-destination 10.244.1.1:8080";
-        let status = Command::new("iptables").args(rule.split(' ')).status().expect("iptables is installed");
+        let status = process::Command::new("iptables").args(rule.split(' ')).status().expect("iptables is installed");
         assert!(status.success(), "iptables {rule}");
-        let routed = Command::new("ip").args("route add local 10.96.0.0/16 dev lo".split(' ')).status().expect("ip");
+        let routed =
+            process::Command::new("ip").args("route add local 10.96.0.0/16 dev lo".split(' ')).status().expect("ip");
         assert!(routed.success());
         let (gateway, _announced) = node.gateway("10.244.1.1:8080");
         let connection = node.call(&gateway, "10.96.0.10:80");
@@ -110,7 +111,7 @@ fn equal_loopback_addresses_are_told_apart() {
         let there = thread::scope(|scope| {
             let other = scope.spawn(|| {
                 unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
-                let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().expect("ip");
+                let up = process::Command::new("ip").args(["link", "set", "lo", "up"]).status().expect("ip");
                 assert!(up.success());
                 in_this_namespace(node)
             });
@@ -218,6 +219,31 @@ fn endpoints_that_block_are_found_out_and_remembered() {
         assert_eq!((node.passed("blocking"), node.redirected()), (1, 0));
         let _second = node.forward(&endpoint);
         assert_eq!((node.refused("opt_out"), node.paired()), (1, 1));
+    });
+}
+
+#[test]
+fn an_opt_out_is_followed_by_open_connections_and_new_ones() {
+    if !privilege::granted("ebpf::an_opt_out_is_followed_by_open_connections_and_new_ones") {
+        return;
+    }
+    node::run(|node| {
+        let (gateway, _announced) = node.gateway("10.244.1.1:8080");
+        let address = "10.244.0.7";
+        let call = || Connection::new(connect("10.244.1.1:8080", Some("10.244.0.7:0")).into(), &gateway);
+        let open = call();
+        open.echo(b"past TCP");
+        assert_eq!(node.redirected(), 2);
+        node.sockets.obey(&[Command::OptOut(address.parse().expect("an address"))]);
+        open.echo(b"through TCP");
+        assert_eq!((node.redirected(), node.passed("paused")), (2, 2));
+        let second = call();
+        second.echo(b"through TCP");
+        assert_eq!((node.refused("opt_out"), node.paired(), node.redirected()), (1, 1, 2));
+        node.sockets.obey(&[Command::OptIn(address.parse().expect("an address"))]);
+        let third = call();
+        third.echo(b"past TCP");
+        assert_eq!((node.paired(), node.redirected()), (2, 4));
     });
 }
 

@@ -12,7 +12,9 @@ use aya_ebpf::{
     macros::sk_msg,
     programs::SkMsgContext,
 };
-use gateway_ebpf::{Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, Stats};
+use gateway_ebpf::{
+    Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, QUEUE_BUDGET_OF_GATEWAY, Stats,
+};
 
 /// Why a message is left to TCP.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +115,8 @@ fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
     }
     let Some(peer) = Peer::of(pair) else { return Err(Pass::Closing) };
     in_order(pair, &peer, gateway_reads)?;
-    if !cfg!(feature = "without-memory") && peer.queued >= QUEUE_BUDGET {
+    let budget = if gateway_reads { QUEUE_BUDGET_OF_GATEWAY } else { QUEUE_BUDGET };
+    if !cfg!(feature = "without-memory") && peer.queued >= budget {
         return Err(Pass::OverBudget);
     }
     match wanted {

@@ -9,7 +9,7 @@ use super::{
     maps::Maps,
     sockets::{SocketCookie, Sockets},
 };
-use gateway_ebpf::{Direction, QUEUE_BUDGET};
+use gateway_ebpf::{Direction, QUEUE_BUDGET_OF_GATEWAY};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{self, Read as _, Write as _},
@@ -120,7 +120,7 @@ impl<'l> Test<'l> {
 
     fn a_reader_that_stands_still_costs_little(&self) -> Result<(), Mismatch> {
         const MESSAGE: usize = 32 * 1024;
-        const MESSAGES: usize = 3 * QUEUE_BUDGET as usize / MESSAGE;
+        const MESSAGES: usize = 2 * QUEUE_BUDGET_OF_GATEWAY as usize / MESSAGE;
         let before = self.maps(|maps| maps.stats(Direction::CALLER_TO_GATEWAY))?;
         let sent: Vec<u8> = (0..MESSAGES).flat_map(|number| [number.to_le_bytes()[0]; MESSAGE]).collect();
         for message in sent.chunks(MESSAGE) {
@@ -128,7 +128,10 @@ impl<'l> Test<'l> {
         }
         let after = self.maps(|maps| maps.stats(Direction::CALLER_TO_GATEWAY))?;
         let redirected = after.redirected_bytes - before.redirected_bytes;
-        demand(redirected <= u64::from(QUEUE_BUDGET) + MESSAGE as u64, "more was queued than the guard allows")?;
+        demand(
+            redirected <= u64::from(QUEUE_BUDGET_OF_GATEWAY) + MESSAGE as u64,
+            "more was queued than the guard allows",
+        )?;
         demand(after.passed_over_budget > before.passed_over_budget, "the queue's limit was not noticed")?;
         self.expect(&sent, "bytes arrived out of order")
     }

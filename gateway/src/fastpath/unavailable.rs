@@ -14,7 +14,7 @@ pub enum Unavailable {
     MissingCapabilities { missing: String },
     #[error("this kernel has no BTF ({path}: {source}): it was built without CONFIG_DEBUG_INFO_BTF")]
     NoBtf { path: &'static str, source: io::Error },
-    #[error("this kernel is not as the guard knows it: it has no {field}")]
+    #[error("this kernel is not as the guard knows it: {field} cannot be read")]
     Fields { field: &'static str },
     #[error("no cgroup2 hierarchy is mounted: mount one at /sys/fs/cgroup or /sys/fs/cgroup/unified")]
     NoCgroup,

@@ -1,7 +1,7 @@
 //! How much may be written before the reader is looked at again.
 //!
 //! What goes past TCP knows no back-pressure: the sender is never told to wait, and the queue would grow until the node has
-//! no memory left for TCP. The kernel's guard therefore hands over to TCP at 256 KiB. Where the gateway writes, it must not
+//! no memory left for TCP. The kernel's guard therefore hands over to TCP at 256 KiB (`QUEUE_BUDGET`). Where the gateway writes, it must not
 //! come to that: a reader that waits for the edge of epoll and stops at a short read may never look for what lies in the
 //! second queue. So the gateway keeps below the guard by itself, and waits until the reader has caught up.
 

@@ -1,3 +1,5 @@
+//! Types put together by hand, and broken ones.
+
 use super::*;
 
 /// Appends one type: its name's offset, kind, number of members, size or type, and what follows.
