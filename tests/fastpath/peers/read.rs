@@ -13,6 +13,7 @@ use std::{
     net::TcpStream,
     os::fd::OwnedFd,
     sync::atomic::{AtomicU64, Ordering},
+    thread,
     time::Instant,
 };
 
@@ -176,11 +177,18 @@ impl Reader {
             }
             Read::Level => self.read_after_event(),
             Read::Splice => self.splice(),
-            Read::Fionread => {
+            Read::Fionread => loop {
                 self.wait()?;
                 let there = usize::try_from(ioctl_fionread(&self.stream)?).map_err(io::Error::other)?;
-                if there == 0 { Ok(0) } else { self.receive(there.min(self.buffer.len()), RecvFlags::empty()) }
-            }
+                if there > 0 {
+                    return self.receive(there.min(self.buffer.len()), RecvFlags::empty());
+                }
+                // Also woken by the notice that a zero-copy send is done, which is nothing to read and no end.
+                match self.receive(1, RecvFlags::PEEK) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+                    _ => return Ok(0),
+                }
+            },
             Read::Edge | Read::EdgeShort => loop {
                 if !self.ready && !self.ended {
                     self.wait()?;
