@@ -179,13 +179,15 @@ impl Reader {
             Read::Splice => self.splice(),
             Read::Fionread => loop {
                 self.wait()?;
-                let there = usize::try_from(ioctl_fionread(&self.stream)?).map_err(io::Error::other)?;
+                let there = self.readable()?;
                 if there > 0 {
                     return self.receive(there.min(self.buffer.len()), RecvFlags::empty());
                 }
                 // Also woken by the notice that a zero-copy send is done, which is nothing to read and no end.
                 match self.receive(1, RecvFlags::PEEK) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::yield_now(),
+                    // They have come since it was asked.
+                    Ok(1..) if self.readable()? > 0 => {}
                     _ => return Ok(0),
                 }
             },
@@ -204,6 +206,11 @@ impl Reader {
                 }
             },
         }
+    }
+
+    /// What FIONREAD says.
+    fn readable(&self) -> io::Result<usize> {
+        usize::try_from(ioctl_fionread(&self.stream)?).map_err(io::Error::other)
     }
 
     /// A blocking read. In a socket map it comes back with EAGAIN whenever the socket wakes for another reason than bytes
