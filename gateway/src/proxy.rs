@@ -13,6 +13,7 @@
 mod activity;
 mod arrival;
 mod body;
+mod choice;
 mod client;
 pub mod drain;
 mod exchange;

@@ -3,6 +3,7 @@
 use super::{
     arrival::{Arrived, with_path},
     body::{RequestBody, ResponseBody},
+    choice::{acquire, choose},
     client::Client,
     fields::{self, ResponseFields},
     local_reply::LocalReply,
@@ -12,20 +13,16 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    balance::endpoint::least_request,
     message::{
         forwarded::{X_ENVOY_ATTEMPT_COUNT, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH},
         rewrite,
     },
     routing::{
-        cluster::{Cluster, ClusterId, ClusterState, Endpoint},
+        cluster::{Cluster, ClusterId, ClusterState},
         route::{ForwardAction, Route},
         snapshot::Snapshot,
     },
-    upstream::{
-        connect::{ConnectError, connect},
-        connection::{SendErrorKind, UpstreamConnection},
-    },
+    upstream::{connect::ConnectError, connection::SendErrorKind},
 };
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
@@ -39,9 +36,6 @@ use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 /// Istio's default retry policy tries again twice when no connection comes about; nothing has been sent then
 /// (`cachedDefaultPolicy` in istio/pilot/pkg/networking/core/route/retry/retry.go).
 const CONNECT_RETRIES: usize = 2;
-
-/// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
-const OTHER_ENDPOINT_DRAWS: usize = 5;
 
 /// Envoy's `upstream.base_retry_backoff_ms`.
 const BASE_BACK_OFF_MILLISECONDS: u64 = 25;
@@ -217,37 +211,6 @@ fn as_of_now(worker: &Worker, id: ClusterId, cluster: Arc<Cluster>) -> Arc<Clust
     worker.published().load().same_cluster(id, &cluster.name).map_or(cluster, Arc::clone)
 }
 
-/// An endpoint that has not failed this request yet; any, once every one has.
-///
-/// Envoy's predicate `previous_hosts` gives up after the draws and takes what the last one gave. Beside a dead endpoint,
-/// which is never busy, that is often the dead one again; looking through the list costs nothing and loses no request.
-fn choose<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> Option<&'e Arc<Endpoint>> {
-    let draw = || least_request(endpoints, fastrand::u64(..));
-    let first = draw()?;
-    if tried.is_empty() {
-        return Some(first);
-    }
-    let start = fastrand::usize(..endpoints.len());
-    let all = endpoints[start..].iter().chain(&endpoints[..start]);
-    let mut candidates = (0..OTHER_ENDPOINT_DRAWS).filter_map(|_| draw()).chain(all);
-    Some(candidates.find(|endpoint| !tried.contains(&endpoint.address)).unwrap_or(first))
-}
-
-/// A kept connection, or a new one. `fresh` asks for a new one in any case.
-async fn acquire(
-    worker: &Worker,
-    endpoint: SocketAddr,
-    fresh: bool,
-) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    if !fresh && let Some(kept) = worker.pool().take(endpoint) {
-        return Ok(kept);
-    }
-    let settings = worker.settings();
-    // Boxed, so that every exchange does not carry the room for it.
-    let fastpath = settings.fastpath.as_ref();
-    Box::pin(connect(endpoint, settings.limits.connect_timeout, fastpath)).await
-}
-
 /// Envoy's fully jittered back-off between tries: up to 25 ms, then up to 50 ms (`JitteredExponentialBackOffStrategy` in
 /// source/common/common/backoff_strategy.cc).
 async fn back_off(failures: usize) {
@@ -320,30 +283,5 @@ impl Repeatable {
 
     fn into_request(self, client: &Client) -> Request<RequestBody> {
         new_request(&self.method, self.target, self.headers, RequestBody::empty(Rc::clone(&client.activity)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::balance::load::Load;
-
-    fn endpoint(last: u8) -> Arc<Endpoint> {
-        let address = SocketAddr::from(([10, 0, 0, last], 80));
-        Arc::new(Endpoint { address, pod: None, node: None, zone: None, load: Load::default() })
-    }
-
-    #[test]
-    fn a_retry_finds_whoever_has_not_failed() {
-        let endpoints: Vec<_> = (0..4).map(endpoint).collect();
-        let tried: Vec<_> = endpoints[1..].iter().map(|endpoint| endpoint.address).collect();
-        // The only one left is the busiest, so that a draw by load hardly ever leads to it.
-        let _busy: Vec<_> = (0..100).map(|_| LoadShare::begin(&endpoints[0])).collect();
-        for _ in 0..1000 {
-            assert_eq!(choose(&endpoints, &tried).map(|chosen| chosen.address), Some(endpoints[0].address));
-        }
-        let all: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
-        assert!(choose(&endpoints, &all).is_some(), "a failed one is better than none");
-        assert!(choose(&[], &[]).is_none());
     }
 }
