@@ -14,6 +14,7 @@ mod listeners;
 pub mod lookup;
 pub mod matching;
 pub mod route;
+pub mod route_policy;
 pub mod snapshot;
 mod translate;
 pub mod world;

@@ -13,5 +13,7 @@ mod heads;
 mod limits;
 mod local_replies;
 mod pooling;
+mod retries;
 mod rollout;
+mod timeouts;
 mod upgrades;
