@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod http;
 pub mod kubernetes;
 pub mod netns;
+pub mod objects;
 pub mod privilege;
 pub mod process;
 pub mod traffic;

@@ -274,7 +274,7 @@ fn rule(choices: &mut Choices<'_>, index: usize) -> HttpRule {
             policy: None,
         }),
     };
-    HttpRule { index, name: "".into(), matches, action, headers: HeaderRules::default() }
+    HttpRule { index, name: "".into(), matches, action, headers: HeaderRules::default(), delegate: None }
 }
 
 fn destination(choices: &mut Choices<'_>) -> Destination {

@@ -5,7 +5,7 @@ use super::{
     input::{InputArgs, Output},
 };
 use crate::{
-    ingest::{IngestContext, ingest, manifest::Manifest},
+    ingest::{IngestContext, ingest_all, manifest::Manifest},
     model::{problem::Problem, resource::Resource},
     routing::{
         compiler::{CompileSettings, compile},
@@ -44,11 +44,10 @@ pub(super) fn load(input: &InputArgs) -> Result<Loaded, ()> {
         return Err(());
     }
     let context = IngestContext { cluster_domain: Arc::clone(&settings.cluster_domain) };
-    let read = |manifest: Manifest| {
-        let (resource, problems) = ingest(&manifest, &context);
-        Read { manifest, resource, problems }
-    };
-    Ok(Loaded { objects: parsed.manifests.into_iter().map(read).collect(), settings })
+    let read = ingest_all(&parsed.manifests, &context);
+    let objects = parsed.manifests.into_iter().zip(read);
+    let objects = objects.map(|(manifest, (resource, problems))| Read { manifest, resource, problems }).collect();
+    Ok(Loaded { objects, settings })
 }
 
 impl Loaded {

@@ -30,6 +30,9 @@ pub struct RouteFacts {
     #[serde(rename = "match")]
     pub entry: usize,
     pub source: Option<String>,
+    /// `VirtualService team/routes http[0]`: the delegate's rule, where the object's delegates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -121,6 +124,7 @@ impl RouteFacts {
             rule: origin.rule,
             entry: origin.entry,
             source: origin.source.as_deref().map(str::to_owned),
+            delegate: origin.delegate.as_ref().map(|delegate| format!("{} http[{}]", delegate.object, delegate.rule)),
         }
     }
 }

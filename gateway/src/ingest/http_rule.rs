@@ -32,8 +32,8 @@ pub(super) fn read(
     http_unserved::check(route, namespace, context, path, findings);
     let action = action(route, namespace, context, path, findings);
 
+    // The delegate's rules stand in its place: see `delegation`.
     if route.delegate.is_some() {
-        findings.not_served(&path.field("delegate"), "the rule is left out");
         return None;
     }
     // A rule that has lost all of its matches must not become one that matches everything.
@@ -41,7 +41,7 @@ pub(super) fn read(
     if conflicts == Conflicts::NoAction || matches_nothing {
         return None;
     }
-    Some(HttpRule { index, name: route.name.as_str().into(), matches, action: action?, headers: rules })
+    Some(HttpRule { index, name: route.name.as_str().into(), matches, action: action?, headers: rules, delegate: None })
 }
 
 /// What [`check_conflicts`] found.

@@ -5,7 +5,7 @@ use super::{
     forward_policy::ForwardPolicy,
     headers::HeaderOperations,
     host::HostPattern,
-    object::{Labels, Meta},
+    object::{Labels, Meta, ObjectId},
     string_match::StringMatch,
 };
 use bytes::Bytes;
@@ -39,6 +39,16 @@ pub struct HttpRule {
     pub matches: Vec<HttpMatch>,
     pub action: Action,
     pub headers: HeaderRules,
+    /// Where the rule was written, when this object delegates to another.
+    pub delegate: Option<Arc<Delegated>>,
+}
+
+/// A rule of a delegate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegated {
+    pub object: ObjectId,
+    /// Index in its `spec.http`.
+    pub rule: usize,
 }
 
 /// Request and response operations of one level.

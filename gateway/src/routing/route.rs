@@ -10,7 +10,7 @@ use crate::{
         headers::{HeaderOperations, HeaderTemplate},
         object::ObjectId,
         string_match::{FullMatch, StringMatch},
-        virtual_service::{DirectResponse, HeaderMatch, QueryMatch, Redirect, Rewrite},
+        virtual_service::{Delegated, DirectResponse, HeaderMatch, QueryMatch, Redirect, Rewrite},
     },
 };
 use http::HeaderName;
@@ -26,8 +26,10 @@ pub struct RouteOrigin {
     pub name: Arc<str>,
     /// Index in `spec.http`.
     pub rule: usize,
-    /// Index in the rule's `match`; 0 for a rule without any.
+    /// Index in the rule's `match`; 0 for a rule without any. Of a delegate's rule, in the matches of both together.
     pub entry: usize,
+    /// The delegate's rule, when the rule of `object` delegates.
+    pub delegate: Option<Arc<Delegated>>,
 }
 
 /// One route of a virtual host.

@@ -100,6 +100,7 @@ fn route(
             name,
             rule: rule.index,
             entry: entry.map_or(0, |entry| entry.index),
+            delegate: rule.delegate.clone(),
         },
         operation: operation(service, rule, &condition, server.port),
         condition,

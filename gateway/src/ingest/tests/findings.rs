@@ -6,7 +6,7 @@ use crate::model::problem::{ProblemKind, Severity};
 /// A finding: kind, path, and text in the message.
 type Finding<'a> = (ProblemKind, &'a str, &'a str);
 
-use ProblemKind::{Invalid, NotServed, Schema, Suspicious, UnknownField};
+use ProblemKind::{Invalid, NotServed, Reference, Schema, Suspicious, UnknownField};
 
 /// Checks that `kind` with `spec` (YAML flow text) gives exactly `expected`, in their order.
 #[track_caller]
@@ -118,10 +118,7 @@ fn virtual_service_frame() {
         &[(Suspicious, "spec.tls", "null")],
     );
     virtual_service("null", &[(Schema, "spec", "missing")]);
-    virtual_service(
-        &format!("{{gateways: [gw], {http}}}"),
-        &[(Invalid, "spec.gateways", "delegate"), (NotServed, "spec.hosts", "delegate")],
-    );
+    virtual_service(&format!("{{gateways: [gw], {http}}}"), &[(Invalid, "spec.gateways", "delegate")]);
     virtual_service(
         &format!("{{hosts: [a.com], gateways: [gw], http: [{{{ROUTE}}}, {{{ROUTE}}}]}}"),
         &[(Suspicious, "spec.http[1]", "never reached")],
@@ -210,10 +207,10 @@ fn http_actions() {
         &[(Invalid, "rewrite.uriRegexRewrite.rewrite", "backslash")],
     );
     rule(&format!("{{{ROUTE}, rewrite: {{authority: \"a\\nb\"}}}}"), &[(Invalid, "rewrite.authority", "line feed")]);
-    rule("{delegate: {name: x}}", &[(NotServed, "delegate", "left out")]);
+    rule("{delegate: {name: x}}", &[(Reference, "delegate", "left out")]);
     rule(
         &format!("{{delegate: {{name: x}}, {ROUTE}}}"),
-        &[(Invalid, "route", "delegate"), (NotServed, "delegate", "left out")],
+        &[(Invalid, "route", "delegate"), (Reference, "delegate", "left out")],
     );
 }
 
