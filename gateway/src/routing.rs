@@ -17,6 +17,7 @@ pub mod lookup;
 pub mod matching;
 pub mod names;
 pub mod route;
+pub mod route_policy;
 pub mod snapshot;
 mod translate;
 pub mod world;

@@ -13,6 +13,7 @@ pub mod dns;
 pub mod http;
 pub mod kubernetes;
 pub mod netns;
+pub mod objects;
 pub mod privilege;
 pub mod process;
 pub mod traffic;

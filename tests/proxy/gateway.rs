@@ -12,7 +12,8 @@ use gateway::{
     },
     telemetry::{Telemetry, TelemetrySettings},
 };
-use harness::{http::client::Client, wait};
+pub(crate) use harness::objects::{routes, service};
+use harness::{http::client::Client, objects::PORT, wait};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -24,9 +25,6 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
-
-/// The port of every test's Gateway; each test has an address of its own on loopback.
-pub(crate) const PORT: u16 = 8080;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -207,61 +205,6 @@ fn own_address() -> IpAddr {
     let [_, _, high, low] = process::id().to_be_bytes();
     let [.., number] = number.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, 1 + high % 250, low, number))
-}
-
-/// A Gateway for every host on [`PORT`], and a VirtualService with `http` for its rules.
-pub(crate) fn routes(http: &str) -> String {
-    format!(
-        "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: gateway}}
-spec:
-  selector: {{istio: ingressgateway}}
-  servers:
-  - port: {{number: {PORT}, name: http, protocol: HTTP}}
-    hosts: ['*']
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: routes}}
-spec:
-  hosts: ['*']
-  gateways: [gateway]
-  http:
-{http}"
-    )
-}
-
-/// A Service `name` on port 80 whose endpoints are `addresses`.
-pub(crate) fn service(name: &str, addresses: &[SocketAddr]) -> String {
-    let mut yaml = format!(
-        "
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  ports: [{{port: 80, name: http}}]"
-    );
-    for (number, address) in addresses.iter().enumerate() {
-        yaml.push_str(&format!(
-            "
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: {name}-{number}
-  labels: {{kubernetes.io/service-name: {name}}}
-addressType: IPv4
-ports: [{{name: http, port: {port}}}]
-endpoints: [{{addresses: ['{ip}'], conditions: {{ready: true}}}}]",
-            port = address.port(),
-            ip = address.ip(),
-        ));
-    }
-    yaml.push('\n');
-    yaml
 }
 
 /// One route to Service `backend` at `address`, without anything else.

@@ -14,5 +14,7 @@ mod limits;
 mod local_replies;
 mod names;
 mod pooling;
+mod retries;
 mod rollout;
+mod timeouts;
 mod upgrades;

@@ -271,6 +271,7 @@ fn rule(choices: &mut Choices<'_>, index: usize) -> HttpRule {
         _ => Action::Forward(Forward {
             destinations: [destination(choices)].into_iter().chain(choices.list(2, destination)).collect(),
             rewrite: None,
+            policy: None,
         }),
     };
     HttpRule { index, name: "".into(), matches, action, headers: HeaderRules::default(), delegate: None }

@@ -2,6 +2,7 @@
 
 use super::{
     export::Visibility,
+    forward_policy::ForwardPolicy,
     headers::HeaderOperations,
     host::HostPattern,
     object::{Labels, Meta, ObjectId},
@@ -124,6 +125,8 @@ pub enum Action {
 pub struct Forward {
     pub destinations: Vec<Destination>,
     pub rewrite: Option<Rewrite>,
+    /// `None` when the rule has none.
+    pub policy: Option<Box<ForwardPolicy>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

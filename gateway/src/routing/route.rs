@@ -1,6 +1,9 @@
 //! A compiled route: one match entry of one rule, ready to be tested against a request.
 
-use super::cluster::{ClusterId, ClusterName};
+use super::{
+    cluster::{ClusterId, ClusterName},
+    route_policy::RoutePolicy,
+};
 use crate::{
     balance::weighted::WeightedDraw,
     model::{
@@ -104,6 +107,8 @@ pub struct ForwardAction {
     /// Draws an index into `destinations`.
     pub draw: WeightedDraw,
     pub rewrite: Option<Rewrite>,
+    /// `None` when the rule has none.
+    pub policy: Option<Arc<RoutePolicy>>,
     /// The rule's request header edits, which act *after* those of the drawn destination. A rule's only destination has
     /// its edits here, behind the rule's own, and none of its own (`applyHTTPRouteDestination` in istio's route.go).
     pub request_headers: HeaderEdits,

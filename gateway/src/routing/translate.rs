@@ -9,6 +9,7 @@ use super::{
         Condition, ForwardAction, HeaderEdits, Operation, PathCondition, PseudoHeader, Route, RouteAction,
         RouteDestination, RouteOrigin,
     },
+    route_policy::RoutePolicy,
     world::CompileSettings,
 };
 use crate::{
@@ -147,7 +148,8 @@ fn forward_action(
         destinations
     };
     let draw = WeightedDraw::new(destinations.iter().map(|destination| destination.weight))?;
-    Some(ForwardAction { destinations, draw, rewrite: forward.rewrite.clone(), request_headers, authority })
+    let policy = forward.policy.as_deref().map(|policy| Arc::new(RoutePolicy::of(policy)));
+    Some(ForwardAction { destinations, draw, rewrite: forward.rewrite.clone(), policy, request_headers, authority })
 }
 
 fn condition(entry: &HttpMatch) -> Condition {

@@ -310,23 +310,31 @@ fn http_matches() {
 }
 
 #[test]
+fn timeouts_and_retries() {
+    let with = |part: &str| format!("{{{ROUTE}, {part}}}");
+    rule(&with("timeout: 1s"), &[]);
+    rule(&with("timeout: 0s"), &[(Invalid, "timeout", "shorter than 1ms")]);
+    rule(&with("timeout: 1.0001s"), &[(Invalid, "timeout", "finer")]);
+    rule(&with("timeout: soon"), &[(Schema, "timeout", "no duration")]);
+    rule(&with("timeout: 1"), &[(Schema, "timeout", "expected a string")]);
+    rule(&with("retries: {attempts: 3, retryOn: '5xx,reset,503', perTryTimeout: 1s, backoff: 10ms}"), &[]);
+    rule(&with("retries: {attempts: -1}"), &[(Invalid, "retries.attempts", "negative")]);
+    rule(&with("retries: {retryOn: 5xx}"), &[(Invalid, "retries.attempts", "turns retries off")]);
+    rule(
+        &with("retries: {attempts: 1, retryOn: 'never,999,5xx, reset'}"),
+        &[
+            (Invalid, "retries.retryOn", "never"),
+            (Invalid, "retries.retryOn", "999"),
+            (Invalid, "retries.retryOn", " reset"),
+        ],
+    );
+    rule(&with("retries: {attempts: 1, perTryTimeout: 0ms}"), &[(Invalid, "retries.perTryTimeout", "1ms")]);
+    rule(&with("retries: {attempts: 1, backoff: 1ns}"), &[(Invalid, "retries.backoff", "1ms")]);
+}
+
+#[test]
 fn http_parts_that_are_not_served() {
     let with = |part: &str| format!("{{{ROUTE}, {part}}}");
-    let timeout = (NotServed, "timeout", "no time limit");
-    rule(&with("timeout: 1s"), &[timeout]);
-    rule(&with("timeout: 0s"), &[timeout, (Invalid, "timeout", "shorter than 1ms")]);
-    rule(&with("timeout: 1.0001s"), &[timeout, (Invalid, "timeout", "finer")]);
-    rule(&with("timeout: soon"), &[timeout, (Schema, "timeout", "no duration")]);
-    rule(&with("timeout: 1"), &[(Schema, "timeout", "expected a string")]);
-    let retries = (NotServed, "retries", "once");
-    rule(&with("retries: {attempts: 3, retryOn: '5xx,reset,503', perTryTimeout: 1s}"), &[retries]);
-    rule(&with("retries: {attempts: -1}"), &[retries, (Invalid, "retries.attempts", "negative")]);
-    rule(&with("retries: {retryOn: 5xx}"), &[retries, (Invalid, "retries.attempts", "turns retries off")]);
-    rule(
-        &with("retries: {attempts: 1, retryOn: 'never,999'}"),
-        &[retries, (Invalid, "retries.retryOn", "never"), (Invalid, "retries.retryOn", "999")],
-    );
-    rule(&with("retries: {attempts: 1, perTryTimeout: 0ms}"), &[retries, (Invalid, "retries.perTryTimeout", "1ms")]);
     let fault = (NotServed, "fault", "neither delayed");
     rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[fault]);
     rule(&with("fault: {}"), &[fault, (Invalid, "fault", "neither delay nor abort")]);
