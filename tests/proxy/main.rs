@@ -12,6 +12,7 @@ mod gateway;
 mod heads;
 mod limits;
 mod local_replies;
+mod names;
 mod pooling;
 mod retries;
 mod rollout;

@@ -177,7 +177,7 @@ impl Attachments {
                         )
                     }
                     UnknownCluster::Resolution => {
-                        format!("{} must be resolved by DNS, which is not served yet", name.host)
+                        format!("{} has not been resolved by DNS yet", name.host)
                     }
                 };
                 say(
