@@ -34,6 +34,7 @@ pub struct Compiler {
     clusters: ClusterTable,
     due: Due,
     problems: Vec<Problem>,
+    node_ports: Arc<BTreeSet<u16>>,
     generation: u64,
 }
 
@@ -54,6 +55,7 @@ impl Compiler {
             clusters: ClusterTable::default(),
             due: Due::default(),
             problems: Vec::new(),
+            node_ports: Arc::default(),
             generation: 0,
         }
     }
@@ -92,6 +94,7 @@ impl Compiler {
         if due.listeners {
             let (plans, problems) = listeners::plan(&self.world, &self.settings);
             self.problems = problems;
+            self.node_ports = Arc::new(listeners::node_ports(&self.world, &self.settings));
             if !self.attachments.is_for(&plans) {
                 self.attachments.rebuild(plans, &self.world, &self.settings, &mut self.clusters);
             }
@@ -99,7 +102,8 @@ impl Compiler {
         self.attachments.update(&due.virtual_services, &self.world, &self.settings, &mut self.clusters);
         let clusters = self.clusters.resolve(&self.world, &self.settings);
         self.generation += 1;
-        Arc::new(Snapshot { generation: self.generation, listeners: self.attachments.listeners(), clusters })
+        let node_ports = Arc::clone(&self.node_ports);
+        Arc::new(Snapshot { generation: self.generation, node_ports, listeners: self.attachments.listeners(), clusters })
     }
 
     /// What the compilation of the last snapshot found: conflicts and references that lead nowhere. What is wrong inside
