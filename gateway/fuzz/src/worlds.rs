@@ -390,6 +390,7 @@ fn service(choices: &mut Choices<'_>) -> Resource {
         ports,
         selector,
         visibility: visibility(choices),
+        node_ports: Vec::new(),
         port_translation_disabled: false,
     })
 }

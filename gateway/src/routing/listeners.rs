@@ -89,6 +89,12 @@ fn bound_port(number: u16, role: &Labels, world: &World, settings: &CompileSetti
     number
 }
 
+/// The node ports of every Service in front of this gateway.
+pub(super) fn node_ports(world: &World, settings: &CompileSettings) -> BTreeSet<u16> {
+    let fronts = world.services.values().filter(|service| settings.fronts_gateway(service));
+    fronts.flat_map(|service| &service.node_ports).copied().collect()
+}
+
 /// A `namespace/host` as text: Istio compares these strings.
 type HostText = (Option<Arc<str>>, String);
 
