@@ -112,7 +112,15 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         registry.register("gateway", "This gateway", about::metric(&settings.node));
         registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath))));
     });
-    let proxy_settings = ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
+    let namespace = Arc::clone(&settings.compile.gateway_namespace);
+    let mut control = Control::new(settings.compile, publisher, status_writer);
+    let mut secrets = None;
+    if settings.source == Source::Kubernetes {
+        let wanted;
+        (control, wanted) = control.asking_for_secrets();
+        secrets = Some(k8s::SecretWatch { namespace, wanted });
+    }
+    let proxy_settings = ProxySettings { fastpath: fastpath.sockets(), tls: control.tls(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),
@@ -140,14 +148,14 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let main_runtime = runtime()?;
     // Before the control thread: a signal that arrives while it starts is not lost.
     let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
-    let mut control = Control::new(settings.compile, publisher, status_writer);
     if let Some(directory) = settings.snapshot_directory {
         control = control.keeping(directory);
     }
     let opt_outs = fastpath
         .sockets()
         .map(|sockets| OptOutWatch { node: settings.node, tell: Box::new(move |commands| sockets.obey(commands)) });
-    let control_ended = start_control(control_runtime, control, settings.source, settings.default_namespace, opt_outs)?;
+    let following = Following { source: settings.source, default_namespace: settings.default_namespace, opt_outs, secrets };
+    let control_ended = start_control(control_runtime, control, following)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
@@ -187,15 +195,19 @@ fn shown(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "off".to_owned(), |address| address.to_string())
 }
 
-/// Follows the source, and tells the fast path who wants to have nothing to do with it.
-async fn follow(
+/// What is followed.
+struct Following {
     source: Source,
     default_namespace: Arc<str>,
-    deltas: mpsc::Sender<Delta>,
     opt_outs: Option<OptOutWatch>,
-) {
+    secrets: Option<k8s::SecretWatch>,
+}
+
+/// Follows the source, and tells the fast path who wants to have nothing to do with it.
+async fn follow(following: Following, deltas: mpsc::Sender<Delta>) {
+    let Following { source, default_namespace, opt_outs, secrets } = following;
     match (source, opt_outs) {
-        (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs).await,
+        (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs, secrets).await,
         (Source::Files(paths), None) => files::run(paths, default_namespace, deltas).await,
         (Source::Files(paths), Some(opt_outs)) => {
             let (observed, seen) = delta::channel();
@@ -209,16 +221,14 @@ async fn follow(
 fn start_control(
     runtime: Runtime,
     control: Control,
-    source: Source,
-    default_namespace: Arc<str>,
-    opt_outs: Option<OptOutWatch>,
+    following: Following,
 ) -> Result<oneshot::Receiver<()>, StartError> {
     let (alive, ended) = oneshot::channel();
     thread::Builder::new().name("control".to_owned()).stack_size(CONTROL_STACK_BYTES).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
         let (sender, receiver) = delta::channel();
-        let following = follow(source, default_namespace, sender, opt_outs);
+        let following = follow(following, sender);
         runtime.block_on(async { tokio::join!(control.run(receiver), following) });
     })?;
     Ok(ended)

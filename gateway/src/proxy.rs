@@ -19,13 +19,16 @@ pub mod drain;
 mod exchange;
 mod fields;
 mod forward;
+mod handshake;
 mod listeners;
 mod local_reply;
 mod outcome;
 pub mod problems;
 mod record;
+mod refusals;
 mod returned;
 pub mod settings;
+mod transport;
 mod tunnel;
 mod worker;
 

@@ -2,6 +2,7 @@
 //! and [`Snapshot::lookup`](snapshot::Snapshot::lookup) tells what happens to a request.
 
 mod attachments;
+pub mod chains;
 pub mod cluster;
 mod cluster_table;
 mod clusters;

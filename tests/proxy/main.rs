@@ -14,4 +14,5 @@ mod limits;
 mod local_replies;
 mod pooling;
 mod rollout;
+mod tls;
 mod upgrades;

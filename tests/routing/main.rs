@@ -98,6 +98,7 @@ fn question(request: &Request) -> Question {
         }
     }
     Question {
+        tls: None,
         method: Method::from_bytes(method.as_bytes()).unwrap(),
         authority: authority.to_owned(),
         path: path.to_owned(),
