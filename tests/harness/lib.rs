@@ -14,5 +14,6 @@ pub mod kubernetes;
 pub mod netns;
 pub mod privilege;
 pub mod process;
+pub mod tls;
 pub mod traffic;
 pub mod wait;
