@@ -13,6 +13,7 @@ pub mod publish;
 pub mod status;
 
 use crate::{
+    dns,
     ingest::IngestContext,
     memory,
     model::problem::{Problem, Severity},
@@ -77,6 +78,8 @@ pub struct Control {
     last_good: Option<LastGood>,
     keeper: Keeper,
     looked_at_files: Instant,
+    /// The names that DNS must know, for whoever asks it.
+    names: watch::Sender<Arc<BTreeSet<Arc<str>>>>,
     /// When what is on disk may be served; `None` once that has been tried, or need not be.
     restore: Option<Instant>,
     /// Nothing is published before; see [`REPLACE_WITHIN`].
@@ -105,6 +108,7 @@ impl Control {
             last_good: None,
             keeper,
             looked_at_files: Instant::now(),
+            names: watch::Sender::default(),
             restore: None,
             hold: None,
         }
@@ -129,6 +133,11 @@ impl Control {
     /// What the data plane makes TLS handshakes with.
     pub fn tls(&self) -> Configurations {
         self.keeper.configurations()
+    }
+
+    /// The names that DNS must know, as they come and go; the answers are to come as [`Delta::Answer`].
+    pub fn names(&self) -> dns::Wanted {
+        self.names.subscribe()
     }
 
     /// Follows `deltas` until every sender is gone.
@@ -207,6 +216,14 @@ impl Control {
     fn publish(&mut self) {
         let started = Instant::now();
         let snapshot = self.compiler.snapshot();
+        let names = self.compiler.names();
+        self.names.send_if_modified(|known| {
+            let modified = **known != names;
+            if modified {
+                *known = Arc::new(names);
+            }
+            modified
+        });
         self.generation = snapshot.generation;
         let first = self.published.is_none();
         self.published = Some(SystemTime::now());

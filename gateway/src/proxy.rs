@@ -12,9 +12,12 @@
 
 mod activity;
 mod arrival;
+mod attempt;
+mod attempts;
 mod body;
 mod choice;
 mod client;
+mod deadline;
 pub mod drain;
 mod exchange;
 mod fields;
@@ -28,8 +31,11 @@ mod record;
 mod refusals;
 mod returned;
 pub mod settings;
+mod timing;
 mod transport;
 mod tunnel;
+mod upload;
+mod upstream_failure;
 mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};

@@ -9,7 +9,6 @@ mod scale;
 mod world;
 
 mod closing;
-mod figures;
 mod guards;
 mod limits;
 mod matrix;

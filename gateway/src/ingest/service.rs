@@ -58,6 +58,7 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
         kind,
         ports,
         selector: super::labels::labels(&spec.selector),
+        labels: manifest.labels.clone(),
         visibility: export_to::annotated(exported, &manifest.id().namespace),
         port_translation_disabled: disabled.is_some_and(|value| &**value == "true"),
     })

@@ -13,6 +13,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `spec.selector`; empty for a Service without one.
     pub selector: Labels,
+    /// Its own labels: which role of the gateway it leads to.
+    pub labels: Labels,
     /// Annotation `networking.istio.io/exportTo`.
     pub visibility: Visibility,
     /// Label `experimental.istio.io/disable-gateway-port-translation: "true"`.

@@ -8,7 +8,8 @@
 use super::{
     attachments::Attachments,
     cluster_table::ClusterTable,
-    listeners,
+    entry_endpoints, listeners,
+    names::NameAnswer,
     snapshot::Snapshot,
     world::{IndexSet, Touched, World},
 };
@@ -23,6 +24,11 @@ pub enum Change {
     /// The object is new, or replaces the one of the same id.
     Put(Resource),
     Remove(ObjectId),
+    /// DNS has answered, or failed to, for one of the [`names`](Compiler::names).
+    Answer {
+        name: Arc<str>,
+        answer: NameAnswer,
+    },
 }
 
 /// Keeps the inputs and the last snapshot; an edit costs what it touches.
@@ -43,6 +49,7 @@ struct Due {
     listeners: bool,
     virtual_services: IndexSet<ObjectId>,
     hosts: BTreeSet<HostPattern>,
+    names: BTreeSet<Arc<str>>,
 }
 
 impl Compiler {
@@ -67,6 +74,12 @@ impl Compiler {
         let touched = match change {
             Change::Put(resource) => self.world.put(resource, &self.settings),
             Change::Remove(id) => self.world.remove(&id, &self.settings),
+            Change::Answer { name, answer } => {
+                if self.world.answer(&name, answer) {
+                    self.due.names.insert(name);
+                }
+                return;
+            }
         };
         match touched {
             Touched::Nothing => {}
@@ -82,13 +95,22 @@ impl Compiler {
 
     /// Whether anything has changed since the last snapshot.
     pub fn is_due(&self) -> bool {
-        self.due.listeners || !self.due.virtual_services.is_empty() || !self.due.hosts.is_empty()
+        self.due.listeners
+            || !self.due.virtual_services.is_empty()
+            || !self.due.hosts.is_empty()
+            || !self.due.names.is_empty()
+    }
+
+    /// The names whose addresses DNS must tell, as of the last snapshot.
+    pub fn names(&self) -> BTreeSet<Arc<str>> {
+        self.clusters.names().cloned().collect()
     }
 
     /// The table for all changes so far, with a generation one higher than the last.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         let due = std::mem::take(&mut self.due);
         self.clusters.touch(&due.hosts);
+        due.names.iter().for_each(|name| self.clusters.touch_name(name));
         if due.listeners {
             let (plans, problems) = listeners::plan(&self.world, &self.settings);
             self.problems = problems;
@@ -98,6 +120,11 @@ impl Compiler {
         }
         self.attachments.update(&due.virtual_services, &self.world, &self.settings, &mut self.clusters);
         let clusters = self.clusters.resolve(&self.world, &self.settings);
+        if !self.world.names.is_empty() {
+            // What nobody leads to any more would be stale when somebody does again.
+            let wanted: BTreeSet<&Arc<str>> = self.clusters.names().collect();
+            self.world.names.retain(|name, _| wanted.contains(name));
+        }
         self.generation += 1;
         Arc::new(Snapshot { generation: self.generation, listeners: self.attachments.listeners(), clusters })
     }
@@ -106,6 +133,7 @@ impl Compiler {
     /// one object has been said by `ingest`.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.problems.clone();
+        entry_endpoints::problems(&self.world, &self.settings, &mut problems);
         self.attachments.problems(&self.world, &self.settings, &self.clusters, &mut problems);
         problems.sort();
         problems
