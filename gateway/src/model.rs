@@ -15,4 +15,5 @@ pub mod retries;
 pub mod service;
 pub mod service_entry;
 pub mod string_match;
+pub mod tls;
 pub mod virtual_service;

@@ -1,11 +1,13 @@
 //! Metrics under Istio's names, and the access log.
 
 pub mod access_log;
+mod handshakes;
 mod histogram;
 pub mod requests;
 mod series;
 
 use access_log::{AccessLog, RequestFacts};
+use handshakes::Handshakes;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{gauge::Gauge, info::Info},
@@ -50,6 +52,7 @@ struct Inner {
     registry: parking_lot::Mutex<Registry>,
     series: Arc<SeriesTable>,
     connections: ConnectionGauges,
+    handshakes: Handshakes,
     access_log: Option<AccessLog>,
 }
 
@@ -79,13 +82,15 @@ impl Telemetry {
             "Connections to endpoints that wait for a request",
             connections.upstream_idle.clone(),
         );
+        let handshakes = Handshakes::default();
+        handshakes.register(&mut registry);
         if let Some(log) = &access_log {
             registry.register("gateway_access_log_lost", "Access log lines dropped because the disk was too slow", {
                 log.lost().clone()
             });
         }
         let registry = parking_lot::Mutex::new(registry);
-        Ok(Self(Arc::new(Inner { registry, series, connections, access_log })))
+        Ok(Self(Arc::new(Inner { registry, series, connections, handshakes, access_log })))
     }
 
     /// Adds metrics of another module; by convention their names begin with `gateway_`.
@@ -110,6 +115,10 @@ impl Telemetry {
 
     pub(crate) fn connections(&self) -> &ConnectionGauges {
         &self.0.connections
+    }
+
+    pub(crate) fn handshakes(&self) -> &Handshakes {
+        &self.0.handshakes
     }
 
     /// Whether there is an access log that wants to know about requests.

@@ -16,5 +16,6 @@ pub mod netns;
 pub mod objects;
 pub mod privilege;
 pub mod process;
+pub mod tls;
 pub mod traffic;
 pub mod wait;
