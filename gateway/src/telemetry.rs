@@ -2,10 +2,12 @@
 
 pub mod access_log;
 mod histogram;
+mod mirrors;
 pub mod requests;
 mod series;
 
 use access_log::{AccessLog, RequestFacts};
+use mirrors::MirrorCounters;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{gauge::Gauge, info::Info},
@@ -50,6 +52,7 @@ struct Inner {
     registry: parking_lot::Mutex<Registry>,
     series: Arc<SeriesTable>,
     connections: ConnectionGauges,
+    mirrors: MirrorCounters,
     access_log: Option<AccessLog>,
 }
 
@@ -62,7 +65,9 @@ impl Telemetry {
         let access_log = AccessLog::open(&settings.access_log)?;
         let series = Arc::new(SeriesTable::new(Arc::clone(&settings.gateway_namespace)));
         let connections = ConnectionGauges::default();
+        let mirrors = MirrorCounters::default();
         let mut registry = Registry::default();
+        mirrors.register(&mut registry);
         registry.register_collector(Box::new(series::Collector(Arc::clone(&series))));
         registry.register(
             "istio_build",
@@ -85,7 +90,7 @@ impl Telemetry {
             });
         }
         let registry = parking_lot::Mutex::new(registry);
-        Ok(Self(Arc::new(Inner { registry, series, connections, access_log })))
+        Ok(Self(Arc::new(Inner { registry, series, connections, mirrors, access_log })))
     }
 
     /// Adds metrics of another module; by convention their names begin with `gateway_`.
@@ -110,6 +115,10 @@ impl Telemetry {
 
     pub(crate) fn connections(&self) -> &ConnectionGauges {
         &self.0.connections
+    }
+
+    pub(crate) fn mirrors(&self) -> &MirrorCounters {
+        &self.0.mirrors
     }
 
     /// Whether there is an access log that wants to know about requests.

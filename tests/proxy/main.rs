@@ -5,13 +5,16 @@
 mod admin;
 mod agreement;
 mod bodies;
+mod cors;
 mod drain;
 mod failures;
+mod faults;
 mod forwarding;
 mod gateway;
 mod heads;
 mod limits;
 mod local_replies;
+mod mirrors;
 mod pooling;
 mod retries;
 mod rollout;

@@ -70,6 +70,7 @@ pub(crate) struct Worker {
     connections: RefCell<HashMap<u64, Rc<Activity>, RandomState>>,
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
+    mirrors_in_flight: Cell<usize>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -118,6 +119,7 @@ impl Worker {
             connections: RefCell::default(),
             next_connection: Cell::new(0),
             operations: RefCell::default(),
+            mirrors_in_flight: Cell::new(0),
         }
     }
 
@@ -143,6 +145,11 @@ impl Worker {
 
     pub(super) fn recorder(&self) -> RefMut<'_, Recorder> {
         self.recorder.borrow_mut()
+    }
+
+    /// How many copies of requests are on their way.
+    pub(super) fn mirrors_in_flight(&self) -> &Cell<usize> {
+        &self.mirrors_in_flight
     }
 
     /// Whether answers are to ask for the end of their connection.
