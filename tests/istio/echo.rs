@@ -1,8 +1,8 @@
 //! A backend that answers with what it is and with the request exactly as it arrived, in JSON.
 //!
 //! Request fields ask for more: `x-echo-status: 503` chooses the status, `x-echo-field: name=value` adds a field to the
-//! answer, `x-echo-delay-ms: 500` makes it wait. `x-echo-fail: close`, `reset`, `half` or `noise` makes it fail in that
-//! way. With `x-echo-until: 3` delays, failures and statuses end with the attempt whose `x-envoy-attempt-count` is 3.
+//! answer, `x-echo-delay-ms: 500` makes it wait. `x-echo-fail: close`, `reset`, `half`, `stall` (half, and then nothing
+//! for three seconds) or `noise` makes it fail in that way. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3.
 
 use anyhow::Context;
 use clap::Parser;
@@ -77,6 +77,8 @@ fn serve(stream: TcpStream, pod: &str) {
     }
 }
 
+const HALF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\nx-half: yes\r\n\r\nonly a part";
+
 /// Whether `x-echo-until` says that this attempt is answered well.
 fn has_recovered(request: &Message) -> bool {
     let number = |name: &str| request.values(name).first().and_then(|text| text.parse::<u32>().ok());
@@ -86,7 +88,12 @@ fn has_recovered(request: &Message) -> bool {
 /// Breaks the connection as `way` says.
 fn fail(writer: &mut TcpStream, way: &str) -> std::io::Result<()> {
     match way {
-        "half" => writer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\nx-half: yes\r\n\r\nonly a part"),
+        "half" => writer.write_all(HALF),
+        "stall" => {
+            writer.write_all(HALF)?;
+            pause(Duration::from_secs(3));
+            Ok(())
+        }
         "noise" => writer.write_all(b"SSH-2.0-OpenSSH_9.2\r\n"),
         "reset" => {
             // With a linger time of 0 the end is a reset.
@@ -116,7 +123,8 @@ fn answer(request: &Message, pod: &str, port: u16) -> Vec<u8> {
         "HTTP/1.1 {status} Echo\r\nx-echo: {pod}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
         body.len()
     );
-    for (name, value) in request.values("x-echo-field").iter().filter_map(|field| field.split_once('=')) {
+    let fields = request.values("x-echo-field");
+    for (name, value) in fields.iter().filter(|_| !has_recovered(request)).filter_map(|field| field.split_once('=')) {
         // Writing to a String cannot fail.
         let _ = write!(head, "{name}: {value}\r\n");
     }
