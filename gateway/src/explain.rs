@@ -4,6 +4,7 @@
 
 mod facts;
 pub mod listing;
+mod policy_facts;
 mod trace;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
 };
 use facts::{ClusterPolicy, DestinationFacts, RouteFacts, UpstreamFacts};
 use http::{HeaderMap, Method};
+use policy_facts::{CorsFacts, FaultFacts, MirrorFacts};
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr};
 use trace::{Step, Steps};
@@ -91,9 +93,9 @@ pub struct Explanation {
     /// 0: no limit.
     pub timeout_ms: u64,
     pub retries: Option<facts::Retries>,
-    pub fault: Option<()>,
-    pub mirrors: Vec<()>,
-    pub cors: Option<()>,
+    pub fault: Option<FaultFacts>,
+    pub mirrors: Vec<MirrorFacts>,
+    pub cors: Option<CorsFacts>,
     pub hash_policy: Option<()>,
     pub cluster_policy: BTreeMap<String, ClusterPolicy>,
     /// How often each cluster was drawn.
@@ -171,8 +173,9 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
 /// The listener of a Gateway server's port; failing that, the one bound to that port.
 fn find_listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Option<&'s Listener> {
     let port = question.port;
-    let listeners =
-        || snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some());
+    let listeners = || {
+        snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some())
+    };
     let found =
         listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))?;
     match &question.tls {
@@ -247,6 +250,10 @@ impl Explanation {
                 let policy = forward.policy.as_deref();
                 let timeout = policy.and_then(|policy| policy.timeout);
                 self.timeout_ms = timeout.map_or(0, facts::milliseconds);
+                self.fault = policy.and_then(|policy| policy.fault.as_ref()).map(FaultFacts::of);
+                self.cors = policy.and_then(|policy| policy.cors.as_ref()).map(CorsFacts::of);
+                let mirrors = policy.into_iter().flat_map(|policy| &policy.mirrors);
+                self.mirrors = mirrors.map(|mirror| MirrorFacts::of(mirror, snapshot)).collect();
                 self.retries = Some(facts::Retries::of(route_policy::retries(policy)));
                 self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
                 self.samples = facts::samples(forward, snapshot, question.samples, question.seed);

@@ -1,7 +1,7 @@
 //! A snapshot as lists: listeners, routes in matching order, clusters, endpoints. The JSON of `gateway config` and of the
 //! admin server's `/config`.
 
-use super::trace::conditions;
+use super::{policy_facts, trace::conditions};
 use crate::routing::{
     cluster::ClusterState,
     route::RouteAction,
@@ -44,6 +44,9 @@ pub struct RouteRow {
     /// `forward`, `redirect`, `direct_response`
     pub action: String,
     pub destinations: Vec<DestinationRow>,
+    /// What else is done: `mirrors`, `faults`, `CORS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     pub object: String,
     pub rule: usize,
     #[serde(rename = "match_index")]
@@ -122,15 +125,16 @@ impl Lists {
 
 fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<RouteRow> {
     let row = |route: &Arc<crate::routing::route::Route>| {
-        let (action, destinations) = match &route.action {
-            RouteAction::Redirect(_) => ("redirect", Vec::new()),
-            RouteAction::DirectResponse(_) => ("direct_response", Vec::new()),
+        let (action, destinations, also) = match &route.action {
+            RouteAction::Redirect(_) => ("redirect", Vec::new(), Vec::new()),
+            RouteAction::DirectResponse(_) => ("direct_response", Vec::new(), Vec::new()),
             RouteAction::Forward(forward) => {
                 let destination = |d: &crate::routing::route::RouteDestination| DestinationRow {
                     cluster: snapshot.cluster(d.cluster).label.to_string(),
                     weight: d.weight,
                 };
-                ("forward", forward.destinations.iter().map(destination).collect())
+                let also = policy_facts::names(forward.policy.as_deref());
+                ("forward", forward.destinations.iter().map(destination).collect(), also)
             }
         };
         RouteRow {
@@ -139,6 +143,7 @@ fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<R
             match_text: conditions(route),
             action: action.to_owned(),
             destinations,
+            also,
             object: route.origin.object.to_string(),
             rule: route.origin.rule,
             entry: route.origin.entry,

@@ -73,6 +73,7 @@ pub(crate) struct Worker {
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
+    mirrors_in_flight: Cell<usize>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -122,6 +123,7 @@ impl Worker {
             next_connection: Cell::new(0),
             operations: RefCell::default(),
             refusals: RefCell::default(),
+            mirrors_in_flight: Cell::new(0),
         }
     }
 
@@ -147,6 +149,11 @@ impl Worker {
 
     pub(super) fn recorder(&self) -> RefMut<'_, Recorder> {
         self.recorder.borrow_mut()
+    }
+
+    /// How many copies of requests are on their way.
+    pub(super) fn mirrors_in_flight(&self) -> &Cell<usize> {
+        &self.mirrors_in_flight
     }
 
     /// Whether answers are to ask for the end of their connection.
@@ -238,7 +245,11 @@ impl Worker {
     /// Ends what has stood still for too long, on both sides of the gateway, again and again.
     async fn sweep(self: Rc<Self>) {
         let limits = &self.settings.limits;
-        let shortest = limits.handshake_timeout.min(limits.head_timeout).min(limits.body_idle_timeout).min(limits.keep_alive_timeout);
+        let shortest = limits
+            .handshake_timeout
+            .min(limits.head_timeout)
+            .min(limits.body_idle_timeout)
+            .min(limits.keep_alive_timeout);
         let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -59,8 +59,7 @@ fn a_handshake_that_stands_still_is_ended() {
     let objects = pair.secret("a", &[])
         + &https("a", "[a.test]", "{mode: SIMPLE, credentialName: a}")
         + &service("backend", &[backend.address()]);
-    let gateway =
-        Gateway::with(&objects, |settings| settings.limits.handshake_timeout = Duration::from_millis(300));
+    let gateway = Gateway::with(&objects, |settings| settings.limits.handshake_timeout = Duration::from_millis(300));
     for beginning in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
         let mut client = gateway.connect();
         client.send(beginning);

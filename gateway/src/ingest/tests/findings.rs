@@ -333,28 +333,24 @@ fn timeouts_and_retries() {
 }
 
 #[test]
-fn http_parts_that_are_not_served() {
+fn faults_mirrors_and_cors() {
     let with = |part: &str| format!("{{{ROUTE}, {part}}}");
-    let fault = (NotServed, "fault", "neither delayed");
-    rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[fault]);
-    rule(&with("fault: {}"), &[fault, (Invalid, "fault", "neither delay nor abort")]);
-    rule(&with("fault: {abort: {httpStatus: 600}}"), &[fault, (Invalid, "fault.abort.httpStatus", "599")]);
+    rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[]);
+    rule(&with("fault: {}"), &[(Invalid, "fault", "neither delay nor abort")]);
+    rule(&with("fault: {abort: {httpStatus: 600}}"), &[(Invalid, "fault.abort.httpStatus", "599")]);
     rule(
         &with("fault: {abort: {httpStatus: 500, percentage: {value: 101}}}"),
-        &[fault, (Invalid, "fault.abort.percentage.value", "100")],
+        &[(Invalid, "fault.abort.percentage.value", "100")],
     );
-    rule(&with("fault: {abort: {http2Error: X}}"), &[fault, (Invalid, "fault.abort.http2Error", "not supported")]);
-    rule(&with("fault: {abort: {grpcStatus: BAD}}"), &[fault, (Invalid, "fault.abort.grpcStatus", "gRPC")]);
-    rule(&with("fault: {abort: {}}"), &[fault, (Suspicious, "fault.abort", "nothing is aborted")]);
+    rule(&with("fault: {abort: {http2Error: X}}"), &[(Invalid, "fault.abort.http2Error", "not supported")]);
+    rule(&with("fault: {abort: {grpcStatus: BAD}}"), &[(Invalid, "fault.abort.grpcStatus", "gRPC")]);
+    rule(&with("fault: {abort: {}}"), &[(Suspicious, "fault.abort", "nothing is aborted")]);
     rule(
         &with("fault: {delay: {exponentialDelay: 1s}}"),
-        &[fault, (Invalid, "fault.delay.exponentialDelay", "not supported")],
+        &[(Invalid, "fault.delay.exponentialDelay", "not supported")],
     );
-    rule(&with("fault: {delay: {fixedDelay: 0s}}"), &[fault, (Invalid, "fault.delay.fixedDelay", "1ms")]);
-    rule(
-        &with("mirror: {host: c}, mirrors: [{destination: {host: d}}]"),
-        &[(Invalid, "mirror", "keep one"), (NotServed, "mirror", "not copied"), (NotServed, "mirrors", "not copied")],
-    );
+    rule(&with("fault: {delay: {fixedDelay: 0s}}"), &[(Invalid, "fault.delay.fixedDelay", "1ms")]);
+    rule(&with("mirror: {host: c}, mirrors: [{destination: {host: d}}]"), &[(Invalid, "mirror", "keep one")]);
     rule(&with("mirrorPercentage: {value: 101}"), &[(Invalid, "mirrorPercentage.value", "100")]);
     rule(
         &with("mirrorPercent: 101"),
@@ -362,18 +358,12 @@ fn http_parts_that_are_not_served() {
     );
     rule(
         &with("mirrors: [{percentage: {value: -1}}]"),
-        &[
-            (NotServed, "mirrors", "not copied"),
-            (Schema, "mirrors[0].destination", "required"),
-            (Invalid, "mirrors[0].percentage.value", "100"),
-        ],
+        &[(Schema, "mirrors[0].destination", "required"), (Invalid, "mirrors[0].percentage.value", "100")],
     );
-    let cors = (NotServed, "corsPolicy", "preflight");
-    rule(&with("corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GET], maxAge: 24h}"), &[cors]);
+    rule(&with("corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GET], maxAge: 24h}"), &[]);
     rule(
         &with("corsPolicy: {allowOrigins: [{}, {exact: ''}, {regex: '('}]}"),
         &[
-            cors,
             (Invalid, "corsPolicy.allowOrigins[0]", "empty"),
             (Invalid, "corsPolicy.allowOrigins[1]", "empty"),
             (Invalid, "corsPolicy.allowOrigins[2].regex", "RE2"),
@@ -382,7 +372,6 @@ fn http_parts_that_are_not_served() {
     rule(
         &with("corsPolicy: {allowMethods: [get], allowHeaders: ['a b'], maxAge: 1.5s}"),
         &[
-            cors,
             (Invalid, "corsPolicy.allowMethods[0]", "method"),
             (Invalid, "corsPolicy.allowHeaders[0]", "header name"),
             (Invalid, "corsPolicy.maxAge", "whole seconds"),
