@@ -13,7 +13,7 @@ fn bpftool_shows_names_and_types() {
     if !privilege::granted("ebpf::bpftool_shows_names_and_types") {
         return;
     }
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let status = fastpath.status();
     for program in &status.programs {
