@@ -15,9 +15,8 @@ fn the_article_works_with_the_short_circuit_required_on_every_node() {
     let required = Required::everywhere(&world.cluster);
     for node in &world.nodes {
         let before = moved(&world.cluster, node);
-        let line = format!(
-            "for i in $(seq {REQUESTS}); do curl --silent --fail {GATEWAY}/reviews/0 || exit 1; echo; done"
-        );
+        let line =
+            format!("for i in $(seq {REQUESTS}); do curl --silent --fail {GATEWAY}/reviews/0 || exit 1; echo; done");
         let versions = World::versions(&world.in_caller(node, &line));
         assert!(versions["v1"].abs_diff(REQUESTS / 2) <= 40, "{node}: {versions:?}");
         assert!(versions["v2"].abs_diff(REQUESTS / 2) <= 40, "{node}: {versions:?}");

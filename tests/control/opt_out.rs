@@ -2,7 +2,11 @@
 //! connections are open.
 
 use crate::lab::{self, Lab};
-use harness::{cgroup::TestCgroup, kubernetes::{Cluster, Schema}, wait};
+use harness::{
+    cgroup::TestCgroup,
+    kubernetes::{Cluster, Schema},
+    wait,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -27,7 +31,8 @@ fn an_annotation_takes_open_connections_out_and_lets_them_back() {
         lab.add_reviews();
         add_caller(&lab.cluster);
         let cgroup = group.path().display().to_string();
-        let flags = ["--fastpath", "require", "--fastpath-cgroup", &cgroup, "--node-name", "node1", "--readiness", "off"];
+        let flags =
+            ["--fastpath", "require", "--fastpath-cgroup", &cgroup, "--node-name", "node1", "--readiness", "off"];
         lab.start_daemon_as(&lab.cluster.kubeconfig(), &flags);
         lab.daemon().until_ready();
         lab.apply_article();
@@ -42,7 +47,11 @@ fn an_annotation_takes_open_connections_out_and_lets_them_back() {
             let before = counts(&mut lab);
             Caller::connect().ask();
             let after = counts(&mut lab);
-            assert_eq!((after.refused, after.moved), (before.refused + 1, before.moved), "a new one of a {what} that opted out");
+            assert_eq!(
+                (after.refused, after.moved),
+                (before.refused + 1, before.moved),
+                "a new one of a {what} that opted out"
+            );
             println!("{what}: out after {took:?}");
 
             annotate(&lab.cluster, what, name, "-");

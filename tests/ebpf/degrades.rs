@@ -80,8 +80,14 @@ fn what_a_kernel_refuses_is_said_and_fails_no_request() {
             userspace("bpf() is ENOSYS", &forbidden("38"), "no bpf system call"),
             userspace("no BTF", &no_btf, "the header of its BTF cannot be read"),
             userspace("lockdown", &locked, "locked down (confidentiality)"),
-            Case { object: Some(unlicensed), ..userspace("the verifier refuses", &[], "the kernel's verifier refused gw_") },
-            Case { object: Some(|_| b"no object".to_vec()), ..userspace("no object", &[], "cannot load the BPF object") },
+            Case {
+                object: Some(unlicensed),
+                ..userspace("the verifier refuses", &[], "the kernel's verifier refused gw_")
+            },
+            Case {
+                object: Some(|_| b"no object".to_vec()),
+                ..userspace("no object", &[], "cannot load the BPF object")
+            },
         ]
     });
 }

@@ -29,9 +29,7 @@ fn bpftool_shows_names_and_types() {
     let maps: Vec<Value> = Inventory::of(&ids)
         .maps
         .iter()
-        .map(|id| {
-            wait::until("the map", Duration::from_secs(20), || bpftool(&["map", "show", "id", &id.to_string()]))
-        })
+        .map(|id| wait::until("the map", Duration::from_secs(20), || bpftool(&["map", "show", "id", &id.to_string()])))
         .collect();
     let dump = |name: &str| {
         let map = maps.iter().find(|map| map["name"] == name).unwrap_or_else(|| panic!("{name} is not among {maps:?}"));

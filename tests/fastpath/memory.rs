@@ -134,8 +134,8 @@ fn a_queue_past_every_bound_trips_for_good() {
         let gateway = Gateway::start(world, Fast::Without("memory"), &everything_to(&backends.services()));
         let service = Backends::service(Way::V4, Read::Edge);
         let mut random = Rng::with_seed(1);
-        let mut client =
-            Client::connect(&world.caller, World::entrance(Way::V4, true), Read::Edge, &mut random).expect("the gateway");
+        let mut client = Client::connect(&world.caller, World::entrance(Way::V4, true), Read::Edge, &mut random)
+            .expect("the gateway");
         client.exchange(&Exchange::new(&service, 10, 10)).unwrap_or_else(|wrong| panic!("{wrong}"));
         gateway.signal(Signal::SIGSTOP);
         // The head promises less than is sent: what follows is never read.
@@ -152,8 +152,8 @@ fn a_queue_past_every_bound_trips_for_good() {
         let moved = gateway.counts();
         assert!(moved.bytes < 8 << 20, "{moved:?}");
         drop(client);
-        let mut client =
-            Client::connect(&world.caller, World::entrance(Way::V4, true), Read::Edge, &mut random).expect("the gateway");
+        let mut client = Client::connect(&world.caller, World::entrance(Way::V4, true), Read::Edge, &mut random)
+            .expect("the gateway");
         client.exchange(&Exchange::new(&service, 100_000, 100_000)).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(gateway.counts().redirected, moved.redirected, "it was to be off for good");
         backends.assert_content();

@@ -30,9 +30,15 @@ spec:
 /// source.
 fn masquerade(world: &World) {
     for (tables, node, gateway) in [("iptables", "10.244.1.1", "10.244.2.2"), ("ip6tables", "fd00:1::1", "fd00:2::2")] {
-        let to = if gateway.contains(':') { format!("[{gateway}]:{}", world::PORT) } else { format!("{gateway}:{}", world::PORT) };
+        let to = if gateway.contains(':') {
+            format!("[{gateway}]:{}", world::PORT)
+        } else {
+            format!("{gateway}:{}", world::PORT)
+        };
         let router = world.router();
-        router.run(&format!("{tables} -t nat -A PREROUTING -p tcp -d {node} --dport {NODE_PORT} -j DNAT --to-destination {to}"));
+        router.run(&format!(
+            "{tables} -t nat -A PREROUTING -p tcp -d {node} --dport {NODE_PORT} -j DNAT --to-destination {to}"
+        ));
         router.run(&format!(
             "{tables} -t nat -A POSTROUTING -p tcp -d {gateway} -m conntrack --ctorigdstport {NODE_PORT} -j MASQUERADE --random-fully"
         ));
@@ -57,7 +63,8 @@ fn masqueraded_callers_of_a_node_port_are_proven() {
             let mut random = Rng::with_seed(1);
             for round in 0..scale::of(60, 3000) {
                 let way = WAYS[round % WAYS.len()];
-                let mut client = Client::connect(&world.caller, node(way), Read::EdgeShort, &mut random).expect("the gateway");
+                let mut client =
+                    Client::connect(&world.caller, node(way), Read::EdgeShort, &mut random).expect("the gateway");
                 for size in [1, 300, 16 << 10] {
                     let exchange = Exchange::new(&Backends::service(way, Read::Edge), size, size);
                     client.exchange(&exchange).unwrap_or_else(|wrong| panic!("{way:?}: {wrong}"));

@@ -75,7 +75,8 @@ fn table(status: &Value) -> String {
     if status["tripped"] == true {
         line(
             "tripped",
-            "the guard was found not to hold: everything goes through TCP until the gateway is started again".to_owned(),
+            "the guard was found not to hold: everything goes through TCP until the gateway is started again"
+                .to_owned(),
         );
     }
     for name in ["reason", "cgroup", "pinned"] {

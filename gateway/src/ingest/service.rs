@@ -59,7 +59,12 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
         kind,
         ports,
         selector: super::labels::labels(&spec.selector),
-        node_ports: spec.ports.iter().filter_map(|port| u16::try_from(port.node_port).ok()).filter(|port| *port != 0).collect(),
+        node_ports: spec
+            .ports
+            .iter()
+            .filter_map(|port| u16::try_from(port.node_port).ok())
+            .filter(|port| *port != 0)
+            .collect(),
         visibility: export_to::annotated(exported, &manifest.id().namespace),
         port_translation_disabled: disabled.is_some_and(|value| &**value == "true"),
     })

@@ -103,7 +103,12 @@ impl Compiler {
         let clusters = self.clusters.resolve(&self.world, &self.settings);
         self.generation += 1;
         let node_ports = Arc::clone(&self.node_ports);
-        Arc::new(Snapshot { generation: self.generation, node_ports, listeners: self.attachments.listeners(), clusters })
+        Arc::new(Snapshot {
+            generation: self.generation,
+            node_ports,
+            listeners: self.attachments.listeners(),
+            clusters,
+        })
     }
 
     /// What the compilation of the last snapshot found: conflicts and references that lead nowhere. What is wrong inside

@@ -116,7 +116,10 @@ impl<'a> Gateway<'a> {
         let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("its threads");
         // The state follows the name, which is in brackets (proc_pid_stat(5)).
         let state = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).ok();
-        threads.flatten().filter_map(state).all(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+        threads
+            .flatten()
+            .filter_map(state)
+            .all(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
     }
 }
 
