@@ -156,7 +156,7 @@ fn check(case: &Case) {
     let directory = tempfile::tempdir().expect("a directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
     let backend = Backend::start("pod", "10.244.1.1:9000");
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let started = SystemTime::now();
     let mut gateway = start(case, directory.path(), &group);
     wait::until(&format!("{}: the gateway to be ready", case.name), PATIENCE, || {
