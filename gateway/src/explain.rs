@@ -11,6 +11,7 @@ use crate::{
     routing::{
         lookup::{Found, RequestHead},
         route::{Route, RouteAction},
+        route_policy,
         snapshot::{Listener, Snapshot},
     },
 };
@@ -225,7 +226,10 @@ impl Explanation {
                 self.clusters = forward.destinations.iter().map(|d| DestinationFacts::of(d, snapshot)).collect();
                 self.cluster_policy =
                     self.clusters.iter().map(|cluster| (cluster.name.clone(), ClusterPolicy::default())).collect();
-                self.retries = Some(facts::Retries::default());
+                let policy = forward.policy.as_deref();
+                let timeout = policy.and_then(|policy| policy.timeout);
+                self.timeout_ms = timeout.map_or(0, facts::milliseconds);
+                self.retries = Some(facts::Retries::of(route_policy::retries(policy)));
                 self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
                 self.samples = facts::samples(forward, snapshot, question.samples, question.seed);
                 // Some of several destinations may be broken; the request fails for sure only if all are.

@@ -12,9 +12,12 @@
 
 mod activity;
 mod arrival;
+mod attempt;
+mod attempts;
 mod body;
 mod choice;
 mod client;
+mod deadline;
 pub mod drain;
 mod exchange;
 mod fields;
@@ -26,7 +29,10 @@ pub mod problems;
 mod record;
 mod returned;
 pub mod settings;
+mod timing;
 mod tunnel;
+mod upload;
+mod upstream_failure;
 mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};

@@ -10,6 +10,7 @@ use crate::{
     world::{self, Fast, Gateway, Way, World, everything_to},
 };
 use fastrand::Rng;
+use harness::wait;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, poll};
 use std::{
@@ -112,6 +113,9 @@ fn outcomes(world: &World, fast: Fast, rounds: usize) -> Vec<BTreeMap<Outcome, u
                 "was not asked".to_owned()
             };
             *seen.entry(format!("caller {caller}; pod {pod}")).or_default() += 1;
+            if case.pod.ends() {
+                until_noticed(world);
+            }
         }
         seen
     };
@@ -126,6 +130,21 @@ impl Caller {
     fn reaches_the_pod(self) -> bool {
         !matches!(self, Self::HalfHeadThenClose | Self::HalfHeadThenReset)
     }
+}
+
+impl Pod {
+    /// The connection ends with the exchange, and its answer does not say so.
+    fn ends(self) -> bool {
+        !matches!(self, Self::Polite | Self::Large)
+    }
+}
+
+/// Waits until the gateway's kernel has heard that the pod ended the connection. A request that is not safe to repeat gets
+/// 503 when it goes out on a connection that the pod is about to end (RFC 9110 §9.2.2), with the short-circuit and without;
+/// that race is not looked at here.
+fn until_noticed(world: &World) {
+    let open = || world.node.run("ss -Htan state established dst 10.244.3.2");
+    wait::until("the pod's end to arrive", PATIENCE, || open().is_empty().then_some(()));
 }
 
 /// Plays the caller's part; answers with what it saw.

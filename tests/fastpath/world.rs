@@ -20,16 +20,13 @@ pub(crate) use gateway::{Gateway, object};
 pub(crate) use kernel::{Counts, batch, bpftool};
 pub(crate) use namespace::Namespace;
 pub(crate) use routes::{everything_to, weighted};
-pub(crate) use traces::pages;
 
 use cgroup::Cgroup;
+pub(crate) use harness::objects::PORT;
 use harness::{daemon, privilege};
 use parking_lot::Mutex;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use traces::Traces;
-
-/// The gateway's port in its namespace.
-pub(crate) const PORT: u16 = 8080;
 
 /// One world at a time: the cgroup is the whole process's, and the counters of one test must not hold another's bytes.
 static ALONE: Mutex<()> = Mutex::new(());

@@ -9,9 +9,11 @@
 
 pub mod cluster;
 pub mod daemon;
+pub mod dns;
 pub mod http;
 pub mod kubernetes;
 pub mod netns;
+pub mod objects;
 pub mod privilege;
 pub mod process;
 pub mod traffic;

@@ -7,12 +7,15 @@ use gateway::{
     proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
     routing::{
         compiler::{Change, CompileSettings, Compiler},
+        names::NameAnswer,
         snapshot::Snapshot,
     },
     telemetry::{Telemetry, TelemetrySettings},
 };
-use harness::{http::client::Client, wait};
+pub(crate) use harness::objects::{routes, service};
+use harness::{http::client::Client, objects::PORT, wait};
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process,
     sync::{
@@ -22,9 +25,6 @@ use std::{
     thread::{self, JoinHandle},
     time::Duration,
 };
-
-/// The port of every test's Gateway; each test has an address of its own on loopback.
-pub(crate) const PORT: u16 = 8080;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -52,6 +52,20 @@ impl Gateway {
     }
 
     pub(crate) fn recording(yaml: &str, telemetry: TelemetrySettings, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        Self::made_of(yaml, CompileSettings::default(), telemetry, change)
+    }
+
+    /// Serves `yaml`, compiled with `settings`.
+    pub(crate) fn compiling(yaml: &str, settings: CompileSettings) -> Self {
+        Self::made_of(yaml, settings, TelemetrySettings::default(), |_| {})
+    }
+
+    fn made_of(
+        yaml: &str,
+        compile: CompileSettings,
+        telemetry: TelemetrySettings,
+        change: impl FnOnce(&mut ProxySettings),
+    ) -> Self {
         let address = own_address();
         let mut settings = ProxySettings {
             listen_address: address,
@@ -74,7 +88,7 @@ impl Gateway {
         });
         let mut gateway = Self {
             address,
-            compiler: Compiler::new(CompileSettings::default()),
+            compiler: Compiler::new(compile),
             publisher,
             telemetry,
             readiness,
@@ -107,6 +121,31 @@ impl Gateway {
             self.compiler.apply(change(resource.expect("an object that can be served")));
         }
         self.publisher.publish(self.compiler.snapshot());
+    }
+
+    /// The names that DNS must know.
+    pub(crate) fn names(&self) -> BTreeSet<Arc<str>> {
+        self.compiler.names()
+    }
+
+    /// Takes in what DNS says.
+    pub(crate) fn answer(&mut self, name: Arc<str>, answer: NameAnswer) {
+        self.compiler.apply(Change::Answer { name, answer });
+        self.publisher.publish(self.compiler.snapshot());
+    }
+
+    /// The addresses of all endpoints of the current table, sorted.
+    pub(crate) fn endpoints(&mut self) -> Vec<String> {
+        let snapshot = self.compiler.snapshot();
+        let endpoints = snapshot.clusters().iter().flat_map(|cluster| cluster.endpoints());
+        let mut addresses: Vec<String> = endpoints.map(|endpoint| endpoint.address.to_string()).collect();
+        addresses.sort();
+        addresses
+    }
+
+    /// What the compilation found, as it is logged.
+    pub(crate) fn compile_problems(&self) -> Vec<String> {
+        self.compiler.problems().iter().map(ToString::to_string).collect()
     }
 
     /// Requests in flight to all endpoints of the current table.
@@ -166,61 +205,6 @@ fn own_address() -> IpAddr {
     let [_, _, high, low] = process::id().to_be_bytes();
     let [.., number] = number.to_be_bytes();
     IpAddr::V4(Ipv4Addr::new(127, 1 + high % 250, low, number))
-}
-
-/// A Gateway for every host on [`PORT`], and a VirtualService with `http` for its rules.
-pub(crate) fn routes(http: &str) -> String {
-    format!(
-        "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: gateway}}
-spec:
-  selector: {{istio: ingressgateway}}
-  servers:
-  - port: {{number: {PORT}, name: http, protocol: HTTP}}
-    hosts: ['*']
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: routes}}
-spec:
-  hosts: ['*']
-  gateways: [gateway]
-  http:
-{http}"
-    )
-}
-
-/// A Service `name` on port 80 whose endpoints are `addresses`.
-pub(crate) fn service(name: &str, addresses: &[SocketAddr]) -> String {
-    let mut yaml = format!(
-        "
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec:
-  ports: [{{port: 80, name: http}}]"
-    );
-    for (number, address) in addresses.iter().enumerate() {
-        yaml.push_str(&format!(
-            "
----
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata:
-  name: {name}-{number}
-  labels: {{kubernetes.io/service-name: {name}}}
-addressType: IPv4
-ports: [{{name: http, port: {port}}}]
-endpoints: [{{addresses: ['{ip}'], conditions: {{ready: true}}}}]",
-            port = address.port(),
-            ip = address.ip(),
-        ));
-    }
-    yaml.push('\n');
-    yaml
 }
 
 /// One route to Service `backend` at `address`, without anything else.
