@@ -12,5 +12,6 @@ mod outage;
 mod permissions;
 mod scale;
 mod startup;
+mod tls;
 mod versions;
 mod weights;
