@@ -95,7 +95,9 @@ mod tests {
     }
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, _)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let pair = |&(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
         fields.iter().map(pair).collect()
     }
 
