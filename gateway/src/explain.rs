@@ -37,9 +37,17 @@ pub struct Question {
     pub source: Option<IpAddr>,
     /// The Gateway server's port.
     pub port: u16,
+    /// How the client would begin; `None` for plaintext.
+    pub tls: Option<Hello>,
     /// How many times to draw a destination, and from which seed.
     pub samples: u64,
     pub seed: u64,
+}
+
+/// What a client says in its TLS handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    pub server_name: Option<String>,
 }
 
 /// What happens to a request.
@@ -116,7 +124,7 @@ pub struct ListenerFacts {
 /// Answers `question` from `snapshot`.
 pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     let mut answer = Explanation::of(question);
-    let Some(listener) = find_listener(snapshot, question.port) else {
+    let Some(listener) = find_listener(snapshot, question) else {
         return answer.failed(Failure::NoListener, None, "");
     };
     answer.listener = Some(ListenerFacts {
@@ -132,7 +140,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     answer.request.path = normalised.to_string();
     let request = RequestHead {
         method: &question.method,
-        scheme: "http",
+        scheme: if question.tls.is_some() { "https" } else { "http" },
         authority: &question.authority,
         path: &normalised,
         query: question.query.as_deref(),
@@ -163,9 +171,20 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
 }
 
 /// The listener of a Gateway server's port; failing that, the one bound to that port.
-fn find_listener(snapshot: &Snapshot, port: u16) -> Option<&Listener> {
-    let listeners = || snapshot.listeners().iter().map(|listener| &**listener);
-    listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))
+fn find_listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Option<&'s Listener> {
+    let port = question.port;
+    let listeners = || {
+        snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some())
+    };
+    let found =
+        listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))?;
+    match &question.tls {
+        None => Some(found),
+        Some(hello) => {
+            let name = hello.server_name.as_ref().map(|name| name.to_ascii_lowercase());
+            snapshot.chain(found.key, name.as_deref()).map(|(listener, _)| &**listener)
+        }
+    }
 }
 
 impl Explanation {

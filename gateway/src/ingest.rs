@@ -7,7 +7,7 @@
 pub mod delegation;
 pub mod manifest;
 
-mod base64;
+pub(crate) mod base64;
 mod cors;
 mod destination;
 mod destination_rule;
@@ -42,6 +42,7 @@ mod string_match;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod tls_termination;
 mod traffic_policy;
 mod unreachable;
 mod virtual_service;
@@ -96,6 +97,8 @@ pub fn ingest_delegating(
         Kind::Service => service::ingest(manifest, &mut findings).map(Resource::Service),
         Kind::EndpointSlice => endpoint_slice::ingest(manifest, &mut findings).map(Resource::EndpointSlice),
         Kind::Pod => pod::ingest(manifest, &mut findings).map(Resource::Pod),
+        // `tls` reads them: what is in them must not come to lie among the things that are shown.
+        Kind::Secret => None,
     };
     (resource.map(Resource::compact), findings.into_problems())
 }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate self as gateway; // for the sources tests share with the fuzzer
 
+pub mod analysis;
 pub mod balance;
 pub mod explain;
 pub mod ingest;
@@ -25,6 +26,8 @@ pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod control;
 #[cfg(feature = "runtime")]
+pub mod dns;
+#[cfg(feature = "runtime")]
 pub mod fastpath;
 #[cfg(feature = "runtime")]
 pub mod files;
@@ -36,5 +39,7 @@ pub mod memory;
 pub mod proxy;
 #[cfg(feature = "runtime")]
 pub mod telemetry;
+#[cfg(feature = "runtime")]
+pub mod tls;
 #[cfg(feature = "runtime")]
 pub mod upstream;

@@ -19,4 +19,5 @@ pub mod service;
 pub mod service_entry;
 pub mod share;
 pub mod string_match;
+pub mod tls;
 pub mod virtual_service;

@@ -1,12 +1,14 @@
 //! Metrics under Istio's names, and the access log.
 
 pub mod access_log;
+mod handshakes;
 mod histogram;
 mod mirrors;
 pub mod requests;
 mod series;
 
 use access_log::{AccessLog, RequestFacts};
+use handshakes::Handshakes;
 use mirrors::MirrorCounters;
 use prometheus_client::{
     encoding::text::encode,
@@ -52,6 +54,7 @@ struct Inner {
     registry: parking_lot::Mutex<Registry>,
     series: Arc<SeriesTable>,
     connections: ConnectionGauges,
+    handshakes: Handshakes,
     mirrors: MirrorCounters,
     access_log: Option<AccessLog>,
 }
@@ -84,13 +87,15 @@ impl Telemetry {
             "Connections to endpoints that wait for a request",
             connections.upstream_idle.clone(),
         );
+        let handshakes = Handshakes::default();
+        handshakes.register(&mut registry);
         if let Some(log) = &access_log {
             registry.register("gateway_access_log_lost", "Access log lines dropped because the disk was too slow", {
                 log.lost().clone()
             });
         }
         let registry = parking_lot::Mutex::new(registry);
-        Ok(Self(Arc::new(Inner { registry, series, connections, mirrors, access_log })))
+        Ok(Self(Arc::new(Inner { registry, series, connections, handshakes, mirrors, access_log })))
     }
 
     /// Adds metrics of another module; by convention their names begin with `gateway_`.
@@ -115,6 +120,10 @@ impl Telemetry {
 
     pub(crate) fn connections(&self) -> &ConnectionGauges {
         &self.0.connections
+    }
+
+    pub(crate) fn handshakes(&self) -> &Handshakes {
+        &self.0.handshakes
     }
 
     pub(crate) fn mirrors(&self) -> &MirrorCounters {

@@ -7,13 +7,16 @@
     reason = "a test fails by panicking, and what it prints is part of its result"
 )]
 
+pub mod cgroup;
 pub mod cluster;
 pub mod daemon;
+pub mod dns;
 pub mod http;
 pub mod kubernetes;
 pub mod netns;
 pub mod objects;
 pub mod privilege;
 pub mod process;
+pub mod tls;
 pub mod traffic;
 pub mod wait;

@@ -74,6 +74,7 @@ fn question(request: &Request) -> anyhow::Result<Option<Question>> {
         headers.append(name, HeaderValue::from_str(value).with_context(|| format!("field {value:?}"))?);
     }
     Ok(Some(Question {
+        tls: None,
         method,
         authority: request.authority.clone(),
         path: path.to_owned(),

@@ -2,18 +2,25 @@
 
 use gateway::{
     admin::readiness::Readiness,
-    control::publish::{self, Publisher},
+    control::{
+        delta::Delta,
+        publish::{self, Publisher},
+    },
     ingest::{IngestContext, ingest, manifest},
+    model::{object::Kind, problem::Problem},
     proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
     routing::{
         compiler::{Change, CompileSettings, Compiler},
+        names::NameAnswer,
         snapshot::Snapshot,
     },
     telemetry::{Telemetry, TelemetrySettings},
+    tls::{Keeper, SecretsCome},
 };
 pub(crate) use harness::objects::{routes, service};
 use harness::{http::client::Client, objects::PORT, wait};
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process,
     sync::{
@@ -31,6 +38,7 @@ pub(crate) struct Gateway {
     address: IpAddr,
     compiler: Compiler,
     publisher: Publisher,
+    keeper: Keeper,
     pub(crate) telemetry: Telemetry,
     pub(crate) readiness: Readiness,
     pub(crate) problems: NodeProblems,
@@ -50,9 +58,25 @@ impl Gateway {
     }
 
     pub(crate) fn recording(yaml: &str, telemetry: TelemetrySettings, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        Self::made_of(yaml, CompileSettings::default(), telemetry, change)
+    }
+
+    /// Serves `yaml`, compiled with `settings`.
+    pub(crate) fn compiling(yaml: &str, settings: CompileSettings) -> Self {
+        Self::made_of(yaml, settings, TelemetrySettings::default(), |_| {})
+    }
+
+    fn made_of(
+        yaml: &str,
+        compile: CompileSettings,
+        telemetry: TelemetrySettings,
+        change: impl FnOnce(&mut ProxySettings),
+    ) -> Self {
         let address = own_address();
+        let keeper = Keeper::new("istio-system".into(), SecretsCome::Unasked);
         let mut settings = ProxySettings {
             listen_address: address,
+            tls: keeper.configurations(),
             drain: DrainTimes { announce: Duration::ZERO, deadline: Duration::from_millis(200) },
             ..ProxySettings::default()
         };
@@ -72,8 +96,9 @@ impl Gateway {
         });
         let mut gateway = Self {
             address,
-            compiler: Compiler::new(CompileSettings::default()),
+            compiler: Compiler::new(compile),
             publisher,
+            keeper,
             telemetry,
             readiness,
             problems,
@@ -100,11 +125,57 @@ impl Gateway {
         assert!(parsed.problems.is_empty(), "{:#?}", parsed.problems);
         let context = IngestContext { cluster_domain: "cluster.local".into() };
         for manifest in &parsed.manifests {
+            if manifest.kind() == Kind::Secret {
+                self.learn(Delta::Apply(manifest.clone()));
+                continue;
+            }
             let (resource, problems) = ingest(manifest, &context);
             assert!(problems.is_empty(), "{problems:#?}");
             self.compiler.apply(change(resource.expect("an object that can be served")));
         }
+        let snapshot = self.compiler.snapshot();
+        self.keeper.follow(&snapshot);
+        self.publisher.publish(snapshot);
+    }
+
+    /// Tells the gateway what has become of a Secret.
+    pub(crate) fn learn(&mut self, delta: Delta) {
+        assert!(self.keeper.take(delta).is_none(), "a Secret");
+    }
+
+    /// What is wrong with certificates.
+    pub(crate) fn tls_problems(&self) -> Vec<Problem> {
+        self.keeper.problems()
+    }
+
+    /// Reads certificate files again.
+    pub(crate) fn look_at_files(&mut self) {
+        self.keeper.look_at_files();
+    }
+
+    /// The names that DNS must know.
+    pub(crate) fn names(&self) -> BTreeSet<Arc<str>> {
+        self.compiler.names()
+    }
+
+    /// Takes in what DNS says.
+    pub(crate) fn answer(&mut self, name: Arc<str>, answer: NameAnswer) {
+        self.compiler.apply(Change::Answer { name, answer });
         self.publisher.publish(self.compiler.snapshot());
+    }
+
+    /// The addresses of all endpoints of the current table, sorted.
+    pub(crate) fn endpoints(&mut self) -> Vec<String> {
+        let snapshot = self.compiler.snapshot();
+        let endpoints = snapshot.clusters().iter().flat_map(|cluster| cluster.endpoints());
+        let mut addresses: Vec<String> = endpoints.map(|endpoint| endpoint.address.to_string()).collect();
+        addresses.sort();
+        addresses
+    }
+
+    /// What the compilation found, as it is logged.
+    pub(crate) fn compile_problems(&self) -> Vec<String> {
+        self.compiler.problems().iter().map(ToString::to_string).collect()
     }
 
     /// Requests in flight to all endpoints of the current table.

@@ -204,8 +204,11 @@ fn server(choices: &mut Choices<'_>, index: usize) -> Server {
         Protocol::Https,
     ]);
     let redirect = choices.once_in(8);
-    let tls = (redirect || protocol == Protocol::Https)
-        .then_some(ServerTls { mode: TlsMode::Passthrough, https_redirect: redirect });
+    let tls = (redirect || protocol == Protocol::Https).then_some(ServerTls {
+        mode: TlsMode::Passthrough,
+        https_redirect: redirect,
+        termination: None,
+    });
     let mut hosts = vec![server_host(choices)];
     hosts.extend(choices.list(2, server_host));
     Server {
@@ -384,11 +387,13 @@ fn service(choices: &mut Choices<'_>) -> Resource {
     };
     let selector = if fronts { labels("istio", "ingressgateway") } else { labels("app", &meta.id.name) };
     Resource::Service(Service {
+        labels: Labels::new(),
         meta,
         kind,
         ports,
         selector,
         visibility: visibility(choices),
+        node_ports: Vec::new(),
         port_translation_disabled: false,
     })
 }
@@ -430,6 +435,7 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
     let meta = meta(choices, Kind::ServiceEntry, &["e1", "e2"]);
     let hosts = vec![HostPattern::new(choices.pick(&["api.example.com", "reviews.default.svc.cluster.local"]))];
     let endpoint = |choices: &mut Choices<'_>| EntryEndpoint {
+        index: 0,
         address: Some(Ipv4Addr::new(10, 1, 0, u8::try_from(choices.below(4)).unwrap_or(0)).into()),
         name: None,
         ports: Vec::new(),

@@ -107,6 +107,7 @@ impl Inputs {
                 self.unreadable.insert(part, problems);
             }
             Delta::State { kind, state } => self.kind(kind).state = state,
+            Delta::Answer { name, answer } => change(Change::Answer { name, answer }),
         }
     }
 

@@ -30,6 +30,9 @@ pub struct ListenerRow {
     pub protocol: String,
     pub gateways: Vec<String>,
     pub virtual_hosts: Vec<String>,
+    /// Of handshakes that are for it; empty for all, absent without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_names: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,6 +93,7 @@ impl Lists {
                 protocol: listener.protocol.name().to_owned(),
                 gateways: listener.gateways.iter().map(|id| format!("{}/{}", id.namespace, id.name)).collect(),
                 virtual_hosts: hosts.iter().map(|host| host.name.to_string()).collect(),
+                server_names: listener.tls.as_ref().map(|tls| tls.names.iter().map(ToString::to_string).collect()),
             });
             lists.routes.extend(hosts.into_iter().flat_map(|host| routes(snapshot, listener, host)));
         }

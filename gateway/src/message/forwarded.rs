@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use std::net::IpAddr;
 
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const X_ENVOY_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
@@ -53,6 +54,8 @@ pub struct Arrival<'a> {
     pub peer: &'a HeaderValue,
     /// `http` or `https`: how the client came to us.
     pub scheme: &'static str,
+    /// What the client's certificate says, if it has shown one that is good.
+    pub certificate: Option<&'a HeaderValue>,
     /// Fresh for every request.
     pub request_id: &'a HeaderValue,
 }
@@ -74,6 +77,9 @@ pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
     }
     append_forwarded_for(headers, arrival.peer);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
+    if let Some(certificate) = arrival.certificate {
+        headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());
+    }
     headers.insert(X_REQUEST_ID, arrival.request_id.clone());
     headers.insert(X_ENVOY_EXTERNAL_ADDRESS, arrival.peer.clone());
 }

@@ -102,7 +102,7 @@ fn is_grpc(content_type: &[u8]) -> bool {
 
 fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decided {
     let snapshot = client.worker.published().load();
-    let Some(listener) = snapshot.listener(client.listener) else {
+    let Some(listener) = client.table(&snapshot) else {
         // The listener has gone; so will this connection, after this answer.
         let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE)
             .with_header(CONNECTION, HeaderValue::from_static("close"));

@@ -35,6 +35,7 @@ pub(super) struct ResponseFields {
 #[derive(Debug)]
 struct SavedRequest {
     method: Method,
+    scheme: &'static str,
     authority: String,
     target: String,
     version: Version,
@@ -117,6 +118,7 @@ impl SavedRequest {
     fn of(client: &Client, arrived: &Arrived) -> Self {
         Self {
             method: arrived.method.clone(),
+            scheme: arrived.scheme,
             authority: arrived.authority().to_owned(),
             target: arrived.target.to_string(),
             version: arrived.version,
@@ -130,7 +132,7 @@ impl SavedRequest {
     fn facts(&self) -> RequestFacts<'_> {
         RequestFacts {
             method: &self.method,
-            scheme: "http",
+            scheme: self.scheme,
             authority: &self.authority,
             target: &self.target,
             version: self.version,

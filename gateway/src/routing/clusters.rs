@@ -2,6 +2,7 @@
 
 use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, UnknownCluster},
+    entry_endpoints::{self, Found},
     world::{CompileSettings, HashMap, Key, World, key_of},
 };
 use crate::model::{
@@ -10,7 +11,7 @@ use crate::model::{
     host::HostPattern,
     object::{Labels, selects},
     service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
-    service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
+    service_entry::ServiceEntry,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,6 +37,8 @@ pub(super) struct ClusterRequest {
 pub(super) struct Resolved {
     pub(super) cluster: Cluster,
     pub(super) depends_on: BTreeSet<HostPattern>,
+    /// The names that DNS must know.
+    pub(super) names: BTreeSet<Arc<str>>,
 }
 
 /// Endpoints by what they are, so that all clusters and snapshots share one.
@@ -84,7 +87,7 @@ impl Facts {
 
 /// An endpoint before it is shared: where, what, and whether it counts.
 #[derive(Debug)]
-struct Candidate {
+pub(super) struct Candidate {
     address: SocketAddr,
     facts: Facts,
     condition: EndpointCondition,
@@ -112,7 +115,11 @@ pub(super) fn resolve(
         |host: &HostPattern, port: u16| ClusterName { host: host.as_str().into(), port, subset: Arc::clone(&subset) };
     let finish = |name: ClusterName, namespace: &Arc<str>, state: ClusterState, depends_on| {
         let label = name.to_string().into();
-        Resolved { cluster: Cluster { name, label, namespace: Arc::clone(namespace), state }, depends_on }
+        Resolved {
+            cluster: Cluster { name, label, namespace: Arc::clone(namespace), state },
+            depends_on,
+            names: BTreeSet::new(),
+        }
     };
     let unknown = |host: &HostPattern, port, namespace: &Arc<str>, why, depends_on| {
         finish(named(host, port), namespace, ClusterState::Unknown(why), depends_on)
@@ -146,11 +153,13 @@ pub(super) fn resolve(
             None => return unknown(&target.host, port, &target.namespace, UnknownCluster::Subset, depends_on),
         },
     };
-    let state = match target.candidates(port, labels, world) {
-        Some(candidates) => ClusterState::Known(usable(candidates, endpoints)),
-        None => ClusterState::Unknown(UnknownCluster::Resolution),
+    let found = target.endpoints(port, labels, world, settings);
+    let state = if found.is_pending && found.candidates.is_empty() {
+        ClusterState::Unknown(UnknownCluster::Resolution)
+    } else {
+        ClusterState::Known(usable(found.candidates, endpoints))
     };
-    finish(named(&target.host, port), &target.namespace, state, depends_on)
+    Resolved { names: found.names, ..finish(named(&target.host, port), &target.namespace, state, depends_on) }
 }
 
 /// Ready endpoints; those that terminate but still serve when none is ready. In order of address, each once.
@@ -247,7 +256,7 @@ fn is_private(rule: &DestinationRule) -> bool {
 
 fn for_this_gateway(rule: &DestinationRule, settings: &CompileSettings) -> bool {
     rule.workload_selector.as_ref().is_none_or(|selector| {
-        rule.meta.id.namespace == settings.gateway_namespace && selects(selector, &settings.gateway_labels)
+        rule.meta.id.namespace == settings.gateway_namespace && settings.all_roles().any(|role| selects(selector, role))
     })
 }
 
@@ -267,28 +276,23 @@ impl Target<'_> {
         numbers.into_iter().collect()
     }
 
-    /// Every endpoint of the port whose pod carries `labels`. `None` when the addresses must come from DNS, which has
-    /// not answered (or is not served).
-    fn candidates(&self, port: u16, labels: Option<&Labels>, world: &World) -> Option<Vec<Candidate>> {
-        let mut candidates = Vec::new();
+    /// Every endpoint of the port whose pod carries `labels`.
+    fn endpoints(&self, port: u16, labels: Option<&Labels>, world: &World, settings: &CompileSettings) -> Found {
+        let mut found = Found::default();
         if let Some((key, service)) = &self.service
             && let Some(port) = service.ports.iter().find(|p| p.number == port)
         {
-            from_slices(key, port, labels, world, &mut candidates);
+            from_slices(key, port, labels, world, &mut found.candidates);
             if !world.slices.contains_key(key) && !service.selector.is_empty() {
-                from_pods(&key.0, &service.selector, labels, &port.target, port.number, world, &mut candidates);
+                from_pods(&key.0, &service.selector, labels, &port.target, port.number, world, &mut found.candidates);
             }
         }
         for entry in &self.entries {
-            let Some(port) = entry.ports.iter().find(|p| p.number == port) else { continue };
-            match entry.resolution {
-                // There is no original destination at a gateway.
-                Resolution::None => {}
-                Resolution::Static => from_entry(entry, port, labels, world, &mut candidates),
-                Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns => return None,
+            if let Some(port) = entry.ports.iter().find(|p| p.number == port) {
+                entry_endpoints::add(entry, &self.host, port, labels, world, settings, &mut found);
             }
         }
-        Some(candidates)
+        found
     }
 }
 
@@ -324,7 +328,7 @@ fn from_slices(
 
 /// What an EndpointSlice controller would make of the pods. Pods read from files carry addresses; of those in a cluster only
 /// the metadata is watched, and their addresses are in the EndpointSlices of the Services they stand behind.
-fn from_pods(
+pub(super) fn from_pods(
     namespace: &Arc<str>,
     selector: &Labels,
     labels: Option<&Labels>,
@@ -384,35 +388,6 @@ fn endpoints_by_pod<'w>(namespace: &Arc<str>, world: &'w World) -> BTreeMap<&'w 
     by_pod
 }
 
-fn from_entry(
-    entry: &ServiceEntry,
-    port: &EntryPort,
-    labels: Option<&Labels>,
-    world: &World,
-    candidates: &mut Vec<Candidate>,
-) {
-    for endpoint in &entry.endpoints {
-        let Some(ip) = endpoint.address else { continue };
-        if labels.is_some_and(|labels| !selects(labels, &endpoint.labels)) {
-            continue;
-        }
-        candidates.push(ready(ip, entry_port(endpoint, port)));
-    }
-    if let Some(selector) = &entry.workload_selector {
-        let namespace = &entry.meta.id.namespace;
-        from_pods(namespace, selector, labels, &port.target, port.number, world, candidates);
-    }
-}
-
-/// `endpoint.ports[name]`, else `targetPort`, else the number.
-fn entry_port(endpoint: &EntryEndpoint, port: &EntryPort) -> u16 {
-    let own = endpoint.ports.iter().find(|(name, _)| *name == port.name).map(|(_, number)| *number);
-    own.unwrap_or(match port.target {
-        TargetPort::Number(number) if number > 0 => number,
-        TargetPort::Number(_) | TargetPort::Name(_) => port.number,
-    })
-}
-
-fn ready(ip: IpAddr, port: u16) -> Candidate {
+pub(super) fn ready(ip: IpAddr, port: u16) -> Candidate {
     Candidate { address: SocketAddr::new(ip, port), facts: Facts::default(), condition: EndpointCondition::Ready }
 }

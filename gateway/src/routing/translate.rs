@@ -61,7 +61,7 @@ fn applies_here(entry: &HttpMatch, server: &ServerPlan, settings: &CompileSettin
     if !entry.gateways.is_empty() {
         return entry.gateways.contains(&server.name);
     }
-    selects(&entry.source_labels, &settings.gateway_labels)
+    selects(&entry.source_labels, &server.role)
         && entry.source_namespace.as_deref().is_none_or(|namespace| namespace == &*settings.gateway_namespace)
 }
 

@@ -34,6 +34,7 @@ fn apply(inputs: &mut Inputs, delta: Delta) -> Vec<String> {
         told.push(match change {
             Change::Put(resource) => format!("+{}", resource.meta().id),
             Change::Remove(id) => format!("-{id}"),
+            Change::Answer { name, .. } => format!("?{name}"),
         });
     });
     told.sort();

@@ -6,7 +6,7 @@ use crate::model::problem::{ProblemKind, Severity};
 /// A finding: kind, path, and text in the message.
 type Finding<'a> = (ProblemKind, &'a str, &'a str);
 
-use ProblemKind::{Invalid, NotServed, Reference, Schema, Suspicious, UnknownField};
+use ProblemKind::{IneffectiveMatch, Invalid, NotServed, Reference, Schema, Suspicious, UnknownField, UnreachableRule};
 
 /// Checks that `kind` with `spec` (YAML flow text) gives exactly `expected`, in their order.
 #[track_caller]
@@ -121,7 +121,7 @@ fn virtual_service_frame() {
     virtual_service(&format!("{{gateways: [gw], {http}}}"), &[(Invalid, "spec.gateways", "delegate")]);
     virtual_service(
         &format!("{{hosts: [a.com], gateways: [gw], http: [{{{ROUTE}}}, {{{ROUTE}}}]}}"),
-        &[(Suspicious, "spec.http[1]", "never reached")],
+        &[(UnreachableRule, "spec.http[1]", "never reached")],
     );
 }
 
@@ -651,19 +651,19 @@ fn service_entries() {
     entry(&format!("{{{port}, resolution: STATIC}}"), &[(Invalid, "spec.hosts", "required")]);
     entry(&format!("{{hosts: ['*'], {port}, resolution: STATIC}}"), &[(Invalid, "spec.hosts[0]", "name a domain")]);
     entry(&format!("{{hosts: [a_b.com], {port}, resolution: STATIC}}"), &[(Invalid, "spec.hosts[0]", "no host name")]);
-    entry(&format!("{{hosts: [a.com], {port}}}"), &[(NotServed, "spec.resolution", "no endpoints")]);
+    entry(&format!("{{hosts: [a.com], {port}}}"), &[]);
     entry(
         &format!("{{hosts: [a.com], {port}, endpoints: [{{address: 10.0.0.1}}]}}"),
-        &[(Invalid, "spec.endpoints", "NONE"), (NotServed, "spec.resolution", "no endpoints")],
+        &[(Invalid, "spec.endpoints", "NONE")],
     );
-    entry(&format!("{{hosts: [a.com], {port}, resolution: DNS}}"), &[named]);
+    entry(&format!("{{hosts: [a.com], {port}, resolution: DNS}}"), &[]);
     entry(
         &format!("{{hosts: ['*.a.com'], {port}, resolution: DNS}}"),
-        &[(Invalid, "spec.hosts[0]", "cannot be resolved"), named],
+        &[(Invalid, "spec.hosts[0]", "cannot be resolved")],
     );
     entry(
         &format!("{{hosts: [a.com], addresses: [10.0.0.0/8], {port}, resolution: DNS}}"),
-        &[(Invalid, "spec.addresses[0]", "CIDR"), named],
+        &[(Invalid, "spec.addresses[0]", "CIDR")],
     );
     entry(
         &format!("{{hosts: [a.com], addresses: [nowhere], {port}, resolution: STATIC}}"),
@@ -673,7 +673,7 @@ fn service_entries() {
         &format!(
             "{{hosts: [a.com], {port}, resolution: DNS_ROUND_ROBIN, endpoints: [{{address: a.com}}, {{address: b.com}}]}}"
         ),
-        &[(Invalid, "spec.endpoints", "DNS_ROUND_ROBIN"), named],
+        &[(Invalid, "spec.endpoints", "DNS_ROUND_ROBIN")],
     );
     entry(
         &format!("{{hosts: [a.com], {port}, resolution: DYNAMIC_DNS}}"),
@@ -721,4 +721,48 @@ fn service_entries() {
         &format!("{{hosts: [a.com], exportTo: ['~', ns], {port}, resolution: STATIC}}"),
         &[(Invalid, "spec.exportTo", "nobody")],
     );
+}
+
+#[test]
+fn rules_and_matches_behind_others() {
+    let rules = |rules: &str, expected: &[Finding<'_>]| {
+        virtual_service(&format!("{{hosts: [a.com], gateways: [gw], http: [{rules}]}}"), expected);
+    };
+    let rule = |matches: &str| format!("{{match: [{matches}], {ROUTE}}}");
+    let exact = rule("{uri: {exact: /a}}");
+    rules(
+        &format!("{exact}, {}", rule("{name: other, uri: {exact: /a}}")),
+        &[
+            (IneffectiveMatch, "spec.http[1].match[0]", "rule 0 has the same"),
+            (UnreachableRule, "spec.http[1]", "all of its matches"),
+        ],
+    );
+    rules(
+        &format!("{exact}, {}", rule("{uri: {exact: /a}}, {uri: {exact: /b}}")),
+        &[(IneffectiveMatch, "spec.http[1].match[0]", "rule 0 has the same")],
+    );
+    rules(&format!("{{{ROUTE}}}, {exact}"), &[(UnreachableRule, "spec.http[1]", "takes every request")]);
+    let wide = rule("{uri: {prefix: /a}}");
+    for (narrow, covered) in [
+        ("{uri: {prefix: /a/b}}", true),
+        ("{uri: {prefix: /a/b}, method: {exact: GET}}", true),
+        ("{uri: {prefix: /a/b}, method: {exact: POST}}", false),
+        ("{uri: {prefix: /a/b}, headers: {x: {exact: z}}}", false),
+        ("{uri: {prefix: /a/b}, port: 80}", false),
+        ("{uri: {exact: /a/b}}", false),
+        ("{uri: {prefix: /b}}", false),
+    ] {
+        let finding = [(IneffectiveMatch, "spec.http[1].match[0]", "is inside of")];
+        rules(&format!("{wide}, {}", rule(narrow)), if covered { &finding } else { &[] });
+    }
+}
+
+#[test]
+fn lists_of_a_service_entry_are_bounded() {
+    let hosts: Vec<String> = (0..257).map(|number| format!("h{number}.com")).collect();
+    let spec = format!(
+        "{{hosts: [{}], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: STATIC}}",
+        hosts.join(", ")
+    );
+    check("ServiceEntry", &spec, &[(Schema, "spec.hosts", "257 entries")]);
 }

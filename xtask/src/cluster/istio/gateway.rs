@@ -6,6 +6,7 @@ use crate::{
         cgroups,
         daemon::{self, Place, Program},
         images::PAUSE,
+        instance::DNS_SERVICE,
         up::Rising,
     },
     command::{command, output},
@@ -145,6 +146,13 @@ node:
     WORKLOAD_NAME: {NAME}
     LABELS: {{istio: ingressgateway, app: {NAME}}}
     UNPRIVILEGED_POD: "true"
+# The pod's own DNS server: the process sees the machine's /etc/resolv.conf.
+typed_dns_resolver_config:
+  name: envoy.network.dns_resolver.cares
+  typed_config:
+    "@type": type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig
+    resolvers: [{{socket_address: {{address: {DNS_SERVICE}, port_value: 53}}}}]
+    dns_resolver_options: {{no_default_search_domain: true}}
 admin: {{address: {{socket_address: {{address: 0.0.0.0, port_value: {ADMIN_PORT}}}}}}}
 dynamic_resources:
   ads_config:
