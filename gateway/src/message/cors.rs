@@ -95,10 +95,8 @@ mod tests {
     }
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |&(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        fields.iter().map(pair).collect()
+        let fields = fields.iter().copied();
+        fields.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
     #[test]
