@@ -28,6 +28,7 @@ mod labels;
 mod load_balancer;
 mod nulls;
 mod pod;
+mod policy_blocks;
 mod protocol;
 mod regex_syntax;
 mod server_tls;

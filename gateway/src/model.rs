@@ -13,4 +13,5 @@ pub mod resource;
 pub mod service;
 pub mod service_entry;
 pub mod string_match;
+pub mod traffic_policy;
 pub mod virtual_service;

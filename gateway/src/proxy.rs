@@ -11,6 +11,7 @@
 //! the drain begins.
 
 mod activity;
+mod affinity;
 mod arrival;
 mod body;
 mod choice;
@@ -20,6 +21,7 @@ mod exchange;
 mod fields;
 mod forward;
 mod listeners;
+mod load_share;
 mod local_reply;
 mod outcome;
 pub mod problems;

@@ -14,7 +14,9 @@ mod listeners;
 pub mod lookup;
 pub mod matching;
 pub mod route;
+mod rules;
 pub mod snapshot;
+pub mod traffic;
 mod translate;
 pub mod world;
 

@@ -3,7 +3,8 @@
 use super::{
     activity::Activity,
     outcome::Outcome,
-    record::{LoadShare, Record},
+    load_share::LoadShare,
+    record::Record,
     worker::Worker,
 };
 use crate::upstream::connection::UpstreamConnection;

@@ -1,18 +1,21 @@
 //! Forwarding: a destination, an endpoint, a connection, and the answer back.
 
 use super::{
+    affinity::Affinity,
     arrival::{Arrived, with_path},
     body::{RequestBody, ResponseBody},
     choice::{acquire, choose},
     client::Client,
     fields::{self, ResponseFields},
+    load_share::LoadShare,
     local_reply::LocalReply,
     outcome::Outcome,
-    record::{LoadShare, Record},
+    record::Record,
     returned,
     worker::Worker,
 };
 use crate::{
+    balance::outliers::Observed,
     message::{
         forwarded::{X_ENVOY_ATTEMPT_COUNT, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH},
         rewrite,
@@ -50,6 +53,7 @@ pub(super) struct Plan {
     websocket: bool,
     cluster: Arc<Cluster>,
     cluster_id: ClusterId,
+    affinity: Option<Box<Affinity>>,
     fields: Option<ResponseFields>,
 }
 
@@ -108,14 +112,15 @@ impl Plan {
             arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
+        let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
-        Self { method, target, headers, body, websocket, cluster, cluster_id: destination.cluster, fields }
+        Self { method, target, headers, body, websocket, cluster, cluster_id: destination.cluster, affinity, fields }
     }
 }
 
 /// Carries out `plan`.
 pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record) -> Response<ResponseBody> {
-    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, mut fields } = *plan;
+    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, affinity, mut fields } = *plan;
     record.routed_to(&cluster);
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
@@ -128,24 +133,28 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
     let mut request = new_request(&method, target, headers, RequestBody::new(body, Rc::clone(&client.activity)));
     let mut repeated = false;
     loop {
-        let ClusterState::Known(endpoints) = &cluster.state else {
+        let ClusterState::Known(_) = &cluster.state else {
             let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
             return reply(unknown, record, fields.as_ref());
         };
-        let Some(endpoint) = choose(endpoints, &tried) else {
+        let Some(chosen) = choose(&cluster, affinity.as_deref(), &tried) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and
         // draw every request to itself.
-        let (load, address) = (LoadShare::begin(endpoint), endpoint.address);
+        let load = LoadShare::begin(chosen);
+        let address = load.address();
         if let Some(fields) = &mut fields {
             fields.upstream = Some(address);
         }
         if let Some(facts) = record.facts() {
             facts.upstream_host = Some(address);
         }
-        let mut connection = match acquire(&client.worker, address, repeated).await {
+        let mut connection = match acquire(&client.worker, &load, repeated).await {
             Ok(connection) => connection,
+            Err(error @ (ConnectError::Overflow | ConnectError::NoTls)) => {
+                return reply(unreachable(error), record, fields.as_ref());
+            }
             Err(error) => {
                 drop(load);
                 tracing::debug!(endpoint = %address, ?error, "cannot connect");
@@ -161,7 +170,16 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         request.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, attempt(tried.len()));
         let reused = connection.exchanges > 0;
         let repeatable = (reused && !repeated).then(|| Repeatable::of(&request)).flatten();
-        match connection.send(request).await {
+        let mut sent = connection.send(request).await;
+        match &sent {
+            Ok(response) => load.observe_answer(response.status(), response.headers()),
+            Err(error) if error.kind == SendErrorKind::RequestBody || (error.unsent.is_some() && reused) => {}
+            Err(_) => load.observe(Observed::Failed),
+        }
+        if let (Ok(response), Some(affinity)) = (&mut sent, &affinity) {
+            affinity.give_cookies(response.headers_mut());
+        }
+        match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 if !websocket {
                     return reply(broken(SendErrorKind::Protocol, client), record, fields.as_ref());
@@ -229,6 +247,8 @@ fn attempt(failures: usize) -> HeaderValue {
 /// 503 when no connection came about, in Envoy's words.
 fn unreachable(error: ConnectError) -> LocalReply {
     let (outcome, text) = match error {
+        ConnectError::Overflow => return LocalReply::overflow(),
+        ConnectError::NoTls => return LocalReply::no_tls(),
         ConnectError::Failed(_) => (
             Outcome::CONNECT_FAILED,
             "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: remote \
