@@ -33,7 +33,7 @@ mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};
 
-use crate::{admin::readiness::Readiness, control::publish::Published, telemetry::Telemetry};
+use crate::{admin::readiness::Readiness, control::publish::Published, telemetry::{Telemetry, clusters}};
 use drain::Drain;
 use futures_util::future::{join_all, select_all};
 use problems::NodeProblems;
@@ -69,6 +69,8 @@ pub async fn run(
     mut drain: Drain,
 ) -> Result<(), ProxyError> {
     let check = readiness.check("listeners");
+    let clusters = clusters::Collector(published.clone());
+    telemetry.register(|registry| registry.register_collector(Box::new(clusters)));
     let (stage, stages) = watch::channel(Stage::Serving);
     let mut listening = Vec::new();
     let mut ended: Vec<oneshot::Receiver<()>> = Vec::new();

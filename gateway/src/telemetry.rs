@@ -1,6 +1,7 @@
 //! Metrics under Istio's names, and the access log.
 
 pub mod access_log;
+pub(crate) mod clusters;
 mod histogram;
 pub mod requests;
 mod series;

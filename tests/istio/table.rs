@@ -176,7 +176,7 @@ fn our_row(row: &RouteRow) -> Row {
         conditions,
         action: row.action.clone(),
         destinations: row.destinations.iter().map(|d| (d.cluster.clone(), d.weight.into())).collect(),
-        extras: Vec::new(),
+        extras: if row.hash_policy { vec!["hash policy"] } else { Vec::new() },
         policy: None,
     }
 }

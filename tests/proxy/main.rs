@@ -12,6 +12,7 @@ mod gateway;
 mod heads;
 mod limits;
 mod local_replies;
+mod policies;
 mod pooling;
 mod rollout;
 mod upgrades;

@@ -65,33 +65,11 @@ pub struct Retries {
     pub retry_on: &'static str,
 }
 
-/// The traffic policy of a cluster; Istio's defaults.
-#[derive(Clone, Debug, Serialize)]
-pub struct ClusterPolicy {
-    pub lb: &'static str,
-    pub circuit_breakers: BTreeMap<String, u64>,
-    pub outlier_detection: Option<()>,
-    pub connect_timeout_ms: u64,
-    pub tls: Option<()>,
-}
-
 impl Default for Retries {
     fn default() -> Self {
         // `defaultPolicy` in istio/pilot/pkg/networking/core/route/retry/retry.go
         let retry_on = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
         Self { attempts: 2, per_try_timeout_ms: None, retry_on }
-    }
-}
-
-impl Default for ClusterPolicy {
-    fn default() -> Self {
-        Self {
-            lb: "LEAST_REQUEST",
-            circuit_breakers: BTreeMap::new(),
-            outlier_detection: None,
-            connect_timeout_ms: 10_000,
-            tls: None,
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::{
     object::{Labels, selects},
     service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
-    traffic_policy::TrafficPolicy,
+    traffic_policy::{Algorithm, TrafficPolicy},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -165,10 +165,13 @@ pub(super) fn resolve(
         let state = ClusterState::Unknown(UnknownCluster::Resolution);
         return finish(named(&target.host, port), &target.namespace, state, depends_on);
     };
-    let weighted = usable(candidates, &mut shared.endpoints);
     let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_ref()));
+    let policy = TrafficPolicy::effective(service, own, port);
+    // The address the client asked for is the gateway's: there is no other to pass it through to.
+    let passes_through = policy.load_balancer.as_ref().is_some_and(|lb| lb.algorithm == Algorithm::Passthrough);
+    let weighted = if passes_through { Vec::new() } else { usable(candidates, &mut shared.endpoints) };
     let name = named(&target.host, port);
-    let traffic = Traffic::new(&name, TrafficPolicy::effective(service, own, port), &weighted, &mut shared.memories);
+    let traffic = Traffic::new(&name, policy, &weighted, &mut shared.memories);
     let endpoints = weighted.into_iter().map(|(endpoint, _)| endpoint).collect();
     let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
     resolved.cluster.traffic = traffic.map(Box::new);
