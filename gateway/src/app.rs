@@ -20,6 +20,7 @@ use crate::{
         opt_outs, publish,
         status::{self, StatusView},
     },
+    dns::{self, DnsSettings},
     fastpath::{self, FastpathMetrics, FastpathMode},
     files, k8s,
     pairing::opt_out::OptOutWatch,
@@ -41,6 +42,7 @@ pub struct Settings {
     /// Of objects in files that name none.
     pub default_namespace: Arc<str>,
     pub compile: CompileSettings,
+    pub dns: DnsSettings,
     pub proxy: ProxySettings,
     pub admin: AdminSettings,
     pub telemetry: TelemetrySettings,
@@ -147,7 +149,13 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
     let opt_outs = fastpath
         .sockets()
         .map(|sockets| OptOutWatch { node: settings.node, tell: Box::new(move |commands| sockets.obey(commands)) });
-    let control_ended = start_control(control_runtime, control, settings.source, settings.default_namespace, opt_outs)?;
+    let following = Following {
+        source: settings.source,
+        default_namespace: settings.default_namespace,
+        opt_outs,
+        dns: settings.dns,
+    };
+    let control_ended = start_control(control_runtime, control, following)?;
     let (trigger, drain) = drain::channel();
     let outcome = main_runtime.block_on(async {
         tokio::spawn(follow_status(status, configuration));
@@ -187,39 +195,47 @@ fn shown(address: Option<std::net::SocketAddr>) -> String {
     address.map_or_else(|| "off".to_owned(), |address| address.to_string())
 }
 
-/// Follows the source, and tells the fast path who wants to have nothing to do with it.
-async fn follow(
+/// Where the control thread hears from.
+struct Following {
     source: Source,
     default_namespace: Arc<str>,
-    deltas: mpsc::Sender<Delta>,
     opt_outs: Option<OptOutWatch>,
-) {
-    match (source, opt_outs) {
-        (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs).await,
-        (Source::Files(paths), None) => files::run(paths, default_namespace, deltas).await,
-        (Source::Files(paths), Some(opt_outs)) => {
-            let (observed, seen) = delta::channel();
-            let observing = opt_outs::observe(seen, deltas, opt_outs.tell);
-            tokio::join!(files::run(paths, default_namespace, observed), observing);
+    dns: DnsSettings,
+}
+
+/// Follows the source and DNS, and tells the fast path who wants to have nothing to do with it.
+async fn follow(following: Following, names: dns::Wanted, deltas: mpsc::Sender<Delta>) {
+    let Following { source, default_namespace, opt_outs, dns } = following;
+    let resolving = dns::run(dns, names, deltas.clone());
+    let source = async {
+        match (source, opt_outs) {
+            (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs).await,
+            (Source::Files(paths), None) => files::run(paths, default_namespace, deltas).await,
+            (Source::Files(paths), Some(opt_outs)) => {
+                let (observed, seen) = delta::channel();
+                let observing = opt_outs::observe(seen, deltas, opt_outs.tell);
+                tokio::join!(files::run(paths, default_namespace, observed), observing);
+            }
         }
-    }
+    };
+    tokio::join!(source, resolving);
 }
 
 /// Starts the control thread. The receiver hears when it ends, which it does only when something is broken.
 fn start_control(
     runtime: Runtime,
     control: Control,
-    source: Source,
-    default_namespace: Arc<str>,
-    opt_outs: Option<OptOutWatch>,
+    following: Following,
 ) -> Result<oneshot::Receiver<()>, StartError> {
     let (alive, ended) = oneshot::channel();
     thread::Builder::new().name("control".to_owned()).stack_size(CONTROL_STACK_BYTES).spawn(move || {
         // Dropped when the thread ends, by a panic too.
         let _alive: oneshot::Sender<()> = alive;
         let (sender, receiver) = delta::channel();
-        let following = follow(source, default_namespace, sender, opt_outs);
-        runtime.block_on(async { tokio::join!(control.run(receiver), following) });
+        let names = control.names();
+        // Boxed: both together would be a large part of the stack.
+        let following = Box::pin(follow(following, names, sender));
+        runtime.block_on(async { tokio::join!(Box::pin(control.run(receiver)), following) });
     })?;
     Ok(ended)
 }

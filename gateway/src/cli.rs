@@ -1,5 +1,6 @@
 //! The command line: `gateway run` and the commands that explain, check and list without a cluster.
 
+pub mod analyze;
 pub mod config;
 pub mod context;
 mod daemon;
@@ -42,6 +43,8 @@ pub enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Say what Istio's admission webhook would say of objects
     Validate(Box<validate::ValidateArgs>),
+    /// Say what is wrong between objects: references that lead nowhere, rules that shadow each other
+    Analyze(Box<analyze::AnalyzeArgs>),
     /// List listeners, routes, clusters or endpoints
     Config(Box<config::ConfigArgs>),
     /// What the kernel moves past TCP: status, and removal
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(*args, &Cli::command()),
         Command::Explain(args) => explain::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Analyze(args) => analyze::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Fastpath(args) => fastpath::run(&args),
     };

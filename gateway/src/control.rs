@@ -13,6 +13,7 @@ pub mod publish;
 pub mod status;
 
 use crate::{
+    dns,
     ingest::IngestContext,
     memory,
     model::problem::{Problem, Severity},
@@ -25,12 +26,12 @@ use last_good::LastGood;
 use publish::Publisher;
 use status::{Status, StatusWriter};
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// The first edit is compiled at once; a burst of them at most this often. Short, because an edit should be answered by
 /// within 10 ms; not shorter, so that a stream of endpoint changes cannot keep a core busy.
@@ -71,6 +72,8 @@ pub struct Control {
     /// The problems of the last report.
     reported: Arc<[Problem]>,
     last_good: Option<LastGood>,
+    /// The names that DNS must know, for whoever asks it.
+    names: watch::Sender<Arc<BTreeSet<Arc<str>>>>,
     /// When what is on disk may be served; `None` once that has been tried, or need not be.
     restore: Option<Instant>,
     /// Nothing is published before; see [`REPLACE_WITHIN`].
@@ -96,6 +99,7 @@ impl Control {
             published: None,
             reported: Arc::default(),
             last_good: None,
+            names: watch::Sender::default(),
             restore: None,
             hold: None,
         }
@@ -106,6 +110,11 @@ impl Control {
     pub fn keeping(mut self, directory: PathBuf) -> Self {
         self.last_good = Some(LastGood::new(directory));
         self
+    }
+
+    /// The names that DNS must know, as they come and go; the answers are to come as [`Delta::Answer`].
+    pub fn names(&self) -> dns::Wanted {
+        self.names.subscribe()
     }
 
     /// Follows `deltas` until every sender is gone.
@@ -178,6 +187,14 @@ impl Control {
     fn publish(&mut self) {
         let started = Instant::now();
         let snapshot = self.compiler.snapshot();
+        let names = self.compiler.names();
+        self.names.send_if_modified(|known| {
+            let modified = **known != names;
+            if modified {
+                *known = Arc::new(names);
+            }
+            modified
+        });
         self.generation = snapshot.generation;
         let first = self.published.is_none();
         self.published = Some(SystemTime::now());

@@ -13,6 +13,7 @@ use crate::{
     routing::{
         lookup::{Found, RequestHead},
         route::{Route, RouteAction},
+        route_policy,
         snapshot::{Listener, Snapshot},
     },
 };
@@ -231,7 +232,10 @@ impl Explanation {
                 self.cluster_policy =
                     used().map(|cluster| (cluster.label.to_string(), ClusterPolicy::of(cluster))).collect();
                 self.hash_policy = used().find_map(|cluster| cluster.hash_key.as_ref()).map(hash_key_text);
-                self.retries = Some(facts::Retries::default());
+                let policy = forward.policy.as_deref();
+                let timeout = policy.and_then(|policy| policy.timeout);
+                self.timeout_ms = timeout.map_or(0, facts::milliseconds);
+                self.retries = Some(facts::Retries::of(route_policy::retries(policy)));
                 self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
                 self.samples = facts::samples(forward, snapshot, question.samples, question.seed);
                 // Some of several destinations may be broken; the request fails for sure only if all are.

@@ -4,6 +4,7 @@
 //! (istio/pkg/config/validation/validation.go) and CRD schema; what they refuse is dropped piece by piece: a bad match
 //! costs its match, a bad rule its rule, and only an object that breaks its schema's types is lost as a whole.
 
+pub mod delegation;
 pub mod manifest;
 
 mod base64;
@@ -21,6 +22,7 @@ mod headers;
 mod hosts;
 mod http_action;
 mod http_match;
+mod http_policy;
 mod http_rule;
 mod http_unserved;
 mod l4_routes;
@@ -31,6 +33,7 @@ mod pod;
 mod policy_blocks;
 mod protocol;
 mod regex_syntax;
+mod retries;
 mod server_tls;
 mod service;
 mod service_entry;
@@ -43,6 +46,7 @@ mod unreachable;
 mod virtual_service;
 
 use crate::model::{object::Kind, problem::Problem, resource::Resource};
+use delegation::Delegates;
 use findings::Findings;
 use manifest::Manifest;
 use std::sync::Arc;
@@ -54,12 +58,36 @@ pub struct IngestContext {
     pub cluster_domain: Arc<str>,
 }
 
-/// Reads one object. `None` when nothing in it can be served; the problems say why. Never panics, whatever the input.
+/// Reads every object, each VirtualService with those it delegates to.
+pub fn ingest_all<'m>(
+    manifests: impl IntoIterator<Item = &'m Manifest> + Clone,
+    context: &IngestContext,
+) -> Vec<(Option<Resource>, Vec<Problem>)> {
+    let mut delegates = Delegates::default();
+    for manifest in manifests.clone() {
+        delegates.put(manifest, context);
+    }
+    manifests.into_iter().map(|manifest| ingest_delegating(manifest, context, &delegates)).collect()
+}
+
+/// Reads one object that needs no other. `None` when nothing in it can be served; the problems say why. Never panics,
+/// whatever the input.
 pub fn ingest(manifest: &Manifest, context: &IngestContext) -> (Option<Resource>, Vec<Problem>) {
+    ingest_delegating(manifest, context, &Delegates::default())
+}
+
+/// The same, where a VirtualService may delegate to some of `delegates`.
+pub fn ingest_delegating(
+    manifest: &Manifest,
+    context: &IngestContext,
+    delegates: &Delegates,
+) -> (Option<Resource>, Vec<Problem>) {
     let mut findings = Findings::new(manifest);
     let resource = match manifest.kind() {
         Kind::Gateway => gateway::ingest(manifest, &mut findings).map(Resource::Gateway),
-        Kind::VirtualService => virtual_service::ingest(manifest, context, &mut findings).map(Resource::VirtualService),
+        Kind::VirtualService => {
+            virtual_service::ingest(manifest, context, delegates, &mut findings).map(Resource::VirtualService)
+        }
         Kind::DestinationRule => {
             destination_rule::ingest(manifest, context, &mut findings).map(Resource::DestinationRule)
         }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 extern crate self as gateway; // for the sources tests share with the fuzzer
 
+pub mod analysis;
 pub mod balance;
 pub mod explain;
 pub mod ingest;
@@ -24,6 +25,8 @@ pub mod app;
 pub mod cli;
 #[cfg(feature = "runtime")]
 pub mod control;
+#[cfg(feature = "runtime")]
+pub mod dns;
 #[cfg(feature = "runtime")]
 pub mod fastpath;
 #[cfg(feature = "runtime")]

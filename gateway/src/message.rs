@@ -5,4 +5,6 @@ pub mod header_operations;
 pub mod hop_by_hop;
 pub mod path;
 pub mod redirect;
+pub mod retry_policy;
 pub mod rewrite;
+pub mod time_limits;

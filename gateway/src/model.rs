@@ -4,12 +4,14 @@
 pub mod compact;
 pub mod destination_rule;
 pub mod export;
+pub mod forward_policy;
 pub mod gateway;
 pub mod headers;
 pub mod host;
 pub mod object;
 pub mod problem;
 pub mod resource;
+pub mod retries;
 pub mod service;
 pub mod service_entry;
 pub mod string_match;

@@ -13,9 +13,12 @@
 mod activity;
 mod affinity;
 mod arrival;
+mod attempt;
+mod attempts;
 mod body;
 mod choice;
 mod client;
+mod deadline;
 pub mod drain;
 mod exchange;
 mod fields;
@@ -28,7 +31,10 @@ pub mod problems;
 mod record;
 mod returned;
 pub mod settings;
+mod timing;
 mod tunnel;
+mod upload;
+mod upstream_failure;
 mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};

@@ -1,19 +1,23 @@
 //! From objects to answers: `compile` turns a [`World`](world::World) into an immutable [`Snapshot`](snapshot::Snapshot),
 //! and [`Snapshot::lookup`](snapshot::Snapshot::lookup) tells what happens to a request.
 
+pub mod address_guard;
 mod attachments;
 pub mod cluster;
 mod cluster_table;
 mod clusters;
 pub mod compiler;
 mod domains;
+mod entry_endpoints;
 mod hosts;
 mod index;
 pub mod linear;
 mod listeners;
 pub mod lookup;
 pub mod matching;
+pub mod names;
 pub mod route;
+pub mod route_policy;
 mod rules;
 pub mod snapshot;
 pub mod traffic;

@@ -88,6 +88,10 @@ fn components_fit_every_profile() {
             let kinds: Vec<_> = changed.iter().map(|((kind, _), _)| kind.as_str()).collect();
             assert_eq!(kinds, [kind], "{component} on {profile}");
         }
+        let with = with_component(profile, "egress");
+        let changed = with.iter().filter(|(name, object)| plain.get(*name) != Some(*object));
+        let names: Vec<_> = changed.map(|((kind, name), _)| format!("{kind} {name}")).collect();
+        assert_eq!(names, ["DaemonSet istio-ingressgateway", "Service istio-egressgateway"], "{profile}");
     }
 }
 

@@ -9,11 +9,11 @@ mod scale;
 mod world;
 
 mod closing;
-mod figures;
 mod guards;
 mod limits;
 mod matrix;
 mod memory;
+mod node_port;
 mod options;
 mod order;
 mod programs;

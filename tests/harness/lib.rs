@@ -9,6 +9,7 @@
 
 pub mod cluster;
 pub mod daemon;
+pub mod dns;
 pub mod http;
 pub mod kubernetes;
 pub mod netns;

@@ -9,7 +9,7 @@ use super::{
 use anyhow::{Context, anyhow};
 use gateway::{
     explain::{Explanation, Outcome, Question, explain, listing::Lists},
-    ingest::{IngestContext, ingest},
+    ingest::{IngestContext, ingest_all},
     k8s,
     routing::{compiler::compile, snapshot::Snapshot},
 };
@@ -31,8 +31,7 @@ impl Explained {
         let context = IngestContext { cluster_domain: Arc::clone(&lab.settings.cluster_domain) };
         let mut resources = BTreeMap::new();
         let mut problems = Vec::new();
-        for manifest in &listed?.manifests {
-            let (resource, found) = ingest(manifest, &context);
+        for (resource, found) in ingest_all(&listed?.manifests, &context) {
             problems.extend(found);
             resources.extend(resource.map(|resource| (resource.meta().id.clone(), resource)));
         }

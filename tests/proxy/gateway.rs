@@ -7,6 +7,7 @@ use gateway::{
     proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
     routing::{
         compiler::{Change, CompileSettings, Compiler},
+        names::NameAnswer,
         snapshot::Snapshot,
     },
     telemetry::{Telemetry, TelemetrySettings},
@@ -14,6 +15,7 @@ use gateway::{
 pub(crate) use harness::objects::{routes, service};
 use harness::{http::client::Client, objects::PORT, wait};
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     process,
     sync::{
@@ -50,6 +52,20 @@ impl Gateway {
     }
 
     pub(crate) fn recording(yaml: &str, telemetry: TelemetrySettings, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        Self::made_of(yaml, CompileSettings::default(), telemetry, change)
+    }
+
+    /// Serves `yaml`, compiled with `settings`.
+    pub(crate) fn compiling(yaml: &str, settings: CompileSettings) -> Self {
+        Self::made_of(yaml, settings, TelemetrySettings::default(), |_| {})
+    }
+
+    fn made_of(
+        yaml: &str,
+        compile: CompileSettings,
+        telemetry: TelemetrySettings,
+        change: impl FnOnce(&mut ProxySettings),
+    ) -> Self {
         let address = own_address();
         let mut settings = ProxySettings {
             listen_address: address,
@@ -72,7 +88,7 @@ impl Gateway {
         });
         let mut gateway = Self {
             address,
-            compiler: Compiler::new(CompileSettings::default()),
+            compiler: Compiler::new(compile),
             publisher,
             telemetry,
             readiness,
@@ -105,6 +121,31 @@ impl Gateway {
             self.compiler.apply(change(resource.expect("an object that can be served")));
         }
         self.publisher.publish(self.compiler.snapshot());
+    }
+
+    /// The names that DNS must know.
+    pub(crate) fn names(&self) -> BTreeSet<Arc<str>> {
+        self.compiler.names()
+    }
+
+    /// Takes in what DNS says.
+    pub(crate) fn answer(&mut self, name: Arc<str>, answer: NameAnswer) {
+        self.compiler.apply(Change::Answer { name, answer });
+        self.publisher.publish(self.compiler.snapshot());
+    }
+
+    /// The addresses of all endpoints of the current table, sorted.
+    pub(crate) fn endpoints(&mut self) -> Vec<String> {
+        let snapshot = self.compiler.snapshot();
+        let endpoints = snapshot.clusters().iter().flat_map(|cluster| cluster.endpoints());
+        let mut addresses: Vec<String> = endpoints.map(|endpoint| endpoint.address.to_string()).collect();
+        addresses.sort();
+        addresses
+    }
+
+    /// What the compilation found, as it is logged.
+    pub(crate) fn compile_problems(&self) -> Vec<String> {
+        self.compiler.problems().iter().map(ToString::to_string).collect()
     }
 
     /// Requests in flight to all endpoints of the current table.

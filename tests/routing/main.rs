@@ -5,7 +5,7 @@
 
 use gateway::{
     explain::{Explanation, Question, explain},
-    ingest::{IngestContext, ingest, manifest},
+    ingest::{IngestContext, ingest_all, manifest},
     routing::{
         compiler::{CompileSettings, compile},
         snapshot::Snapshot,
@@ -70,16 +70,14 @@ const fn port_80() -> u16 {
 fn snapshot(case: &Case) -> Arc<Snapshot> {
     let context = IngestContext { cluster_domain: "cluster.local".into() };
     let common = if case.bare { "" } else { COMMON };
-    let mut resources = BTreeMap::new();
+    let mut manifests = Vec::new();
     for text in [common, &case.objects] {
         let parsed = manifest::parse(text, "case.yaml", "default");
         assert!(parsed.problems.is_empty(), "{}: {:?}", case.name, parsed.problems);
-        for manifest in &parsed.manifests {
-            if let (Some(resource), _) = ingest(manifest, &context) {
-                resources.insert(resource.meta().id.clone(), resource);
-            }
-        }
+        manifests.extend(parsed.manifests);
     }
+    let read = ingest_all(&manifests, &context).into_iter().filter_map(|(resource, _)| resource);
+    let resources: BTreeMap<_, _> = read.map(|resource| (resource.meta().id.clone(), resource)).collect();
     compile(resources.into_values(), CompileSettings::default()).0
 }
 

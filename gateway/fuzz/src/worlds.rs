@@ -275,9 +275,10 @@ fn rule(choices: &mut Choices<'_>, index: usize) -> HttpRule {
         _ => Action::Forward(Forward {
             destinations: [destination(choices)].into_iter().chain(choices.list(2, destination)).collect(),
             rewrite: None,
+            policy: None,
         }),
     };
-    HttpRule { index, name: "".into(), matches, action, headers: HeaderRules::default() }
+    HttpRule { index, name: "".into(), matches, action, headers: HeaderRules::default(), delegate: None }
 }
 
 fn destination(choices: &mut Choices<'_>) -> Destination {
@@ -417,11 +418,13 @@ fn service(choices: &mut Choices<'_>) -> Resource {
     };
     let selector = if fronts { labels("istio", "ingressgateway") } else { labels("app", &meta.id.name) };
     Resource::Service(Service {
+        labels: Labels::new(),
         meta,
         kind,
         ports,
         selector,
         visibility: visibility(choices),
+        node_ports: Vec::new(),
         port_translation_disabled: false,
     })
 }
@@ -463,6 +466,7 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
     let meta = meta(choices, Kind::ServiceEntry, &["e1", "e2"]);
     let hosts = vec![HostPattern::new(choices.pick(&["api.example.com", "reviews.default.svc.cluster.local"]))];
     let endpoint = |choices: &mut Choices<'_>| EntryEndpoint {
+        index: 0,
         address: Some(Ipv4Addr::new(10, 1, 0, u8::try_from(choices.below(4)).unwrap_or(0)).into()),
         name: None,
         ports: Vec::new(),

@@ -1,16 +1,26 @@
 //! The flags that say which gateway this is: the same for the daemon and for every offline command.
 
-use crate::{model::object::Labels, routing::compiler::CompileSettings};
+use crate::{
+    model::object::Labels,
+    routing::{
+        address_guard::{AddressBlock, AddressGuard},
+        compiler::CompileSettings,
+    },
+};
 use clap::Args;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Who the gateway is.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Context")]
 pub struct ContextArgs {
-    /// Labels of the gateway's pods, which Gateway objects select
-    #[arg(long, value_name = "KEY=VALUE,…", default_value = "istio=ingressgateway", value_parser = labels, env = "GATEWAY_GATEWAY_LABELS")]
-    pub gateway_labels: Labels,
+    /// Labels of the gateway's pods, which Gateway objects select; and of further gateways that it is as well, each behind a
+    /// Service that carries them (repeatable; in the environment separated by ;)
+    #[arg(long, value_name = "KEY=VALUE,…", default_value = "istio=ingressgateway", value_delimiter = ';', value_parser = labels, env = "GATEWAY_GATEWAY_LABELS")]
+    pub gateway_labels: Vec<Labels>,
     /// Namespace of the gateway's pods
     #[arg(long, value_name = "NAMESPACE", default_value = "istio-system", value_parser = name, env = "GATEWAY_GATEWAY_NAMESPACE")]
     pub gateway_namespace: Arc<str>,
@@ -23,6 +33,10 @@ pub struct ContextArgs {
     /// Bind another port than the Gateway says (repeatable)
     #[arg(long, value_name = "PORT=PORT", value_delimiter = ',', value_parser = port_pair, env = "GATEWAY_PORT_MAP")]
     pub port_map: Vec<(u16, u16)>,
+    /// Blocks of addresses that ServiceEntries may lead to although they are refused by default: loopback, link-local,
+    /// metadata services, the node's own and the API server's (repeatable)
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = block, env = "GATEWAY_ALLOW_ADDRESSES")]
+    pub allow_addresses: Vec<AddressBlock>,
 }
 
 impl ContextArgs {
@@ -40,11 +54,13 @@ impl ContextArgs {
             }
         }
         Ok(CompileSettings {
-            gateway_labels: self.gateway_labels.clone(),
+            gateway_labels: self.gateway_labels.first().cloned().unwrap_or_default(),
+            roles: self.gateway_labels.iter().skip(1).cloned().collect(),
             gateway_namespace: Arc::clone(&self.gateway_namespace),
             root_namespace: Arc::clone(&self.root_namespace),
             cluster_domain: Arc::clone(&self.cluster_domain),
             port_map,
+            address_guard: AddressGuard { own: BTreeSet::new(), allowed: self.allow_addresses.clone() },
         })
     }
 }
@@ -66,6 +82,11 @@ fn port_pair(text: &str) -> Result<(u16, u16), String> {
         (Ok(from), Ok(to)) if from != 0 && to != 0 => Ok((from, to)),
         _ => Err(wrong()),
     }
+}
+
+fn block(text: &str) -> Result<AddressBlock, String> {
+    AddressBlock::parse(text)
+        .ok_or_else(|| format!("{text:?} is no block of addresses; write 10.0.0.0/8 or an address"))
 }
 
 fn name(text: &str) -> Result<Arc<str>, String> {

@@ -61,6 +61,7 @@ impl InputArgs {
             let parsed = if path == Path::new("-") { stdin()? } else { files::read(path, DEFAULT_NAMESPACE)? };
             all.manifests.extend(parsed.manifests);
             all.problems.extend(parsed.problems);
+            all.foreign.extend(parsed.foreign);
             all.ignored += parsed.ignored;
         }
         Ok(all)

@@ -5,8 +5,9 @@ use super::{
     input::{InputArgs, Output},
 };
 use crate::{
-    ingest::{IngestContext, ingest, manifest::Manifest},
-    model::{problem::Problem, resource::Resource},
+    analysis::Examined,
+    ingest::{IngestContext, ingest_all, manifest::Foreign},
+    model::problem::Problem,
     routing::{
         compiler::{CompileSettings, compile},
         snapshot::Snapshot,
@@ -18,16 +19,9 @@ use std::{collections::BTreeMap, sync::Arc};
 /// The objects of the input, read, with what was found in each.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    pub(super) objects: Vec<Read>,
+    pub(super) objects: Vec<Examined>,
+    pub(super) foreign: Vec<Foreign>,
     pub(super) settings: CompileSettings,
-}
-
-/// One object of the input.
-#[derive(Debug)]
-pub(super) struct Read {
-    pub(super) manifest: Manifest,
-    pub(super) resource: Option<Resource>,
-    pub(super) problems: Vec<Problem>,
 }
 
 /// Loads what the flags name; has said what is wrong when it fails. Unreadable documents are wrong usage.
@@ -44,19 +38,18 @@ pub(super) fn load(input: &InputArgs) -> Result<Loaded, ()> {
         return Err(());
     }
     let context = IngestContext { cluster_domain: Arc::clone(&settings.cluster_domain) };
-    let read = |manifest: Manifest| {
-        let (resource, problems) = ingest(&manifest, &context);
-        Read { manifest, resource, problems }
-    };
-    Ok(Loaded { objects: parsed.manifests.into_iter().map(read).collect(), settings })
+    let read = ingest_all(&parsed.manifests, &context);
+    let objects = parsed.manifests.into_iter().zip(read);
+    let objects = objects.map(|(manifest, (resource, problems))| Examined { manifest, resource, problems }).collect();
+    Ok(Loaded { objects, foreign: parsed.foreign, settings })
 }
 
 impl Loaded {
     /// Compiles all of it. Of two objects of one name the later wins, as a second `kubectl apply` would.
-    pub(super) fn compile(self) -> (Arc<Snapshot>, Vec<Problem>) {
-        let resources = self.objects.into_iter().filter_map(|read| read.resource);
+    pub(super) fn compile(&self) -> (Arc<Snapshot>, Vec<Problem>) {
+        let resources = self.objects.iter().filter_map(|read| read.resource.clone());
         let by_id: BTreeMap<_, _> = resources.map(|resource| (resource.meta().id.clone(), resource)).collect();
-        compile(by_id.into_values(), self.settings)
+        compile(by_id.into_values(), self.settings.clone())
     }
 }
 

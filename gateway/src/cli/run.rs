@@ -4,8 +4,10 @@ use super::{FINDINGS, FINE, USAGE, complain, context::ContextArgs, environment, 
 use crate::{
     admin::AdminSettings,
     app::{self, Settings, Source},
+    dns::DnsSettings,
     fastpath::FastpathMode,
     proxy::{DrainTimes, ProxySettings},
+    routing::compiler::CompileSettings,
     telemetry::{AccessLogTarget, TelemetrySettings},
 };
 use clap::{ArgAction, ArgGroup, Args, Command};
@@ -39,6 +41,12 @@ pub struct RunArgs {
     pub kube: bool,
     #[command(flatten)]
     pub context: ContextArgs,
+    /// Addresses of the node, its API server and the like, which no ServiceEntry may lead to (repeatable)
+    #[arg(long, value_name = "IP", value_delimiter = ',', env = "GATEWAY_REFUSE_ADDRESSES")]
+    pub refuse_addresses: Vec<IpAddr>,
+    /// DNS servers for the names of ServiceEntries, instead of those in /etc/resolv.conf (repeatable)
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',', env = "GATEWAY_DNS_SERVERS")]
+    pub dns_servers: Vec<SocketAddr>,
     /// Threads that serve traffic; as many as CPUs, at most 4, when left out
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "GATEWAY_WORKERS")]
     pub workers: Option<u16>,
@@ -127,7 +135,8 @@ impl RunArgs {
         Ok(Settings {
             source,
             default_namespace: DEFAULT_NAMESPACE.into(),
-            compile: self.context.compile_settings()?,
+            compile: self.compile_settings()?,
+            dns: DnsSettings { servers: self.dns_servers.clone() },
             proxy: ProxySettings {
                 workers: self.workers.map_or(unasked, usize::from),
                 listen_address: self.listen_address,
@@ -148,6 +157,16 @@ impl RunArgs {
             fastpath: self.fastpath,
             fastpath_cgroup: self.fastpath_cgroup.clone(),
         })
+    }
+
+    /// With the addresses of this node and of its API server, where ServiceEntries must not lead.
+    fn compile_settings(&self) -> Result<CompileSettings, String> {
+        let mut settings = self.context.compile_settings()?;
+        settings.address_guard.own.extend(self.refuse_addresses.iter().map(IpAddr::to_canonical));
+        // Kubernetes tells every container where its API server is.
+        let api_server = std::env::var("KUBERNETES_SERVICE_HOST").ok();
+        settings.address_guard.own.extend(api_server.and_then(|address| address.parse::<IpAddr>().ok()));
+        Ok(settings)
     }
 
     /// Absolute, since the watch reports absolute names.

@@ -6,8 +6,9 @@ use crate::{
         object::{Kind, ObjectId},
         problem::Problem,
     },
+    routing::names::NameAnswer,
 };
-use std::fmt;
+use std::{fmt, sync::Arc};
 use tokio::sync::mpsc;
 
 /// One message of a source.
@@ -26,6 +27,11 @@ pub enum Delta {
     Problems {
         part: &'static str,
         problems: Vec<Problem>,
+    },
+    /// DNS has answered, or failed to, for a name that some ServiceEntry leads to.
+    Answer {
+        name: Arc<str>,
+        answer: NameAnswer,
     },
     /// How the source fares with one kind. Never changes what is served.
     State {

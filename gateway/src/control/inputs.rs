@@ -1,5 +1,7 @@
 //! The current objects: which are served, which are not and why. Deltas in, changes for the compiler out; no I/O.
 
+mod delegation;
+
 use super::{
     delta::{Delta, SourceState},
     status::KindStatus,
@@ -12,7 +14,11 @@ use crate::{
     },
     routing::compiler::Change,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use delegation::Delegation;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// What the sources have said so far.
 #[derive(Debug)]
@@ -21,6 +27,7 @@ pub struct Inputs {
     kinds: BTreeMap<Kind, KindInputs>,
     /// By part of the source.
     unreadable: BTreeMap<&'static str, Vec<Problem>>,
+    delegation: Delegation,
 }
 
 #[derive(Debug, Default)]
@@ -53,7 +60,7 @@ enum Served {
 impl Inputs {
     pub fn new(context: IngestContext) -> Self {
         let kinds = Kind::ALL.into_iter().map(|kind| (kind, KindInputs::default())).collect();
-        Self { context, kinds, unreadable: BTreeMap::new() }
+        Self { context, kinds, unreadable: BTreeMap::new(), delegation: Delegation::default() }
     }
 
     /// Whether every kind has been listed at least once.
@@ -100,6 +107,7 @@ impl Inputs {
                 self.unreadable.insert(part, problems);
             }
             Delta::State { kind, state } => self.kind(kind).state = state,
+            Delta::Answer { name, answer } => change(Change::Answer { name, answer }),
         }
     }
 
@@ -128,6 +136,22 @@ impl Inputs {
         {
             change(Change::Remove(id.clone()));
         }
+        let roots = self.delegation.remove(id);
+        self.read_again(&roots, change);
+    }
+
+    /// Reads VirtualServices anew that delegate to one which has changed.
+    fn read_again(&mut self, roots: &[Arc<Manifest>], change: &mut impl FnMut(Change)) {
+        for root in roots {
+            let (resource, problems) = ingest::ingest_delegating(root, &self.context, self.delegation.delegates());
+            let (Some(resource), Some(state)) = (resource, self.kind(root.id().kind).objects.get_mut(root.id())) else {
+                continue;
+            };
+            if state.served == Served::Current {
+                state.problems = problems.into();
+            }
+            change(Change::Put(resource));
+        }
     }
 
     fn put(&mut self, manifest: &Manifest, change: &mut impl FnMut(Change)) {
@@ -138,7 +162,11 @@ impl Inputs {
             return;
         }
         let had = before.map_or(Served::Nothing, |before| before.served);
-        let (resource, mut problems) = ingest::ingest(manifest, &self.context);
+        let roots = self.delegation.put_delegate(manifest, &self.context);
+        let (resource, mut problems) = ingest::ingest_delegating(manifest, &self.context, self.delegation.delegates());
+        if resource.is_some() {
+            self.delegation.put_root(manifest);
+        }
         let served = match resource {
             Some(resource) => {
                 change(Change::Put(resource));
@@ -152,6 +180,7 @@ impl Inputs {
         };
         let state = ObjectState { served, version, problems: problems.into() };
         self.kind(id.kind).objects.insert(id.clone(), state);
+        self.read_again(&roots, change);
     }
 
     /// What is wrong with the inputs, without what the compilation finds.

@@ -71,7 +71,7 @@ impl LastGood {
                     self.put(manifest);
                 }
             }
-            Delta::Problems { .. } | Delta::State { .. } => return,
+            Delta::Problems { .. } | Delta::State { .. } | Delta::Answer { .. } => return,
         }
         self.schedule.changed(now);
     }

@@ -35,6 +35,7 @@ fn start_with(change: impl FnOnce(Control) -> Control) -> Running {
         root_namespace: "istio-system".into(),
         cluster_domain: "cluster.local".into(),
         port_map: [(80, 8080)].into(),
+        ..CompileSettings::default()
     };
     let (publisher, published) = publish::channel();
     let (writer, status) = status::channel();

@@ -5,7 +5,10 @@ use crate::{
         header_operations::{self, FormatContext, RequestFacts},
         rewrite,
     },
-    model::headers::{HeaderTemplate, TemplatePart},
+    model::{
+        headers::{HeaderTemplate, TemplatePart},
+        retries,
+    },
     routing::{
         cluster::{ClusterState, UnknownCluster},
         lookup::RequestHead,
@@ -17,6 +20,7 @@ use http::{HeaderMap, HeaderName};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 #[derive(Clone, Debug, Serialize)]
 pub struct RouteFacts {
@@ -26,6 +30,9 @@ pub struct RouteFacts {
     #[serde(rename = "match")]
     pub entry: usize,
     pub source: Option<String>,
+    /// `VirtualService team/routes http[0]`: the delegate's rule, where the object's delegates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delegate: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -57,20 +64,33 @@ pub struct Edits {
     pub removed: Vec<String>,
 }
 
-/// The retry policy in force; Istio's default.
+/// The retry policy in force.
 #[derive(Clone, Debug, Serialize)]
 pub struct Retries {
     pub attempts: u32,
     pub per_try_timeout_ms: Option<u64>,
-    pub retry_on: &'static str,
+    /// In Envoy's words.
+    pub retry_on: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retriable_statuses: Vec<u16>,
+    pub back_off_ms: u64,
 }
 
-impl Default for Retries {
-    fn default() -> Self {
-        // `defaultPolicy` in istio/pilot/pkg/networking/core/route/retry/retry.go
-        let retry_on = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes";
-        Self { attempts: 2, per_try_timeout_ms: None, retry_on }
+impl Retries {
+    pub(super) fn of(retries: &retries::Retries) -> Self {
+        Self {
+            attempts: retries.attempts,
+            per_try_timeout_ms: retries.per_try_timeout.map(milliseconds),
+            retry_on: retries.text.to_string(),
+            retriable_statuses: retries.statuses.clone(),
+            back_off_ms: milliseconds(retries.back_off),
+        }
     }
+}
+
+/// Whole milliseconds of a duration.
+pub(super) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl RouteFacts {
@@ -82,6 +102,7 @@ impl RouteFacts {
             rule: origin.rule,
             entry: origin.entry,
             source: origin.source.as_deref().map(str::to_owned),
+            delegate: origin.delegate.as_ref().map(|delegate| format!("{} http[{}]", delegate.object, delegate.rule)),
         }
     }
 }

@@ -62,6 +62,7 @@ impl Watched {
                     self.services = manifests.iter().map(|m| (m.id().name.to_string(), port(m))).collect();
                 }
             }
+            Delta::Answer { .. } => {}
             Delta::Problems { problems, .. } => self.problems = problems.iter().map(ToString::to_string).collect(),
             Delta::State { .. } => {}
         }

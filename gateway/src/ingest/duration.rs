@@ -1,6 +1,7 @@
 //! Go durations, the form of every duration in Istio's CRDs.
 
 use super::findings::{Findings, Path};
+use std::time::Duration;
 
 const MILLISECOND: i128 = 1_000_000;
 
@@ -63,6 +64,13 @@ pub(super) fn check(text: Option<&str>, path: &Path<'_>, findings: &mut Findings
         }
         duration => duration,
     }
+}
+
+/// The same as a duration in whole milliseconds; `None` where there is none that lasts.
+pub(super) fn read(text: Option<&str>, path: &Path<'_>, findings: &mut Findings<'_>) -> Option<Duration> {
+    check(text, path, findings);
+    let milliseconds = nanoseconds(text?)? / MILLISECOND;
+    u64::try_from(milliseconds).ok().filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
 }
 
 #[cfg(test)]

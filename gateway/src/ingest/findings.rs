@@ -75,6 +75,26 @@ impl<'m> Findings<'m> {
         self.add(path.to_string(), Severity::Warning, ProblemKind::NotServed, format!("not served yet: {instead}"));
     }
 
+    /// A rule that no request reaches.
+    pub(super) fn unreachable(&mut self, path: &Path<'_>, message: impl Into<String>) {
+        self.add(path.to_string(), Severity::Warning, ProblemKind::UnreachableRule, message.into());
+    }
+
+    /// A match of which an earlier one takes every request.
+    pub(super) fn ineffective(&mut self, path: &Path<'_>, message: impl Into<String>) {
+        self.add(path.to_string(), Severity::Warning, ProblemKind::IneffectiveMatch, message.into());
+    }
+
+    /// A reference to another object that leads nowhere.
+    pub(super) fn reference(&mut self, path: &Path<'_>, message: impl Into<String>) {
+        self.add(path.to_string(), Severity::Warning, ProblemKind::Reference, message.into());
+    }
+
+    /// Something that another object contradicts.
+    pub(super) fn conflict(&mut self, path: &Path<'_>, message: impl Into<String>) {
+        self.add(path.to_string(), Severity::Warning, ProblemKind::Conflict, message.into());
+    }
+
     /// Whether an error was found since `mark` findings were there; see [`mark`](Self::mark).
     pub(super) fn failed_since(&self, mark: usize) -> bool {
         self.problems.iter().skip(mark).any(|p| p.severity == Severity::Error)

@@ -36,6 +36,16 @@ pub(super) fn resolve(
     resolved.collect()
 }
 
+/// `name` in an object of `namespace` as it reads anywhere: `namespace/name`, or `mesh`.
+pub(super) fn complete(name: &str, namespace: &str) -> String {
+    match name.split_once('/') {
+        Some((".", name)) => format!("{namespace}/{name}"),
+        Some(_) => name.to_owned(),
+        None if name == MESH || name.contains('.') => name.to_owned(),
+        None => format!("{namespace}/{name}"),
+    }
+}
+
 fn check(name: &str, path: &Path<'_>, findings: &mut Findings<'_>) {
     let Some((namespace, gateway)) = name.split_once('/') else {
         if let Some((gateway, rest)) = name.split_once('.') {

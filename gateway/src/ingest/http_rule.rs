@@ -3,7 +3,7 @@
 use super::{
     IngestContext, destination,
     findings::{Findings, Path},
-    headers, http_action, http_match, http_unserved,
+    headers, http_action, http_match, http_policy, http_unserved,
 };
 use crate::{
     istio::http_route as istio,
@@ -32,8 +32,8 @@ pub(super) fn read(
     http_unserved::check(route, namespace, context, path, findings);
     let action = action(route, namespace, context, path, findings);
 
+    // The delegate's rules stand in its place: see `delegation`.
     if route.delegate.is_some() {
-        findings.not_served(&path.field("delegate"), "the rule is left out");
         return None;
     }
     // A rule that has lost all of its matches must not become one that matches everything.
@@ -41,7 +41,7 @@ pub(super) fn read(
     if conflicts == Conflicts::NoAction || matches_nothing {
         return None;
     }
-    Some(HttpRule { index, name: route.name.as_str().into(), matches, action: action?, headers: rules })
+    Some(HttpRule { index, name: route.name.as_str().into(), matches, action: action?, headers: rules, delegate: None })
 }
 
 /// What [`check_conflicts`] found.
@@ -116,6 +116,7 @@ fn action(
         .map(|response| http_action::direct_response(response, &path.field("directResponse"), findings));
     let rewrite = route.rewrite.as_ref().map(|rewrite| http_action::rewrite(rewrite, &path.field("rewrite"), findings));
     let destinations = destinations(route, namespace, context, &path.field("route"), findings);
+    let policy = http_policy::read(route, path, findings);
     if let Some(redirect) = redirect {
         return redirect.map(Action::Redirect);
     }
@@ -126,7 +127,7 @@ fn action(
         Some(rewrite) => Some(rewrite?),
         None => None,
     };
-    Some(Action::Forward(Forward { destinations: destinations?, rewrite }))
+    Some(Action::Forward(Forward { destinations: destinations?, rewrite, policy }))
 }
 
 /// Reads `route[]` (`validateHTTPRouteDestinations` in validation.go). `None`, with a finding, when the shares cannot be

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::istio::{common::Percent, http_route as istio};
 
-/// Reports timeouts, retries, faults, mirrors and CORS: that they are not served, and what the webhook has against them.
+/// Reports faults, mirrors and CORS: that they are not served, and what the webhook has against them.
 pub(super) fn check(
     route: &istio::HttpRoute,
     namespace: &str,
@@ -15,15 +15,6 @@ pub(super) fn check(
     path: &Path<'_>,
     findings: &mut Findings<'_>,
 ) {
-    if route.timeout.is_some() {
-        findings.not_served(&path.field("timeout"), "requests of the rule have no time limit");
-        duration::check(route.timeout.as_deref(), &path.field("timeout"), findings);
-    }
-    if let Some(retries) = &route.retries {
-        let path = path.field("retries");
-        findings.not_served(&path, "requests of the rule are sent once");
-        check_retries(retries, &path, findings);
-    }
     if let Some(fault) = &route.fault {
         let path = path.field("fault");
         findings.not_served(&path, "requests of the rule are neither delayed nor aborted");
@@ -35,53 +26,6 @@ pub(super) fn check(
         findings.not_served(&path, "preflight requests go to the destination, and no CORS headers are added");
         check_cors(cors, &path, findings);
     }
-}
-
-/// `validateHTTPRetry` in validation.go.
-fn check_retries(retries: &istio::HttpRetry, path: &Path<'_>, findings: &mut Findings<'_>) {
-    if retries.attempts < 0 {
-        findings.invalid(&path.field("attempts"), "is negative");
-    }
-    let configured =
-        retries.per_try_timeout.is_some() || !retries.retry_on.is_empty() || retries.retry_remote_localities.is_some();
-    if retries.attempts == 0 && configured {
-        findings.invalid(&path.field("attempts"), "is 0, which turns retries off, beside fields that configure them");
-    }
-    duration::check(retries.per_try_timeout.as_deref(), &path.field("perTryTimeout"), findings);
-    duration::check(retries.backoff.as_deref(), &path.field("backoff"), findings);
-    if retries.retry_on.is_empty() {
-        return;
-    }
-    for condition in retries.retry_on.split(',').filter(|condition| !is_retry_condition(condition)) {
-        findings
-            .invalid(&path.field("retryOn"), format!("{condition:?} is no condition of Envoy's and no HTTP status"));
-    }
-}
-
-fn is_retry_condition(condition: &str) -> bool {
-    const CONDITIONS: [&str; 16] = [
-        "5xx",
-        "gateway-error",
-        "reset",
-        "reset-before-request",
-        "connect-failure",
-        "retriable-4xx",
-        "refused-stream",
-        "retriable-status-codes",
-        "retriable-headers",
-        "envoy-ratelimited",
-        "http3-post-connect-failure",
-        "cancelled",
-        "deadline-exceeded",
-        "internal",
-        "resource-exhausted",
-        "unavailable",
-    ];
-    let is_status = || {
-        let status = condition.parse().ok().and_then(|code| http::StatusCode::from_u16(code).ok());
-        status.is_some_and(|status| status.canonical_reason().is_some())
-    };
-    CONDITIONS.contains(&condition) || is_status()
 }
 
 /// `validateHTTPFaultInjection` in validation.go.

@@ -23,12 +23,52 @@ pub struct Manifest {
     pub object: Value,
 }
 
+/// An object of a kind that says something about gateways, and that this one does not serve; and namespaces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreign {
+    pub kind: &'static str,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+    pub annotations: Labels,
+    pub source: Option<Arc<str>>,
+    pub object: Value,
+}
+
+/// API group and kind of what [`Foreign`] objects are.
+pub const FOREIGN: [(&str, &str); 8] = [
+    ("networking.istio.io", "EnvoyFilter"),
+    ("networking.istio.io", "Sidecar"),
+    ("extensions.istio.io", "WasmPlugin"),
+    ("security.istio.io", "AuthorizationPolicy"),
+    ("security.istio.io", "PeerAuthentication"),
+    ("security.istio.io", "RequestAuthentication"),
+    ("telemetry.istio.io", "Telemetry"),
+    ("", "Namespace"),
+];
+
+impl Foreign {
+    /// The object, if it is of one of those kinds and has a name.
+    pub fn from_value(object: &Value, source: Option<Arc<str>>, default_namespace: &str) -> Option<Self> {
+        let api_version = object.get("apiVersion")?.as_str()?;
+        let group = api_version.split_once('/').map_or("", |(group, _)| group);
+        let named = object.get("kind")?.as_str()?;
+        let (_, kind) = FOREIGN.into_iter().find(|(of, kind)| *of == group && *kind == named)?;
+        let metadata = object.get("metadata")?.as_object()?;
+        let name = metadata.get("name")?.as_str()?.into();
+        let namespace = metadata.get("namespace").and_then(Value::as_str).unwrap_or(default_namespace).into();
+        let annotations = string_map(metadata, "annotations").unwrap_or_default();
+        Some(Self { kind, namespace, name, annotations, source, object: object.clone() })
+    }
+}
+
 /// What a text of YAML or JSON documents holds.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
     pub manifests: Vec<Manifest>,
     /// Documents that cannot be read, and objects without a name.
     pub problems: Vec<Problem>,
+    /// Objects that only `analyze` looks at; counted in `ignored` as well.
+    pub foreign: Vec<Foreign>,
     /// Objects of other kinds, which the gateway does not use.
     pub ignored: usize,
 }
@@ -173,6 +213,7 @@ fn flatten(mut value: Value, source: &Arc<str>, default_namespace: &str, parsed:
         }
         return;
     }
+    parsed.foreign.extend(Foreign::from_value(&value, Some(Arc::clone(source)), default_namespace));
     match Manifest::from_value(value, Some(Arc::clone(source)), default_namespace) {
         Ok(Some(manifest)) => parsed.manifests.push(manifest),
         Ok(None) => parsed.ignored += 1,

@@ -28,6 +28,7 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
     check_addresses(&spec, &path.field("addresses"), findings);
     let ports = read_ports(&spec, &path.field("ports"), findings);
     check_resolution(&spec, findings);
+    check_sizes(&spec, findings);
     let endpoints = read_endpoints(&spec, &path.field("endpoints"), findings);
     let visibility = export_to::visibility(
         &spec.export_to,
@@ -98,6 +99,21 @@ fn read_hosts(spec: &istio::ServiceEntry, path: &Path<'_>, findings: &mut Findin
         hosts.push(HostPattern::new(host));
     }
     hosts
+}
+
+/// The lists' lengths in the CRD (istio/api's serviceentry schema).
+fn check_sizes(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
+    let path = Path::SPEC;
+    let lengths = [
+        ("hosts", spec.hosts.len(), 256),
+        ("addresses", spec.addresses.len(), 256),
+        ("ports", spec.ports.len(), 256),
+        ("endpoints", spec.endpoints.as_deref().unwrap_or_default().len(), 4096),
+    ];
+    for (field, length, most) in lengths.into_iter().filter(|(_, length, most)| length > most) {
+        findings
+            .schema(&path.field(field), format!("has {length} entries, and {most} are allowed: use several objects"));
+    }
 }
 
 fn check_addresses(spec: &istio::ServiceEntry, path: &Path<'_>, findings: &mut Findings<'_>) {
@@ -175,7 +191,6 @@ fn check_resolution(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
             if spec.workload_selector.is_some() {
                 findings.suspicious(&spec_path.field("workloadSelector"), "has no effect with resolution NONE");
             }
-            findings.not_served(&path, "NONE forwards to the caller's own address, which a gateway does not know; the hosts have no endpoints, as in Istio");
             return;
         }
         istio::Resolution::Dns | istio::Resolution::DnsRoundRobin => {
@@ -189,6 +204,7 @@ fn check_resolution(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
                     findings.invalid(&spec_path.field("hosts").index(index), message);
                 }
             }
+            return;
         }
         istio::Resolution::DynamicDns => {
             if !endpoints.is_empty() {
@@ -196,14 +212,15 @@ fn check_resolution(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
             }
         }
     }
-    findings.not_served(&path, "names are not resolved; only endpoints given as addresses are used");
+    findings.not_served(&path, "the names of requests are not resolved; the hosts have no endpoints");
 }
 
 fn read_endpoints(spec: &istio::ServiceEntry, path: &Path<'_>, findings: &mut Findings<'_>) -> Vec<EntryEndpoint> {
     let written = spec.endpoints.as_deref().unwrap_or_default();
     let mut endpoints = Vec::with_capacity(written.len());
     for (index, endpoint) in written.iter().enumerate() {
-        endpoints.extend(read_endpoint(spec, endpoint, &path.index(index), findings));
+        let read = read_endpoint(spec, endpoint, &path.index(index), findings);
+        endpoints.extend(read.map(|endpoint| EntryEndpoint { index, ..endpoint }));
     }
     endpoints
 }
@@ -262,6 +279,7 @@ fn read_endpoint(
         }
     }
     Some(EntryEndpoint {
+        index: 0,
         address,
         name: address.is_none().then(|| endpoint.address.as_str().into()),
         ports,

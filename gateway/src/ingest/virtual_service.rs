@@ -2,6 +2,7 @@
 
 use super::{
     IngestContext,
+    delegation::{self, Delegates},
     export_to::{self, Exporter},
     findings::{Findings, Path},
     gateway_names, hosts, http_match, http_rule, l4_routes,
@@ -13,10 +14,11 @@ use crate::{
     model::{host::HostPattern, virtual_service::VirtualService},
 };
 
-/// Reads a VirtualService (`ValidateVirtualService` in istio/pkg/config/validation/validation.go).
+/// Reads a VirtualService; one without hosts is a delegate, and stands nowhere by itself (`ValidateVirtualService` in istio/pkg/config/validation/validation.go).
 pub(super) fn ingest(
     manifest: &Manifest,
     context: &IngestContext,
+    delegates: &Delegates,
     findings: &mut Findings<'_>,
 ) -> Option<VirtualService> {
     let spec: istio::VirtualService = findings.spec()?;
@@ -36,6 +38,9 @@ pub(super) fn ingest(
     for (index, route) in spec.http.iter().enumerate() {
         let path = path.field("http");
         http.extend(http_rule::read(index, route, namespace, context, &path.index(index), findings));
+        if !spec.hosts.is_empty() {
+            http.extend(delegation::rules(index, route, manifest, context, delegates, findings));
+        }
     }
     l4_routes::check(&spec, namespace, context, findings);
     let visibility =
@@ -44,7 +49,6 @@ pub(super) fn ingest(
 
     if spec.hosts.is_empty() {
         check_delegate(&spec, findings);
-        return None;
     }
     Some(VirtualService { meta: manifest.meta.clone(), hosts, gateways, visibility, http })
 }
@@ -99,7 +103,6 @@ fn check_delegate(spec: &istio::VirtualService, findings: &mut Findings<'_>) {
         let message = "is not allowed in a delegate: delegation has one level";
         findings.invalid(&path.field("http").index(index).field("delegate"), message);
     }
-    findings.not_served(&path.field("hosts"), "without hosts the object is a delegate, which is left out");
 }
 
 fn check_jwt_claims(spec: &istio::VirtualService, findings: &mut Findings<'_>) {

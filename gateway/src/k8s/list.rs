@@ -1,12 +1,16 @@
 //! One look at a cluster, for the commands that do not stay.
 
 use super::{convert, discover};
-use crate::{ingest::manifest::Parsed, model::object::Kind};
+use crate::{
+    ingest::manifest::{FOREIGN, Foreign, Parsed},
+    model::object::Kind,
+};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Resource,
-    api::{ApiResource, DynamicObject, ListParams},
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
     core::PartialObjectMeta,
+    discovery,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -42,7 +46,29 @@ pub async fn list(client: &Client) -> Result<Parsed, ListFailed> {
         };
         listed.map_err(|error| ListFailed { kind, reason: error.to_string() })?;
     }
+    list_foreign(client, &mut found).await;
     Ok(found)
+}
+
+/// What only `analyze` looks at. Whoever may not list some kind is told about the rest.
+async fn list_foreign(client: &Client, found: &mut Parsed) {
+    for (group, kind) in FOREIGN {
+        let versions: &[&str] = if group.is_empty() { &["v1"] } else { &["v1", "v1beta1", "v1alpha1", "v1alpha3"] };
+        for version in versions {
+            let wanted = GroupVersionKind::gvk(group, version, kind);
+            let Ok((resource, _)) = discovery::pinned_kind(client, &wanted).await else { continue };
+            let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
+            if let Ok(page) = api.list(&ListParams::default()).await {
+                for object in &page.items {
+                    let Ok(mut value) = serde_json::to_value(object) else { continue };
+                    value["apiVersion"] = resource.api_version.clone().into();
+                    value["kind"] = kind.into();
+                    found.foreign.extend(Foreign::from_value(&value, None, ""));
+                }
+            }
+            break;
+        }
+    }
 }
 
 async fn pages<K>(api: Api<K>, resource: &ApiResource, found: &mut Parsed) -> Result<(), kube::Error>

@@ -25,12 +25,18 @@ pub enum ProblemKind {
     Invalid,
     /// A value Istio accepts with a warning.
     Suspicious,
+    /// A rule that no request reaches.
+    UnreachableRule,
+    /// A match of which an earlier one takes every request.
+    IneffectiveMatch,
     /// The object is in conflict with another one, and lost.
     Conflict,
     /// A reference to something that does not exist.
     Reference,
     /// The file that holds objects cannot be read as YAML or JSON.
     Unreadable,
+    /// What Istio would do, and a setting of the gateway forbids.
+    Refused,
     /// The gateway cannot do what the object asks on this node (for example, bind the port).
     Node,
 }
@@ -44,9 +50,12 @@ impl ProblemKind {
             Self::NotServed => "NotServed",
             Self::Invalid => "Invalid",
             Self::Suspicious => "Suspicious",
+            Self::UnreachableRule => "UnreachableRule",
+            Self::IneffectiveMatch => "IneffectiveMatch",
             Self::Conflict => "Conflict",
             Self::Reference => "Reference",
             Self::Unreadable => "Unreadable",
+            Self::Refused => "Refused",
             Self::Node => "Node",
         }
     }

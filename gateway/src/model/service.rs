@@ -13,8 +13,12 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// `spec.selector`; empty for a Service without one.
     pub selector: Labels,
+    /// Its own labels: which role of the gateway it leads to.
+    pub labels: Labels,
     /// Annotation `networking.istio.io/exportTo`.
     pub visibility: Visibility,
+    /// `nodePort` of every port that has one.
+    pub node_ports: Vec<u16>,
     /// Label `experimental.istio.io/disable-gateway-port-translation: "true"`.
     pub port_translation_disabled: bool,
 }

@@ -39,6 +39,8 @@ pub enum Resolution {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntryEndpoint {
+    /// Index in `spec.endpoints`.
+    pub index: usize,
     /// An IP address; names (resolution DNS) are kept apart in `name`.
     pub address: Option<IpAddr>,
     pub name: Option<Arc<str>>,

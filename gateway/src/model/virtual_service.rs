@@ -2,9 +2,10 @@
 
 use super::{
     export::Visibility,
+    forward_policy::ForwardPolicy,
     headers::HeaderOperations,
     host::HostPattern,
-    object::{Labels, Meta},
+    object::{Labels, Meta, ObjectId},
     string_match::StringMatch,
 };
 use bytes::Bytes;
@@ -38,6 +39,16 @@ pub struct HttpRule {
     pub matches: Vec<HttpMatch>,
     pub action: Action,
     pub headers: HeaderRules,
+    /// Where the rule was written, when this object delegates to another.
+    pub delegate: Option<Arc<Delegated>>,
+}
+
+/// A rule of a delegate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegated {
+    pub object: ObjectId,
+    /// Index in its `spec.http`.
+    pub rule: usize,
 }
 
 /// Request and response operations of one level.
@@ -114,6 +125,8 @@ pub enum Action {
 pub struct Forward {
     pub destinations: Vec<Destination>,
     pub rewrite: Option<Rewrite>,
+    /// `None` when the rule has none.
+    pub policy: Option<Box<ForwardPolicy>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,8 @@ use super::{
     outcome::Outcome,
     load_share::LoadShare,
     record::Record,
+    timing::Timing,
+    upload::{Position, Upload},
     worker::Worker,
 };
 use crate::upstream::connection::UpstreamConnection;
@@ -20,9 +22,17 @@ use std::{
 /// A request's body, from the client to the endpoint.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
-    /// `None` for a request without a body.
-    incoming: Option<Incoming>,
+    source: Source,
     activity: Rc<Activity>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Empty,
+    /// For one attempt.
+    Once(Incoming),
+    /// For as many as it takes.
+    Shared(Rc<Upload>, Position),
 }
 
 /// A response's body, to the client.
@@ -43,6 +53,8 @@ pub(crate) struct StreamingBody {
     connection: Option<Box<UpstreamConnection<RequestBody>>>,
     worker: Rc<Worker>,
     record: Record,
+    /// `None` for a route without a timeout.
+    timing: Option<Box<Timing>>,
     _load: LoadShare,
 }
 
@@ -55,15 +67,23 @@ pub(crate) enum BodyError {
     Client(hyper::Error),
     #[error("the endpoint's message broke off: {0}")]
     Upstream(hyper::Error),
+    #[error("the route's timeout has passed")]
+    TimedOut,
 }
 
 impl RequestBody {
     pub(super) fn new(incoming: Incoming, activity: Rc<Activity>) -> Self {
-        Self { incoming: (!incoming.is_end_stream()).then_some(incoming), activity }
+        let source = if incoming.is_end_stream() { Source::Empty } else { Source::Once(incoming) };
+        Self { source, activity }
+    }
+
+    /// All of `upload`, from its beginning.
+    pub(super) fn of(upload: Rc<Upload>, activity: Rc<Activity>) -> Self {
+        Self { source: Source::Shared(upload, Position::default()), activity }
     }
 
     pub(super) fn empty(activity: Rc<Activity>) -> Self {
-        Self { incoming: None, activity }
+        Self { source: Source::Empty, activity }
     }
 }
 
@@ -75,7 +95,11 @@ impl Body for RequestBody {
         if self.activity.body_expired() {
             return Poll::Ready(Some(Err(BodyError::ClientIdle)));
         }
-        let Some(incoming) = &mut self.incoming else { return Poll::Ready(None) };
+        let incoming = match &mut self.source {
+            Source::Empty => return Poll::Ready(None),
+            Source::Shared(upload, position) => return upload.poll_frame(position, cx),
+            Source::Once(incoming) => incoming,
+        };
         let frame = match Pin::new(incoming).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
@@ -89,11 +113,19 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        match &self.source {
+            Source::Empty => true,
+            Source::Once(incoming) => incoming.is_end_stream(),
+            Source::Shared(upload, position) => upload.is_read(position),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Once(incoming) => incoming.size_hint(),
+            Source::Shared(upload, position) => upload.size_hint(position),
+        }
     }
 }
 
@@ -149,9 +181,10 @@ impl StreamingBody {
         connection: Box<UpstreamConnection<RequestBody>>,
         worker: Rc<Worker>,
         record: Record,
+        timing: Option<Box<Timing>>,
         load: LoadShare,
     ) -> Box<Self> {
-        Box::new(Self { first, incoming, connection: Some(connection), worker, record, _load: load })
+        Box::new(Self { first, incoming, connection: Some(connection), worker, record, timing, _load: load })
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -165,6 +198,14 @@ impl StreamingBody {
             // The bytes come only while somebody drives the connection.
             let _ended = connection.poll_drive(cx);
             frame = Pin::new(&mut self.incoming).poll_frame(cx);
+        }
+        if frame.is_pending()
+            && let Some(timing) = &mut self.timing
+            && timing.poll_total(cx).is_ready()
+        {
+            self.connection = None;
+            self.record.ended(Outcome::TIMED_OUT);
+            return Poll::Ready(Some(Err(BodyError::TimedOut)));
         }
         let frame = match ready!(frame) {
             Some(Ok(frame)) => frame,

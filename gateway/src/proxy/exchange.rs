@@ -97,15 +97,21 @@ fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decision {
             if let Some(facts) = record.facts() {
                 facts.route_name = Arc::clone(&route.origin.name);
             }
-            follow(client, &snapshot, route, arrived)
+            follow(client, &snapshot, route, arrived, record.protocol())
         }
     }
 }
 
-fn follow(client: &Client, snapshot: &Snapshot, route: &Arc<Route>, arrived: Arrived) -> Decision {
+fn follow(
+    client: &Client,
+    snapshot: &Snapshot,
+    route: &Arc<Route>,
+    arrived: Arrived,
+    protocol: RequestProtocol,
+) -> Decision {
     let reply = match &route.action {
         RouteAction::Forward(action) => {
-            return Decision::Forward(Box::new(Plan::draw(client, snapshot, route, action, arrived)));
+            return Decision::Forward(Box::new(Plan::draw(client, snapshot, route, action, arrived, protocol)));
         }
         RouteAction::Redirect(redirect) => moved(redirect.status, redirect::location(redirect, route, &arrived.head())),
         RouteAction::DirectResponse(direct) => direct_response(direct, &arrived.head()),

@@ -3,8 +3,10 @@
 use super::{
     affinity::Affinity,
     arrival::{Arrived, with_path},
+    attempt::{Attempt, Tried},
+    attempts::{Attempts, new_request},
     body::{RequestBody, ResponseBody},
-    choice::{acquire, choose},
+    choice::choose,
     client::Client,
     fields::{self, ResponseFields},
     load_share::LoadShare,
@@ -12,36 +14,40 @@ use super::{
     outcome::Outcome,
     record::Record,
     returned,
+    timing::{RequestEnd, Timing, within},
+    upload::Upload,
+    upstream_failure,
     worker::Worker,
 };
 use crate::{
-    balance::outliers::Observed,
     message::{
         forwarded::{X_ENVOY_ATTEMPT_COUNT, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH},
+        retry_policy::{Reset, repeats_what_was_sent},
         rewrite,
+        time_limits::TimeLimits,
     },
     routing::{
         cluster::{Cluster, ClusterId, ClusterState},
         route::{ForwardAction, Route},
+        route_policy::{self, RoutePolicy},
         snapshot::Snapshot,
     },
-    upstream::{connect::ConnectError, connection::SendErrorKind},
+    telemetry::requests::RequestProtocol,
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri,
+    HeaderMap, HeaderValue, Method, Response, StatusCode,
     header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
+use http_body::Body as _;
 use hyper::body::Incoming;
-use smallvec::SmallVec;
-use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
-
-/// Istio's default retry policy tries again twice when no connection comes about; nothing has been sent then
-/// (`cachedDefaultPolicy` in istio/pilot/pkg/networking/core/route/retry/retry.go).
-const CONNECT_RETRIES: usize = 2;
-
-/// Envoy's `upstream.base_retry_backoff_ms`.
-const BASE_BACK_OFF_MILLISECONDS: u64 = 25;
+use std::{
+    borrow::Cow,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 
 /// A request with its destination drawn and its head rewritten, ready to go out.
 #[derive(Debug)]
@@ -54,15 +60,9 @@ pub(super) struct Plan {
     cluster: Arc<Cluster>,
     cluster_id: ClusterId,
     affinity: Option<Box<Affinity>>,
+    policy: Option<Arc<RoutePolicy>>,
+    limits: TimeLimits,
     fields: Option<ResponseFields>,
-}
-
-/// What can be sent again when a kept connection turns out to be dead: a request that is safe to repeat (RFC 9110
-/// §9.2.2) and has no body.
-struct Repeatable {
-    method: Method,
-    target: PathAndQuery,
-    headers: HeaderMap,
 }
 
 impl Plan {
@@ -73,6 +73,7 @@ impl Plan {
         route: &Arc<Route>,
         action: &ForwardAction,
         mut arrived: Arrived,
+        protocol: RequestProtocol,
     ) -> Self {
         let index = if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) };
         let destination = &action.destinations[index];
@@ -83,6 +84,13 @@ impl Plan {
         let fields_of = |arrived: &Arrived| ResponseFields::of_destination(client, route, index, &cluster, arrived);
         let mut fields = if is_unknown { fields_of(&arrived) } else { None };
 
+        let (policy, is_grpc) = (action.policy.clone(), protocol == RequestProtocol::Grpc);
+        let per_try = route_policy::retries(policy.as_deref()).per_try_timeout;
+        let timeout = policy.as_deref().and_then(|policy| policy.timeout);
+        let limits = TimeLimits::of(timeout, per_try, &arrived.headers, is_grpc);
+        // Before the route's edits, which may take them away or say something else.
+        limits.announce(&mut arrived.headers, Duration::ZERO, is_grpc);
+        arrived.headers.insert(X_ENVOY_ATTEMPT_COUNT, HeaderValue::from_static("1"));
         if let Some(operation) = client.worker.operation(snapshot.generation, route, &cluster.name) {
             arrived.headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
         }
@@ -114,13 +122,15 @@ impl Plan {
         }
         let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
-        Self { method, target, headers, body, websocket, cluster, cluster_id: destination.cluster, affinity, fields }
+        let cluster_id = destination.cluster;
+        Self { method, target, headers, body, websocket, cluster, cluster_id, affinity, policy, limits, fields }
     }
 }
 
 /// Carries out `plan`.
 pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record) -> Response<ResponseBody> {
-    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, affinity, mut fields } = *plan;
+    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, affinity, policy, limits, mut fields } =
+        *plan;
     record.routed_to(&cluster);
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
@@ -129,97 +139,112 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
         })
     };
-    let mut tried: SmallVec<[SocketAddr; CONNECT_RETRIES + 1]> = SmallVec::new();
-    let mut request = new_request(&method, target, headers, RequestBody::new(body, Rc::clone(&client.activity)));
-    let mut repeated = false;
+    let is_grpc = record.protocol() == RequestProtocol::Grpc;
+    let retries = route_policy::retries(policy.as_deref());
+    let mut attempts = Attempts::new(retries);
+    // With a limit on the whole the end of the request counts, also while no endpoint reads it.
+    let keep = repeats_what_was_sent(retries, is_grpc) || limits.total.is_some();
+    let (body, upload) = body_of(client, body, keep, limits.per_try.is_some());
+    let mut timing = timing(limits, upload.as_ref(), websocket);
+    let mut request = new_request(&method, target, headers, body);
+    let mut fresh = false;
     loop {
         let ClusterState::Known(_) = &cluster.state else {
             let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
             return reply(unknown, record, fields.as_ref());
         };
-        let Some(chosen) = choose(&cluster, affinity.as_deref(), &tried) else {
+        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried()) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and
         // draw every request to itself.
         let load = LoadShare::begin(chosen);
-        let address = load.address();
+        let endpoint = load.address();
         if let Some(fields) = &mut fields {
-            fields.upstream = Some(address);
+            fields.upstream = Some(endpoint);
         }
         if let Some(facts) = record.facts() {
-            facts.upstream_host = Some(address);
+            facts.upstream_host = Some(endpoint);
         }
-        let mut connection = match acquire(&client.worker, &load, repeated).await {
-            Ok(connection) => connection,
-            Err(error @ (ConnectError::Overflow | ConnectError::NoTls)) => {
-                return reply(unreachable(error), record, fields.as_ref());
-            }
-            Err(error) => {
-                drop(load);
-                tracing::debug!(endpoint = %address, ?error, "cannot connect");
-                tried.push(address);
-                if tried.len() > CONNECT_RETRIES {
-                    return reply(unreachable(error), record, fields.as_ref());
-                }
-                back_off(tried.len()).await;
-                cluster = as_of_now(&client.worker, cluster_id, cluster);
-                continue;
-            }
-        };
-        request.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, attempt(tried.len()));
-        let reused = connection.exchanges > 0;
-        let repeatable = (reused && !repeated).then(|| Repeatable::of(&request)).flatten();
-        let mut sent = connection.send(request).await;
-        match &sent {
-            Ok(response) => load.observe_answer(response.status(), response.headers()),
-            Err(error) if error.kind == SendErrorKind::RequestBody || (error.unsent.is_some() && reused) => {}
-            Err(_) => load.observe(Observed::Failed),
-        }
-        if let (Ok(response), Some(affinity)) = (&mut sent, &affinity) {
+        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh };
+        let mut tried = attempt.run(request, &mut attempts, &mut timing).await;
+        if let (Tried::Answered { response, .. }, Some(affinity)) = (&mut tried, &affinity) {
             affinity.give_cookies(response.headers_mut());
         }
-        match sent {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+        let (wait, next) = match tried {
+            Tried::Answered { response, connection, .. } if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 if !websocket {
-                    return reply(broken(SendErrorKind::Protocol, client), record, fields.as_ref());
+                    return reply(
+                        upstream_failure::reset(Reset::Protocol, attempts.is_retry()),
+                        record,
+                        fields.as_ref(),
+                    );
                 }
                 // Boxed: rare, and large with the whole connection in it.
                 let switch = returned::switch(client, response, *connection, record, load, fields.as_ref());
                 return Box::pin(switch).await;
             }
-            Ok(response) => match returned::pass(client, response, connection, record, load, fields.as_ref()).await {
-                Ok(response) => return response,
-                Err((record, kind)) => return reply(broken(kind, client), record, fields.as_ref()),
-            },
-            Err(error) => match (error.unsent, repeatable) {
-                // Not a byte of it has been written, so that it is whole. A kept connection that has died says nothing about
-                // its endpoint; a new one that dies at once is a failure to connect.
-                (Some(unsent), _) if reused => request = *unsent,
-                (Some(unsent), _) if tried.len() < CONNECT_RETRIES => {
-                    drop(load);
-                    tried.push(address);
-                    back_off(tried.len()).await;
-                    cluster = as_of_now(&client.worker, cluster_id, cluster);
-                    request = *unsent;
+            Tried::Answered { response, connection, again, is_whole } => {
+                let (status, headers) = (response.status(), response.headers());
+                let wait = attempts.after_response(endpoint, status, headers, is_whole, &mut record);
+                if let Some((wait, again)) = wait.zip(again) {
+                    returned::discard(client, response, connection).await;
+                    (wait, again.into_request(client))
+                } else {
+                    match returned::pass(client, response, connection, record, timing, load, fields.as_ref()).await {
+                        Ok(response) => return response,
+                        Err((record, reset)) => {
+                            return reply(upstream_failure::reset(reset, attempts.is_retry()), record, fields.as_ref());
+                        }
+                    }
                 }
-                // The endpoint closed a kept connection in the moment we used it.
-                (None, Some(again)) if error.kind == SendErrorKind::Terminated => {
-                    repeated = true;
-                    request = again.into_request(client);
+            }
+            Tried::Reset { reset, again, is_whole } => {
+                let is_retry = attempts.is_retry();
+                match attempts.after_reset(endpoint, reset, is_whole, &mut record).zip(again) {
+                    Some(next) => next,
+                    None => return reply(upstream_failure::reset(reset, is_retry), record, fields.as_ref()),
                 }
-                _ => return reply(broken(error.kind, client), record, fields.as_ref()),
-            },
+            }
+            Tried::Stale { request: next, fresh: must_be_fresh } => {
+                (request, fresh) = (next, fresh || must_be_fresh);
+                continue;
+            }
+            Tried::Refused(answer) => return reply(answer, record, fields.as_ref()),
+            Tried::ClientFailed => return reply(upstream_failure::request_body(client), record, fields.as_ref()),
+            Tried::TimedOut => return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref()),
+        };
+        drop(load);
+        if within(&mut timing, upload.as_deref(), sleep(wait)).await.is_err() {
+            return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref());
         }
+        request = next;
+        request.headers_mut().insert(X_ENVOY_ATTEMPT_COUNT, attempts.count());
+        let elapsed =
+            timing.as_ref().and_then(|timing| timing.request_end()).map_or(Duration::ZERO, |end| end.elapsed());
+        limits.announce(request.headers_mut(), elapsed, is_grpc);
+        cluster = as_of_now(&client.worker, cluster_id, cluster);
     }
 }
 
-fn new_request(method: &Method, target: PathAndQuery, headers: HeaderMap, body: RequestBody) -> Request<RequestBody> {
-    let mut request = Request::new(body);
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = Uri::from(target);
-    *request.headers_mut() = headers;
-    request
+/// The body to send, and, where it must be kept or its end be known, the same as something attempts share.
+fn body_of(client: &Client, body: Incoming, keep: bool, watch: bool) -> (RequestBody, Option<Rc<Upload>>) {
+    let activity = Rc::clone(&client.activity);
+    if body.is_end_stream() || !(keep || watch) {
+        return (RequestBody::new(body, activity), None);
+    }
+    let upload = Upload::new(body, Rc::clone(&activity), keep);
+    (RequestBody::of(Rc::clone(&upload), activity), Some(upload))
+}
+
+/// `None` for a request without time limits.
+fn timing(limits: TimeLimits, upload: Option<&Rc<Upload>>, websocket: bool) -> Option<Box<Timing>> {
+    let request_end = || match upload {
+        _ if websocket => RequestEnd::Never,
+        Some(upload) => RequestEnd::Body(Rc::clone(upload)),
+        None => RequestEnd::At(Instant::now()),
+    };
+    (!limits.is_none()).then(|| Timing::new(limits, request_end()))
 }
 
 /// `cluster` with its endpoints of this moment: a try may have taken ten seconds, and pods that go, go together. The route
@@ -227,81 +252,4 @@ fn new_request(method: &Method, target: PathAndQuery, headers: HeaderMap, body: 
 /// current hosts.
 fn as_of_now(worker: &Worker, id: ClusterId, cluster: Arc<Cluster>) -> Arc<Cluster> {
     worker.published().load().same_cluster(id, &cluster.name).map_or(cluster, Arc::clone)
-}
-
-/// Envoy's fully jittered back-off between tries: up to 25 ms, then up to 50 ms (`JitteredExponentialBackOffStrategy` in
-/// source/common/common/backoff_strategy.cc).
-async fn back_off(failures: usize) {
-    let most = BASE_BACK_OFF_MILLISECONDS << failures.saturating_sub(1).min(3);
-    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..most))).await;
-}
-
-fn attempt(failures: usize) -> HeaderValue {
-    HeaderValue::from_static(match failures {
-        0 => "1",
-        1 => "2",
-        _ => "3",
-    })
-}
-
-/// 503 when no connection came about, in Envoy's words.
-fn unreachable(error: ConnectError) -> LocalReply {
-    let (outcome, text) = match error {
-        ConnectError::Overflow => return LocalReply::overflow(),
-        ConnectError::NoTls => return LocalReply::no_tls(),
-        ConnectError::Failed(_) => (
-            Outcome::CONNECT_FAILED,
-            "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: remote \
-             connection failure",
-        ),
-        ConnectError::TimedOut => (
-            Outcome::CONNECT_TIMED_OUT,
-            "upstream connect error or disconnect/reset before headers. retried and the latest reset reason: \
-             connection timeout",
-        ),
-    };
-    LocalReply::with_text(StatusCode::SERVICE_UNAVAILABLE, outcome, text)
-}
-
-/// The answer when an exchange broke before its response head, in Envoy's words.
-fn broken(kind: SendErrorKind, client: &Client) -> LocalReply {
-    match kind {
-        SendErrorKind::Terminated => LocalReply::with_text(
-            StatusCode::SERVICE_UNAVAILABLE,
-            Outcome::TERMINATED,
-            "upstream connect error or disconnect/reset before headers. reset reason: connection termination",
-        ),
-        SendErrorKind::Protocol => LocalReply::with_text(
-            StatusCode::BAD_GATEWAY,
-            Outcome::PROTOCOL_ERROR,
-            "upstream connect error or disconnect/reset before headers. reset reason: protocol error",
-        ),
-        SendErrorKind::RequestBody => {
-            let reply = if client.activity.body_expired() {
-                LocalReply::with_text(StatusCode::REQUEST_TIMEOUT, Outcome::REQUEST_BODY_TIMEOUT, "stream timeout")
-            } else {
-                LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST)
-            };
-            // Where the next request begins in what the client sends, nobody knows.
-            reply.with_header(CONNECTION, HeaderValue::from_static("close"))
-        }
-    }
-}
-
-impl Repeatable {
-    fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let no_body = http_body::Body::is_end_stream(request.body());
-        if !no_body || !request.method().is_idempotent() {
-            return None;
-        }
-        Some(Self {
-            method: request.method().clone(),
-            target: request.uri().path_and_query()?.clone(),
-            headers: request.headers().clone(),
-        })
-    }
-
-    fn into_request(self, client: &Client) -> Request<RequestBody> {
-        new_request(&self.method, self.target, self.headers, RequestBody::empty(Rc::clone(&client.activity)))
-    }
 }

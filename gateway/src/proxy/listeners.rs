@@ -60,6 +60,9 @@ impl Listeners {
         }
         self.generation = Some(snapshot.generation);
         self.open.retain(|key, _| snapshot.listener(*key).is_some());
+        if let Some(fastpath) = &self.worker.settings().fastpath {
+            fastpath.expect_calls_to(&snapshot.node_ports);
+        }
         let before = std::mem::take(&mut self.failed);
         for listener in snapshot.listeners() {
             if listener.protocol.is_http() && !self.open.contains_key(&listener.key) {

@@ -31,6 +31,11 @@ impl LocalReply {
         Self { body: Bytes::from_static(text.as_bytes()), ..Self::new(status, outcome) }
     }
 
+    /// 504, when a time limit has passed.
+    pub(super) fn timed_out(outcome: Outcome) -> Self {
+        Self::with_text(StatusCode::GATEWAY_TIMEOUT, outcome, "upstream request timeout")
+    }
+
     /// 503, for a cluster without endpoints.
     pub(super) fn no_endpoint() -> Self {
         Self::with_text(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_ENDPOINT, "no healthy upstream")

@@ -24,9 +24,9 @@ impl Outcome {
     pub(crate) const REQUEST_BODY_TIMEOUT: Self = Self { flags: "SI", details: "stream_idle_timeout" };
     pub(crate) const CLIENT_GONE: Self = Self { flags: "DC", details: "downstream_remote_disconnect" };
     pub(crate) const CONNECT_FAILED: Self =
-        Self { flags: "URX,UF", details: "upstream_reset_before_response_started{remote_connection_failure}" };
+        Self { flags: "UF", details: "upstream_reset_before_response_started{remote_connection_failure}" };
     pub(crate) const CONNECT_TIMED_OUT: Self =
-        Self { flags: "URX,UF", details: "upstream_reset_before_response_started{connection_timeout}" };
+        Self { flags: "UF", details: "upstream_reset_before_response_started{connection_timeout}" };
     pub(crate) const OVERFLOW: Self =
         Self { flags: "UO", details: "upstream_reset_before_response_started{overflow}" };
     pub(crate) const NO_TLS: Self =
@@ -35,6 +35,36 @@ impl Outcome {
         Self { flags: "UC", details: "upstream_reset_before_response_started{connection_termination}" };
     pub(crate) const PROTOCOL_ERROR: Self =
         Self { flags: "UPE", details: "upstream_reset_before_response_started{protocol_error}" };
+    pub(crate) const TIMED_OUT: Self = Self { flags: "UT", details: "response_timeout" };
+    pub(crate) const TRY_TIMED_OUT: Self = Self { flags: "UT", details: "upstream_per_try_timeout" };
     pub(crate) const CUT_SHORT: Self =
         Self { flags: "UC", details: "upstream_reset_after_response_started{connection_termination}" };
+}
+
+/// What happened to a request before its outcome was known; Envoy shows the flags in the order in which they came up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Past {
+    /// `URX`: it would have been sent again, but had been so as often as it may.
+    pub(crate) exhausted: bool,
+}
+
+/// Flags of outcomes, each alone and behind what a [`Past`] puts before it.
+const COMBINATIONS: [[&str; 2]; 13] = {
+    macro_rules! combinations {
+        ($($flags:literal)*) => {
+            [["-", "URX"], $([$flags, concat!("URX,", $flags)],)*]
+        };
+    }
+    combinations!("NR" "NC" "UH" "DPE" "SI" "DC" "UF" "UC" "UPE" "UT" "UO" "FI")
+};
+
+impl Past {
+    /// The flags of `outcome` after this.
+    pub(crate) fn flags(self, outcome: Outcome) -> &'static str {
+        if self == Self::default() {
+            return outcome.flags;
+        }
+        let row = COMBINATIONS.iter().find(|row| row[0] == outcome.flags);
+        row.map_or(outcome.flags, |row| row[usize::from(self.exhausted)])
+    }
 }

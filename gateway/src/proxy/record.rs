@@ -2,7 +2,7 @@
 
 use super::{
     activity::{Activity, Phase},
-    outcome::Outcome,
+    outcome::{Outcome, Past},
     worker::Worker,
 };
 use crate::{
@@ -25,6 +25,7 @@ pub(crate) struct Record {
     cluster: Option<Arc<Cluster>>,
     status: StatusCode,
     outcome: Outcome,
+    past: Past,
     response_bytes: u64,
     complete: bool,
     /// `None` while there is no access log.
@@ -48,6 +49,7 @@ impl Record {
             // What the log shows when the client leaves before there is an answer, as Envoy does.
             status: StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             outcome: Outcome::CLIENT_GONE,
+            past: Past::default(),
             response_bytes: 0,
             complete: false,
             facts,
@@ -69,6 +71,11 @@ impl Record {
     /// What the access log says beyond the figures, if there is one.
     pub(super) fn facts(&mut self) -> Option<&mut RequestFacts> {
         self.facts.as_deref_mut()
+    }
+
+    /// What is to be said about the request besides its outcome.
+    pub(super) fn past(&mut self) -> &mut Past {
+        &mut self.past
     }
 
     /// The head of the answer is known.
@@ -100,7 +107,7 @@ impl Drop for Record {
         }
         let measured = Measured {
             status: self.status.as_u16(),
-            flags: self.outcome.flags,
+            flags: self.past.flags(self.outcome),
             protocol: self.protocol,
             duration: self.started.elapsed(),
             request_bytes: self.activity.request_bytes(),

@@ -7,11 +7,12 @@ use super::{
     load_share::LoadShare,
     outcome::Outcome,
     record::Record,
+    timing::Timing,
     tunnel::Tunnel,
 };
 use crate::{
-    message::{forwarded, hop_by_hop},
-    upstream::connection::{SendErrorKind, UpstreamConnection},
+    message::{forwarded, hop_by_hop, retry_policy::Reset},
+    upstream::connection::UpstreamConnection,
 };
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
@@ -31,17 +32,18 @@ pub(super) async fn pass(
     response: Response<Incoming>,
     connection: Box<UpstreamConnection<RequestBody>>,
     mut record: Record,
+    timing: Option<Box<Timing>>,
     load: LoadShare,
     fields: Option<&ResponseFields>,
-) -> Result<Response<ResponseBody>, (Record, SendErrorKind)> {
+) -> Result<Response<ResponseBody>, (Record, Reset)> {
     let (mut parts, mut incoming) = response.into_parts();
     if parts.headers.get(TRANSFER_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err((record, SendErrorKind::Protocol));
+        return Err((record, Reset::Protocol));
     }
     // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
     connection.silence();
     let first = match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
-        Poll::Ready(Some(Err(_))) => return Err((record, SendErrorKind::Terminated)),
+        Poll::Ready(Some(Err(_))) => return Err((record, Reset::Terminated)),
         first => first.map(|frame| frame.and_then(Result::ok)),
     };
     // A reason phrase of its own is no part of the answer; Envoy writes the standard one.
@@ -69,10 +71,33 @@ pub(super) async fn pass(
                 Poll::Pending => None,
             };
             let worker = Rc::clone(&client.worker);
-            ResponseBody::Streaming(StreamingBody::new(first, incoming, connection, worker, record, load))
+            ResponseBody::Streaming(StreamingBody::new(first, incoming, connection, worker, record, timing, load))
         }
     };
     Ok(Response::from_parts(parts, body))
+}
+
+/// Throws `response` away, and keeps its connection if all of it is there already.
+pub(super) async fn discard(
+    client: &Client,
+    response: Response<Incoming>,
+    connection: Box<UpstreamConnection<RequestBody>>,
+) {
+    let mut incoming = response.into_body();
+    connection.silence();
+    let ended = poll_fn(|cx| {
+        while !incoming.is_end_stream() {
+            match Pin::new(&mut incoming).poll_frame(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return Poll::Ready(false),
+            }
+        }
+        Poll::Ready(true)
+    });
+    if ended.await {
+        client.worker.give_back(connection);
+    }
 }
 
 /// The endpoint has switched protocols: hands both connections over to a tunnel, once this answer is written.

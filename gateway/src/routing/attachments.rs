@@ -177,7 +177,7 @@ impl Attachments {
                         )
                     }
                     UnknownCluster::Resolution => {
-                        format!("{} must be resolved by DNS, which is not served yet", name.host)
+                        format!("{} has not been resolved by DNS yet", name.host)
                     }
                 };
                 say(
@@ -195,6 +195,9 @@ fn path_of(service: &VirtualService, host: &str, subset: &str) -> String {
         if let Action::Forward(forward) = &rule.action {
             for (index, destination) in forward.destinations.iter().enumerate() {
                 if destination.host.as_str() == host && destination.subset.as_deref().unwrap_or("") == subset {
+                    if rule.delegate.is_some() {
+                        return format!("spec.http[{}].delegate", rule.index);
+                    }
                     return format!("spec.http[{}].route[{index}].destination", rule.index);
                 }
             }

@@ -58,7 +58,7 @@ pub enum UnknownCluster {
     Port,
     /// The DestinationRule in force has no such subset, or there is none.
     Subset,
-    /// The way to the endpoints (DNS) is not served by this version, or has no answer yet.
+    /// DNS has not said yet where its endpoints are.
     Resolution,
 }
 

@@ -20,6 +20,8 @@ pub(super) struct ClusterTable {
     free: Vec<ClusterId>,
     /// Which slots are stale when a host changes.
     dependents: BTreeMap<HostPattern, BTreeSet<ClusterId>>,
+    /// Which slots are stale when DNS says something else of a name.
+    by_name: BTreeMap<Arc<str>, BTreeSet<ClusterId>>,
     stale: BTreeSet<ClusterId>,
     shared: Shared,
     /// Clusters resolved since the addresses were last tidied.
@@ -33,6 +35,7 @@ struct Slot {
     /// How many destinations ask for it.
     uses: u32,
     depends_on: BTreeSet<HostPattern>,
+    names: BTreeSet<Arc<str>>,
 }
 
 impl ClusterTable {
@@ -42,7 +45,8 @@ impl ClusterTable {
             self.slots[id.0 as usize].uses += 1;
             return id;
         }
-        let slot = Slot { request: Some(request.clone()), uses: 1, depends_on: BTreeSet::new() };
+        let slot =
+            Slot { request: Some(request.clone()), uses: 1, depends_on: BTreeSet::new(), names: BTreeSet::new() };
         let id = match self.free.pop() {
             Some(id) => {
                 self.slots[id.0 as usize] = slot;
@@ -70,6 +74,9 @@ impl ClusterTable {
         for host in std::mem::take(&mut slot.depends_on) {
             self.dependents.entry(host).or_default().remove(&id);
         }
+        for name in std::mem::take(&mut slot.names) {
+            forget_name(&mut self.by_name, &name, id);
+        }
         if let Some(request) = slot.request.take() {
             self.by_request.remove(&request);
         }
@@ -90,6 +97,16 @@ impl ClusterTable {
         }
     }
 
+    /// Marks the clusters stale that a name leads to endpoints of.
+    pub(super) fn touch_name(&mut self, name: &str) {
+        self.stale.extend(self.by_name.get(name).into_iter().flatten());
+    }
+
+    /// Every name whose addresses are endpoints of some cluster.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.by_name.keys()
+    }
+
     /// Resolves what is stale and returns all clusters, by id.
     pub(super) fn resolve(&mut self, world: &World, settings: &CompileSettings) -> Vec<Arc<Cluster>> {
         for id in std::mem::take(&mut self.stale) {
@@ -103,6 +120,13 @@ impl ClusterTable {
                 self.dependents.entry(host.clone()).or_default().insert(id);
             }
             slot.depends_on = resolved.depends_on;
+            for name in slot.names.difference(&resolved.names) {
+                forget_name(&mut self.by_name, name, id);
+            }
+            for name in resolved.names.difference(&slot.names) {
+                self.by_name.entry(Arc::clone(name)).or_default().insert(id);
+            }
+            slot.names = resolved.names;
             self.clusters[id.0 as usize] = Arc::new(resolved.cluster);
             self.resolved += 1;
         }
@@ -117,6 +141,15 @@ impl ClusterTable {
     /// The cluster as last resolved.
     pub(super) fn cluster(&self, id: ClusterId) -> &Cluster {
         &self.clusters[id.0 as usize]
+    }
+}
+
+fn forget_name(by_name: &mut BTreeMap<Arc<str>, BTreeSet<ClusterId>>, name: &Arc<str>, id: ClusterId) {
+    if let Some(ids) = by_name.get_mut(name) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            by_name.remove(name);
+        }
     }
 }
 

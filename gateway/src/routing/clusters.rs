@@ -2,6 +2,7 @@
 
 use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, UnknownCluster},
+    entry_endpoints::{self, Found},
     rules::RulesInForce,
     traffic::{Memories, Traffic},
     world::{CompileSettings, HashMap, Key, World, key_of},
@@ -11,7 +12,7 @@ use crate::model::{
     host::HostPattern,
     object::{Labels, selects},
     service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
-    service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
+    service_entry::ServiceEntry,
     traffic_policy::{Algorithm, TrafficPolicy},
 };
 use std::{
@@ -38,6 +39,8 @@ pub(super) struct ClusterRequest {
 pub(super) struct Resolved {
     pub(super) cluster: Cluster,
     pub(super) depends_on: BTreeSet<HostPattern>,
+    /// The names that DNS must know.
+    pub(super) names: BTreeSet<Arc<str>>,
 }
 
 /// What clusters and snapshots share.
@@ -96,7 +99,7 @@ impl Facts {
 
 /// An endpoint before it is shared: where, what, and whether it counts.
 #[derive(Debug)]
-struct Candidate {
+pub(super) struct Candidate {
     address: SocketAddr,
     facts: Facts,
     condition: EndpointCondition,
@@ -126,7 +129,11 @@ pub(super) fn resolve(
     let finish = |name: ClusterName, namespace: &Arc<str>, state: ClusterState, depends_on| {
         let label = name.to_string().into();
         let namespace = Arc::clone(namespace);
-        Resolved { cluster: Cluster { name, label, namespace, state, traffic: None, hash_key: None }, depends_on }
+        Resolved {
+            cluster: Cluster { name, label, namespace, state, traffic: None, hash_key: None },
+            depends_on,
+            names: BTreeSet::new(),
+        }
     };
     let unknown = |host: &HostPattern, port, namespace: &Arc<str>, why, depends_on| {
         finish(named(host, port), namespace, ClusterState::Unknown(why), depends_on)
@@ -161,22 +168,23 @@ pub(super) fn resolve(
             None => return unknown(&target.host, port, &target.namespace, UnknownCluster::Subset, depends_on),
         },
     };
-    let Some(candidates) = target.candidates(port, subset.map(|subset| &subset.labels), world) else {
+    let found = target.endpoints(port, subset.map(|subset| &subset.labels), world, settings);
+    let name = named(&target.host, port);
+    if found.is_pending && found.candidates.is_empty() {
         let state = ClusterState::Unknown(UnknownCluster::Resolution);
-        return finish(named(&target.host, port), &target.namespace, state, depends_on);
-    };
+        return Resolved { names: found.names, ..finish(name, &target.namespace, state, depends_on) };
+    }
     let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_ref()));
     let policy = TrafficPolicy::effective(service, own, port);
     // The address the client asked for is the gateway's: there is no other to pass it through to.
     let passes_through = policy.load_balancer.as_ref().is_some_and(|lb| lb.algorithm == Algorithm::Passthrough);
-    let weighted = if passes_through { Vec::new() } else { usable(candidates, &mut shared.endpoints) };
-    let name = named(&target.host, port);
+    let weighted = if passes_through { Vec::new() } else { usable(found.candidates, &mut shared.endpoints) };
     let traffic = Traffic::new(&name, policy, &weighted, &mut shared.memories);
     let endpoints = weighted.into_iter().map(|(endpoint, _)| endpoint).collect();
     let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
     resolved.cluster.traffic = traffic.map(Box::new);
     resolved.cluster.hash_key = TrafficPolicy::hash_key(service, own, request.port);
-    resolved
+    Resolved { names: found.names, ..resolved }
 }
 
 /// Ready endpoints with their weights; those that terminate but still serve when none is ready. In order of address, each
@@ -233,28 +241,23 @@ impl Target<'_> {
         numbers.into_iter().collect()
     }
 
-    /// Every endpoint of the port whose pod carries `labels`. `None` when the addresses must come from DNS, which has
-    /// not answered (or is not served).
-    fn candidates(&self, port: u16, labels: Option<&Labels>, world: &World) -> Option<Vec<Candidate>> {
-        let mut candidates = Vec::new();
+    /// Every endpoint of the port whose pod carries `labels`.
+    fn endpoints(&self, port: u16, labels: Option<&Labels>, world: &World, settings: &CompileSettings) -> Found {
+        let mut found = Found::default();
         if let Some((key, service)) = &self.service
             && let Some(port) = service.ports.iter().find(|p| p.number == port)
         {
-            from_slices(key, port, labels, world, &mut candidates);
+            from_slices(key, port, labels, world, &mut found.candidates);
             if !world.slices.contains_key(key) && !service.selector.is_empty() {
-                from_pods(&key.0, &service.selector, labels, &port.target, port.number, world, &mut candidates);
+                from_pods(&key.0, &service.selector, labels, &port.target, port.number, world, &mut found.candidates);
             }
         }
         for entry in &self.entries {
-            let Some(port) = entry.ports.iter().find(|p| p.number == port) else { continue };
-            match entry.resolution {
-                // There is no original destination at a gateway.
-                Resolution::None => {}
-                Resolution::Static => from_entry(entry, port, labels, world, &mut candidates),
-                Resolution::Dns | Resolution::DnsRoundRobin | Resolution::DynamicDns => return None,
+            if let Some(port) = entry.ports.iter().find(|p| p.number == port) {
+                entry_endpoints::add(entry, &self.host, port, labels, world, settings, &mut found);
             }
         }
-        Some(candidates)
+        found
     }
 }
 
@@ -291,7 +294,7 @@ fn from_slices(
 
 /// What an EndpointSlice controller would make of the pods. Pods read from files carry addresses; of those in a cluster only
 /// the metadata is watched, and their addresses are in the EndpointSlices of the Services they stand behind.
-fn from_pods(
+pub(super) fn from_pods(
     namespace: &Arc<str>,
     selector: &Labels,
     labels: Option<&Labels>,
@@ -353,36 +356,7 @@ fn endpoints_by_pod<'w>(namespace: &Arc<str>, world: &'w World) -> BTreeMap<&'w 
     by_pod
 }
 
-fn from_entry(
-    entry: &ServiceEntry,
-    port: &EntryPort,
-    labels: Option<&Labels>,
-    world: &World,
-    candidates: &mut Vec<Candidate>,
-) {
-    for endpoint in &entry.endpoints {
-        let Some(ip) = endpoint.address else { continue };
-        if labels.is_some_and(|labels| !selects(labels, &endpoint.labels)) {
-            continue;
-        }
-        candidates.push(ready(ip, entry_port(endpoint, port), endpoint.weight));
-    }
-    if let Some(selector) = &entry.workload_selector {
-        let namespace = &entry.meta.id.namespace;
-        from_pods(namespace, selector, labels, &port.target, port.number, world, candidates);
-    }
-}
-
-/// `endpoint.ports[name]`, else `targetPort`, else the number.
-fn entry_port(endpoint: &EntryEndpoint, port: &EntryPort) -> u16 {
-    let own = endpoint.ports.iter().find(|(name, _)| *name == port.name).map(|(_, number)| *number);
-    own.unwrap_or(match port.target {
-        TargetPort::Number(number) if number > 0 => number,
-        TargetPort::Number(_) | TargetPort::Name(_) => port.number,
-    })
-}
-
-fn ready(ip: IpAddr, port: u16, weight: u32) -> Candidate {
+pub(super) fn ready(ip: IpAddr, port: u16, weight: u32) -> Candidate {
     let condition = EndpointCondition::Ready;
     Candidate { address: SocketAddr::new(ip, port), facts: Facts::default(), condition, weight }
 }

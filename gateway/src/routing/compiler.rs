@@ -8,7 +8,8 @@
 use super::{
     attachments::Attachments,
     cluster_table::ClusterTable,
-    listeners,
+    entry_endpoints, listeners,
+    names::NameAnswer,
     snapshot::Snapshot,
     world::{IndexSet, Touched, World},
 };
@@ -23,6 +24,11 @@ pub enum Change {
     /// The object is new, or replaces the one of the same id.
     Put(Resource),
     Remove(ObjectId),
+    /// DNS has answered, or failed to, for one of the [`names`](Compiler::names).
+    Answer {
+        name: Arc<str>,
+        answer: NameAnswer,
+    },
 }
 
 /// Keeps the inputs and the last snapshot; an edit costs what it touches.
@@ -34,6 +40,7 @@ pub struct Compiler {
     clusters: ClusterTable,
     due: Due,
     problems: Vec<Problem>,
+    node_ports: Arc<BTreeSet<u16>>,
     generation: u64,
 }
 
@@ -43,6 +50,7 @@ struct Due {
     listeners: bool,
     virtual_services: IndexSet<ObjectId>,
     hosts: BTreeSet<HostPattern>,
+    names: BTreeSet<Arc<str>>,
 }
 
 impl Compiler {
@@ -54,6 +62,7 @@ impl Compiler {
             clusters: ClusterTable::default(),
             due: Due::default(),
             problems: Vec::new(),
+            node_ports: Arc::default(),
             generation: 0,
         }
     }
@@ -67,6 +76,12 @@ impl Compiler {
         let touched = match change {
             Change::Put(resource) => self.world.put(resource, &self.settings),
             Change::Remove(id) => self.world.remove(&id, &self.settings),
+            Change::Answer { name, answer } => {
+                if self.world.answer(&name, answer) {
+                    self.due.names.insert(name);
+                }
+                return;
+            }
         };
         match touched {
             Touched::Nothing => {}
@@ -82,30 +97,52 @@ impl Compiler {
 
     /// Whether anything has changed since the last snapshot.
     pub fn is_due(&self) -> bool {
-        self.due.listeners || !self.due.virtual_services.is_empty() || !self.due.hosts.is_empty()
+        self.due.listeners
+            || !self.due.virtual_services.is_empty()
+            || !self.due.hosts.is_empty()
+            || !self.due.names.is_empty()
+    }
+
+    /// The names whose addresses DNS must tell, as of the last snapshot.
+    pub fn names(&self) -> BTreeSet<Arc<str>> {
+        self.clusters.names().cloned().collect()
     }
 
     /// The table for all changes so far, with a generation one higher than the last.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         let due = std::mem::take(&mut self.due);
         self.clusters.touch(&due.hosts);
+        due.names.iter().for_each(|name| self.clusters.touch_name(name));
         if due.listeners {
             let (plans, problems) = listeners::plan(&self.world, &self.settings);
             self.problems = problems;
+            self.node_ports = Arc::new(listeners::node_ports(&self.world, &self.settings));
             if !self.attachments.is_for(&plans) {
                 self.attachments.rebuild(plans, &self.world, &self.settings, &mut self.clusters);
             }
         }
         self.attachments.update(&due.virtual_services, &self.world, &self.settings, &mut self.clusters);
         let clusters = self.clusters.resolve(&self.world, &self.settings);
+        if !self.world.names.is_empty() {
+            // What nobody leads to any more would be stale when somebody does again.
+            let wanted: BTreeSet<&Arc<str>> = self.clusters.names().collect();
+            self.world.names.retain(|name, _| wanted.contains(name));
+        }
         self.generation += 1;
-        Arc::new(Snapshot { generation: self.generation, listeners: self.attachments.listeners(), clusters })
+        let node_ports = Arc::clone(&self.node_ports);
+        Arc::new(Snapshot {
+            generation: self.generation,
+            node_ports,
+            listeners: self.attachments.listeners(),
+            clusters,
+        })
     }
 
     /// What the compilation of the last snapshot found: conflicts and references that lead nowhere. What is wrong inside
     /// one object has been said by `ingest`.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = self.problems.clone();
+        entry_endpoints::problems(&self.world, &self.settings, &mut problems);
         self.attachments.problems(&self.world, &self.settings, &self.clusters, &mut problems);
         problems.sort();
         problems

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::model::{
     gateway::{Gateway, Protocol, Server, ServerHost},
-    object::{ObjectId, selects},
+    object::{Labels, ObjectId, selects},
     problem::{Problem, ProblemKind, Severity},
     service::TargetPort,
     virtual_service::GatewayName,
@@ -35,33 +35,39 @@ pub(super) struct ServerPlan {
     pub(super) port: u16,
     pub(super) hosts: Vec<ServerHost>,
     pub(super) https_redirect: bool,
+    /// The labels of the gateway that this one is for the server: what `sourceLabels` means.
+    pub(super) role: Labels,
 }
 
 /// The listeners of all Gateways that select this gateway, and what was in conflict.
 pub(super) fn plan(world: &World, settings: &CompileSettings) -> (Vec<ListenerPlan>, Vec<Problem>) {
-    let mut gateways: Vec<&Arc<Gateway>> = world
-        .gateways
-        .values()
-        .filter(|gateway| gateway.selector.as_ref().is_none_or(|selector| selects(selector, &settings.gateway_labels)))
-        .collect();
+    let mut gateways: Vec<&Arc<Gateway>> = world.gateways.values().collect();
     gateways.sort_by_cached_key(|gateway| gateway.meta.order());
 
     let mut merge = Merge::default();
     for gateway in gateways {
+        let selected = |role: &&Labels| gateway.selector.as_ref().is_none_or(|selector| selects(selector, role));
         for server in &gateway.servers {
-            merge.take(gateway, server, bound_port(server.port, world, settings));
+            // Two roles on one port are one listener.
+            let mut taken = BTreeSet::new();
+            for role in settings.all_roles().filter(selected) {
+                let port = bound_port(server.port, role, world, settings);
+                if taken.insert(port) {
+                    merge.take(gateway, server, port, role);
+                }
+            }
         }
     }
     (merge.http, merge.problems)
 }
 
 /// The port a Gateway's `number` is bound to: what `--port-map` says, else the target port of a Service in front of this
-/// gateway that has the number as a port, else the number itself (`resolvePorts` in istio's gateway.go).
-fn bound_port(number: u16, world: &World, settings: &CompileSettings) -> u16 {
+/// gateway, as the one with the labels `role`, that has the number as a port, else the number itself (`resolvePorts` in istio's gateway.go).
+fn bound_port(number: u16, role: &Labels, world: &World, settings: &CompileSettings) -> u16 {
     if let Some(&port) = settings.port_map.get(&number) {
         return port;
     }
-    let fronts = world.services.iter().filter(|(_, s)| settings.fronts_gateway(s) && !s.port_translation_disabled);
+    let fronts = world.services.iter().filter(|(_, s)| settings.fronts_role(s, role) && !s.port_translation_disabled);
     for (key, service) in fronts {
         let Some(port) = service.ports.iter().find(|port| port.number == number) else { continue };
         match &port.target {
@@ -83,6 +89,12 @@ fn bound_port(number: u16, world: &World, settings: &CompileSettings) -> u16 {
     number
 }
 
+/// The node ports of every Service in front of this gateway.
+pub(super) fn node_ports(world: &World, settings: &CompileSettings) -> BTreeSet<u16> {
+    let fronts = world.services.values().filter(|service| settings.fronts_gateway(service));
+    fronts.flat_map(|service| &service.node_ports).copied().collect()
+}
+
 /// A `namespace/host` as text: Istio compares these strings.
 type HostText = (Option<Arc<str>>, String);
 
@@ -98,7 +110,7 @@ struct Merge {
 }
 
 impl Merge {
-    fn take(&mut self, gateway: &Gateway, server: &Server, port: u16) {
+    fn take(&mut self, gateway: &Gateway, server: &Server, port: u16, role: &Labels) {
         // Istio asks this of plaintext servers with httpsRedirect too.
         if server.tls.is_some() && !self.claim_tls_hosts(server, port) {
             self.conflict(
@@ -123,7 +135,7 @@ impl Merge {
             Some(_) | None => {}
         }
         if server.protocol.is_http() {
-            self.add_http(gateway, server, port);
+            self.add_http(gateway, server, port, role);
         }
     }
 
@@ -138,7 +150,7 @@ impl Merge {
         true
     }
 
-    fn add_http(&mut self, gateway: &Gateway, server: &Server, port: u16) {
+    fn add_http(&mut self, gateway: &Gateway, server: &Server, port: u16, role: &Labels) {
         let id = &gateway.meta.id;
         let plan = ServerPlan {
             gateway: id.clone(),
@@ -146,6 +158,7 @@ impl Merge {
             port: server.port,
             hosts: server.hosts.clone(),
             https_redirect: server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
+            role: role.clone(),
         };
         let key = ListenerKey { address: server.bind, port };
         match self.http.iter_mut().find(|listener| listener.key == key) {
@@ -163,5 +176,67 @@ impl Merge {
             kind: ProblemKind::Conflict,
             message: format!("the server is not used: {message}"),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        ingest::{IngestContext, ingest_all, manifest},
+        routing::compiler::{CompileSettings, compile},
+    };
+
+    const OBJECTS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: in, namespace: istio-system, labels: {istio: ingressgateway}}
+spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: out, namespace: istio-system, labels: {app: out, istio: egressgateway}}
+spec: {selector: {istio: ingressgateway}, ports: [{name: http, port: 80, targetPort: 8081}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: in}
+spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: out}
+spec: {selector: {istio: egressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v}
+spec:
+  hosts: ['*']
+  gateways: [in, out]
+  http:
+  - {match: [{sourceLabels: {istio: egressgateway}}], directResponse: {status: 201}}
+  - {directResponse: {status: 200}}
+";
+
+    /// Port and number of routes of every listener.
+    fn listeners(roles: &[&str]) -> Vec<(u16, usize)> {
+        let parsed = manifest::parse(OBJECTS, "test.yaml", "default");
+        let read = ingest_all(&parsed.manifests, &IngestContext { cluster_domain: "cluster.local".into() });
+        let roles = roles.iter().map(|role| [("istio".into(), (*role).into())].into()).collect();
+        let settings = CompileSettings { roles, ..CompileSettings::default() };
+        let (snapshot, problems) = compile(read.into_iter().filter_map(|(resource, _)| resource), settings);
+        assert_eq!(problems, []);
+        let routes = |listener: &super::super::snapshot::Listener| {
+            listener.virtual_hosts().iter().map(|host| host.routes.len()).sum()
+        };
+        let mut listeners: Vec<_> = snapshot.listeners().iter().map(|l| (l.key.port, routes(l))).collect();
+        listeners.sort_unstable();
+        listeners
+    }
+
+    #[test]
+    fn each_role_listens_behind_its_own_service() {
+        assert_eq!(listeners(&[]), [(8080, 1)], "the other gateway is somebody else's");
+        assert_eq!(listeners(&["egressgateway"]), [(8080, 1), (8081, 2)]);
     }
 }

@@ -1,13 +1,16 @@
 //! A compiled route: one match entry of one rule, ready to be tested against a request.
 
-use super::cluster::{ClusterId, ClusterName};
+use super::{
+    cluster::{ClusterId, ClusterName},
+    route_policy::RoutePolicy,
+};
 use crate::{
     balance::weighted::WeightedDraw,
     model::{
         headers::{HeaderOperations, HeaderTemplate},
         object::ObjectId,
         string_match::{FullMatch, StringMatch},
-        virtual_service::{DirectResponse, HeaderMatch, QueryMatch, Redirect, Rewrite},
+        virtual_service::{Delegated, DirectResponse, HeaderMatch, QueryMatch, Redirect, Rewrite},
     },
 };
 use http::HeaderName;
@@ -23,8 +26,10 @@ pub struct RouteOrigin {
     pub name: Arc<str>,
     /// Index in `spec.http`.
     pub rule: usize,
-    /// Index in the rule's `match`; 0 for a rule without any.
+    /// Index in the rule's `match`; 0 for a rule without any. Of a delegate's rule, in the matches of both together.
     pub entry: usize,
+    /// The delegate's rule, when the rule of `object` delegates.
+    pub delegate: Option<Arc<Delegated>>,
 }
 
 /// One route of a virtual host.
@@ -102,6 +107,8 @@ pub struct ForwardAction {
     /// Draws an index into `destinations`.
     pub draw: WeightedDraw,
     pub rewrite: Option<Rewrite>,
+    /// `None` when the rule has none.
+    pub policy: Option<Arc<RoutePolicy>>,
     /// The rule's request header edits, which act *after* those of the drawn destination. A rule's only destination has
     /// its edits here, behind the rule's own, and none of its own (`applyHTTPRouteDestination` in istio's route.go).
     pub request_headers: HeaderEdits,

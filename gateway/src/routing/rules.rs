@@ -87,7 +87,7 @@ fn is_private(rule: &DestinationRule) -> bool {
 
 fn for_this_gateway(rule: &DestinationRule, settings: &CompileSettings) -> bool {
     rule.workload_selector.as_ref().is_none_or(|selector| {
-        rule.meta.id.namespace == settings.gateway_namespace && selects(selector, &settings.gateway_labels)
+        rule.meta.id.namespace == settings.gateway_namespace && settings.all_roles().any(|role| selects(selector, role))
     })
 }
 

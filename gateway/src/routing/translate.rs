@@ -9,6 +9,7 @@ use super::{
         Condition, ForwardAction, HeaderEdits, Operation, PathCondition, PseudoHeader, Route, RouteAction,
         RouteDestination, RouteOrigin,
     },
+    route_policy::RoutePolicy,
     world::CompileSettings,
 };
 use crate::{
@@ -60,7 +61,7 @@ fn applies_here(entry: &HttpMatch, server: &ServerPlan, settings: &CompileSettin
     if !entry.gateways.is_empty() {
         return entry.gateways.contains(&server.name);
     }
-    selects(&entry.source_labels, &settings.gateway_labels)
+    selects(&entry.source_labels, &server.role)
         && entry.source_namespace.as_deref().is_none_or(|namespace| namespace == &*settings.gateway_namespace)
 }
 
@@ -99,6 +100,7 @@ fn route(
             name,
             rule: rule.index,
             entry: entry.map_or(0, |entry| entry.index),
+            delegate: rule.delegate.clone(),
         },
         operation: operation(service, rule, &condition, server.port),
         condition,
@@ -146,7 +148,8 @@ fn forward_action(
         destinations
     };
     let draw = WeightedDraw::new(destinations.iter().map(|destination| destination.weight))?;
-    Some(ForwardAction { destinations, draw, rewrite: forward.rewrite.clone(), request_headers, authority })
+    let policy = forward.policy.as_deref().map(|policy| Arc::new(RoutePolicy::of(policy)));
+    Some(ForwardAction { destinations, draw, rewrite: forward.rewrite.clone(), policy, request_headers, authority })
 }
 
 fn condition(entry: &HttpMatch) -> Condition {

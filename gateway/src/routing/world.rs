@@ -1,5 +1,9 @@
 //! The current inputs, and the questions compilation asks of them.
 
+use super::{
+    address_guard::AddressGuard,
+    names::{NameAnswer, NameState},
+};
 use crate::model::{
     destination_rule::DestinationRule,
     gateway::Gateway,
@@ -12,6 +16,7 @@ use crate::model::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -20,11 +25,16 @@ use std::{
 pub struct CompileSettings {
     /// The labels of this gateway's pods: which Gateways are ours, and what `sourceLabels` is compared with.
     pub gateway_labels: Labels,
+    /// Labels of further gateways that this one is as well, each behind a Service of its own that carries them, such as
+    /// Istio's egress gateway.
+    pub roles: Vec<Labels>,
     pub gateway_namespace: Arc<str>,
     pub root_namespace: Arc<str>,
     pub cluster_domain: Arc<str>,
     /// `--port-map`: Gateway port → bound port, before any Service is asked.
     pub port_map: BTreeMap<u16, u16>,
+    /// Where ServiceEntries may not lead.
+    pub address_guard: AddressGuard,
 }
 
 impl Default for CompileSettings {
@@ -32,10 +42,12 @@ impl Default for CompileSettings {
     fn default() -> Self {
         Self {
             gateway_labels: [("istio".into(), "ingressgateway".into())].into(),
+            roles: Vec::new(),
             gateway_namespace: "istio-system".into(),
             root_namespace: "istio-system".into(),
             cluster_domain: "cluster.local".into(),
             port_map: BTreeMap::new(),
+            address_guard: AddressGuard::default(),
         }
     }
 }
@@ -44,6 +56,9 @@ impl Default for CompileSettings {
 pub(super) type HashMap<K, V> = hashbrown::HashMap<K, V, foldhash::fast::FixedState>;
 pub(super) type IndexMap<K, V> = indexmap::IndexMap<K, V, foldhash::fast::FixedState>;
 pub(super) type IndexSet<K> = indexmap::IndexSet<K, foldhash::fast::FixedState>;
+
+/// The Service of the API server, in namespace `default`.
+const API_SERVER: &str = "kubernetes";
 
 /// Namespace and name.
 pub(super) type Key = (Arc<str>, Arc<str>);
@@ -66,6 +81,8 @@ pub struct World {
     pub(super) entries_by_host: BTreeMap<HostPattern, BTreeMap<OrderKey, Arc<ServiceEntry>>>,
     /// DestinationRules by namespace and host, in Istio's order.
     pub(super) rules_by_host: BTreeMap<(Arc<str>, HostPattern), BTreeMap<OrderKey, Arc<DestinationRule>>>,
+    /// The names that DNS has been asked for.
+    pub(super) names: BTreeMap<Arc<str>, NameState>,
 }
 
 /// What an object's coming, changing or going touches.
@@ -128,6 +145,10 @@ impl World {
                 let key = (Arc::clone(&slice.meta.id.namespace), Arc::clone(&slice.service));
                 hosts.insert(settings.service_host(&key));
                 hosts.extend(self.selecting_hosts(&key.0));
+                if (&*key.0, &*key.1) == ("default", API_SERVER) {
+                    // Where no entry may lead has changed.
+                    hosts.extend(self.entries_by_host.keys().cloned());
+                }
                 self.slice_services.insert(slice.meta.id.clone(), key.clone());
                 self.slices.entry(key.clone()).or_default().insert(Arc::clone(&slice.meta.id.name), Arc::new(slice));
                 self.touched_endpoints(&key, hosts, settings)
@@ -170,6 +191,22 @@ impl World {
                 Touched::Hosts(self.hosts_of_pod(&key, [gone.as_deref(), None], settings))
             }
         }
+    }
+
+    /// Takes in what DNS says. Returns whether endpoints may have changed.
+    pub(super) fn answer(&mut self, name: &Arc<str>, answer: NameAnswer) -> bool {
+        let before = self.names.get(name);
+        let after = NameState::after(before, answer);
+        let changed = before.is_none_or(|before| before.addresses != after.addresses || before.first != after.first);
+        self.names.insert(Arc::clone(name), after);
+        changed
+    }
+
+    /// The addresses behind the Service of the API server.
+    pub(super) fn api_servers(&self) -> impl Iterator<Item = IpAddr> {
+        let slices = self.slices.get(&(Arc::from("default"), Arc::from(API_SERVER)));
+        let endpoints = slices.into_iter().flat_map(BTreeMap::values).flat_map(|slice| &slice.endpoints);
+        endpoints.flat_map(|endpoint| endpoint.addresses.iter().copied())
     }
 
     fn forget_rule(&mut self, id: &ObjectId) -> BTreeSet<HostPattern> {
@@ -249,6 +286,19 @@ impl CompileSettings {
         let rest = host.strip_suffix(&*self.cluster_domain)?.strip_suffix(".svc.")?;
         let (name, namespace) = rest.split_once('.')?;
         (!namespace.contains('.')).then(|| (namespace.into(), name.into()))
+    }
+
+    /// The labels of every gateway that this one is: its pods' first.
+    pub(super) fn all_roles(&self) -> impl Iterator<Item = &Labels> {
+        std::iter::once(&self.gateway_labels).chain(&self.roles)
+    }
+
+    /// Whether the Service leads to this gateway as the one with the labels `role`: it selects the gateway's pods, and
+    /// carries these labels, or, for the pods' own, those of no other role.
+    pub(super) fn fronts_role(&self, service: &Service, role: &Labels) -> bool {
+        let mut claims = self.roles.iter().filter(|role| crate::model::object::selects(role, &service.labels));
+        let is_own = *role == self.gateway_labels;
+        self.fronts_gateway(service) && if is_own { claims.next().is_none() } else { claims.any(|claim| claim == role) }
     }
 
     /// Whether the Service selects the gateway's own pods.

@@ -87,7 +87,12 @@ impl Backend {
 
     /// A backend that reads every request to its end and answers 200 with `text`.
     pub fn saying(text: &'static str) -> Self {
-        Self::start(move |exchange| {
+        Self::saying_at(([127, 0, 0, 1], 0).into(), text)
+    }
+
+    /// The same at an address of the test's choice.
+    pub fn saying_at(address: SocketAddr, text: &'static str) -> Self {
+        Self::start_at(address, move |exchange| {
             exchange.read_body()?;
             exchange.respond("200 OK", &[], text.as_bytes())
         })

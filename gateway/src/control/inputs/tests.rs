@@ -34,6 +34,7 @@ fn apply(inputs: &mut Inputs, delta: Delta) -> Vec<String> {
         told.push(match change {
             Change::Put(resource) => format!("+{}", resource.meta().id),
             Change::Remove(id) => format!("-{id}"),
+            Change::Answer { name, .. } => format!("?{name}"),
         });
     });
     told.sort();
@@ -135,4 +136,64 @@ fn each_part_of_a_source_replaces_only_its_own_problems() {
     apply(&mut inputs, Delta::Problems { part: "Gateway", problems: vec![problem("three")] });
     let messages: Vec<&str> = inputs.problems().map(|p| &*p.message).collect();
     assert_eq!(messages, ["three", "two"]);
+}
+
+fn virtual_service(name: &str, version: &str, spec: Value) -> Manifest {
+    manifest(json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": name, "namespace": "shop", "resourceVersion": version}, "spec": spec,
+    }))
+}
+
+fn delegate(version: &str, status: Value) -> Manifest {
+    virtual_service("d", version, json!({"http": [{"directResponse": {"status": status}}]}))
+}
+
+/// The statuses that the rules of the root answer with, as the compiler was told last; `None` when it was not told.
+fn told_of_root(inputs: &mut Inputs, delta: Delta) -> Option<Vec<String>> {
+    let mut told = None;
+    inputs.apply(delta, &mut |change| {
+        if let Change::Put(crate::model::resource::Resource::VirtualService(service)) = change
+            && &*service.meta.id.name == "root"
+        {
+            let status = |rule: &crate::model::virtual_service::HttpRule| match &rule.action {
+                crate::model::virtual_service::Action::DirectResponse(response) => response.status.as_str().to_owned(),
+                other => format!("{other:?}"),
+            };
+            told = Some(service.http.iter().map(status).collect());
+        }
+    });
+    told
+}
+
+#[test]
+fn a_change_of_a_delegate_reaches_its_roots() {
+    let mut inputs = inputs();
+    let root = json!({"hosts": ["a.com"], "gateways": ["g"], "http": [{"delegate": {"name": "d"}}]});
+    let apply = |inputs: &mut Inputs, manifest: Manifest| told_of_root(inputs, Delta::Apply(manifest));
+    let statuses = |statuses: &[&str]| Some(statuses.iter().map(|status| (*status).to_owned()).collect::<Vec<_>>());
+
+    assert_eq!(apply(&mut inputs, virtual_service("root", "1", root.clone())), statuses(&[]));
+    assert!(inputs.problems().any(|problem| problem.path == "spec.http[0].delegate"));
+    assert_eq!(apply(&mut inputs, delegate("2", json!(201))), statuses(&["201"]));
+    assert_eq!(inputs.problems().count(), 0, "the root has what it names");
+    assert_eq!(apply(&mut inputs, delegate("3", json!(202))), statuses(&["202"]));
+    // One that cannot be read leaves what it said before in force.
+    assert_eq!(apply(&mut inputs, delegate("4", json!("many"))), None);
+    assert_eq!(status(&inputs, Kind::VirtualService), (2, 0, 1));
+    // A root that cannot be read follows its delegate all the same, as it could last be read.
+    assert_eq!(apply(&mut inputs, virtual_service("root", "5", json!({"hosts": 7}))), None);
+    assert_eq!(apply(&mut inputs, delegate("6", json!(203))), statuses(&["203"]));
+    assert_eq!(status(&inputs, Kind::VirtualService), (2, 0, 1));
+    assert_eq!(apply(&mut inputs, virtual_service("root", "7", root)), statuses(&["203"]));
+    // With hosts it is no delegate.
+    let with_hosts = json!({"hosts": ["b.com"], "gateways": ["g"], "http": [{"directResponse": {"status": 204}}]});
+    assert_eq!(apply(&mut inputs, virtual_service("d", "8", with_hosts)), statuses(&[]));
+    assert_eq!(apply(&mut inputs, delegate("9", json!(205))), statuses(&["205"]));
+    let gone = Delta::Delete(ObjectId::new(Kind::VirtualService, "shop", "d"));
+    assert_eq!(told_of_root(&mut inputs, gone), statuses(&[]));
+    // Nobody delegates to it any more.
+    let gone = Delta::Delete(ObjectId::new(Kind::VirtualService, "shop", "root"));
+    assert_eq!(told_of_root(&mut inputs, gone), None);
+    assert_eq!(apply(&mut inputs, delegate("10", json!(206))), None);
 }

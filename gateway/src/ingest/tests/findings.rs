@@ -6,7 +6,7 @@ use crate::model::problem::{ProblemKind, Severity};
 /// A finding: kind, path, and text in the message.
 type Finding<'a> = (ProblemKind, &'a str, &'a str);
 
-use ProblemKind::{Invalid, NotServed, Schema, Suspicious, UnknownField};
+use ProblemKind::{IneffectiveMatch, Invalid, NotServed, Reference, Schema, Suspicious, UnknownField, UnreachableRule};
 
 /// Checks that `kind` with `spec` (YAML flow text) gives exactly `expected`, in their order.
 #[track_caller]
@@ -118,13 +118,10 @@ fn virtual_service_frame() {
         &[(Suspicious, "spec.tls", "null")],
     );
     virtual_service("null", &[(Schema, "spec", "missing")]);
-    virtual_service(
-        &format!("{{gateways: [gw], {http}}}"),
-        &[(Invalid, "spec.gateways", "delegate"), (NotServed, "spec.hosts", "delegate")],
-    );
+    virtual_service(&format!("{{gateways: [gw], {http}}}"), &[(Invalid, "spec.gateways", "delegate")]);
     virtual_service(
         &format!("{{hosts: [a.com], gateways: [gw], http: [{{{ROUTE}}}, {{{ROUTE}}}]}}"),
-        &[(Suspicious, "spec.http[1]", "never reached")],
+        &[(UnreachableRule, "spec.http[1]", "never reached")],
     );
 }
 
@@ -210,10 +207,10 @@ fn http_actions() {
         &[(Invalid, "rewrite.uriRegexRewrite.rewrite", "backslash")],
     );
     rule(&format!("{{{ROUTE}, rewrite: {{authority: \"a\\nb\"}}}}"), &[(Invalid, "rewrite.authority", "line feed")]);
-    rule("{delegate: {name: x}}", &[(NotServed, "delegate", "left out")]);
+    rule("{delegate: {name: x}}", &[(Reference, "delegate", "left out")]);
     rule(
         &format!("{{delegate: {{name: x}}, {ROUTE}}}"),
-        &[(Invalid, "route", "delegate"), (NotServed, "delegate", "left out")],
+        &[(Invalid, "route", "delegate"), (Reference, "delegate", "left out")],
     );
 }
 
@@ -313,23 +310,31 @@ fn http_matches() {
 }
 
 #[test]
+fn timeouts_and_retries() {
+    let with = |part: &str| format!("{{{ROUTE}, {part}}}");
+    rule(&with("timeout: 1s"), &[]);
+    rule(&with("timeout: 0s"), &[(Invalid, "timeout", "shorter than 1ms")]);
+    rule(&with("timeout: 1.0001s"), &[(Invalid, "timeout", "finer")]);
+    rule(&with("timeout: soon"), &[(Schema, "timeout", "no duration")]);
+    rule(&with("timeout: 1"), &[(Schema, "timeout", "expected a string")]);
+    rule(&with("retries: {attempts: 3, retryOn: '5xx,reset,503', perTryTimeout: 1s, backoff: 10ms}"), &[]);
+    rule(&with("retries: {attempts: -1}"), &[(Invalid, "retries.attempts", "negative")]);
+    rule(&with("retries: {retryOn: 5xx}"), &[(Invalid, "retries.attempts", "turns retries off")]);
+    rule(
+        &with("retries: {attempts: 1, retryOn: 'never,999,5xx, reset'}"),
+        &[
+            (Invalid, "retries.retryOn", "never"),
+            (Invalid, "retries.retryOn", "999"),
+            (Invalid, "retries.retryOn", " reset"),
+        ],
+    );
+    rule(&with("retries: {attempts: 1, perTryTimeout: 0ms}"), &[(Invalid, "retries.perTryTimeout", "1ms")]);
+    rule(&with("retries: {attempts: 1, backoff: 1ns}"), &[(Invalid, "retries.backoff", "1ms")]);
+}
+
+#[test]
 fn http_parts_that_are_not_served() {
     let with = |part: &str| format!("{{{ROUTE}, {part}}}");
-    let timeout = (NotServed, "timeout", "no time limit");
-    rule(&with("timeout: 1s"), &[timeout]);
-    rule(&with("timeout: 0s"), &[timeout, (Invalid, "timeout", "shorter than 1ms")]);
-    rule(&with("timeout: 1.0001s"), &[timeout, (Invalid, "timeout", "finer")]);
-    rule(&with("timeout: soon"), &[timeout, (Schema, "timeout", "no duration")]);
-    rule(&with("timeout: 1"), &[(Schema, "timeout", "expected a string")]);
-    let retries = (NotServed, "retries", "once");
-    rule(&with("retries: {attempts: 3, retryOn: '5xx,reset,503', perTryTimeout: 1s}"), &[retries]);
-    rule(&with("retries: {attempts: -1}"), &[retries, (Invalid, "retries.attempts", "negative")]);
-    rule(&with("retries: {retryOn: 5xx}"), &[retries, (Invalid, "retries.attempts", "turns retries off")]);
-    rule(
-        &with("retries: {attempts: 1, retryOn: 'never,999'}"),
-        &[retries, (Invalid, "retries.retryOn", "never"), (Invalid, "retries.retryOn", "999")],
-    );
-    rule(&with("retries: {attempts: 1, perTryTimeout: 0ms}"), &[retries, (Invalid, "retries.perTryTimeout", "1ms")]);
     let fault = (NotServed, "fault", "neither delayed");
     rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[fault]);
     rule(&with("fault: {}"), &[fault, (Invalid, "fault", "neither delay nor abort")]);
@@ -668,19 +673,19 @@ fn service_entries() {
     entry(&format!("{{{port}, resolution: STATIC}}"), &[(Invalid, "spec.hosts", "required")]);
     entry(&format!("{{hosts: ['*'], {port}, resolution: STATIC}}"), &[(Invalid, "spec.hosts[0]", "name a domain")]);
     entry(&format!("{{hosts: [a_b.com], {port}, resolution: STATIC}}"), &[(Invalid, "spec.hosts[0]", "no host name")]);
-    entry(&format!("{{hosts: [a.com], {port}}}"), &[(NotServed, "spec.resolution", "no endpoints")]);
+    entry(&format!("{{hosts: [a.com], {port}}}"), &[]);
     entry(
         &format!("{{hosts: [a.com], {port}, endpoints: [{{address: 10.0.0.1}}]}}"),
-        &[(Invalid, "spec.endpoints", "NONE"), (NotServed, "spec.resolution", "no endpoints")],
+        &[(Invalid, "spec.endpoints", "NONE")],
     );
-    entry(&format!("{{hosts: [a.com], {port}, resolution: DNS}}"), &[named]);
+    entry(&format!("{{hosts: [a.com], {port}, resolution: DNS}}"), &[]);
     entry(
         &format!("{{hosts: ['*.a.com'], {port}, resolution: DNS}}"),
-        &[(Invalid, "spec.hosts[0]", "cannot be resolved"), named],
+        &[(Invalid, "spec.hosts[0]", "cannot be resolved")],
     );
     entry(
         &format!("{{hosts: [a.com], addresses: [10.0.0.0/8], {port}, resolution: DNS}}"),
-        &[(Invalid, "spec.addresses[0]", "CIDR"), named],
+        &[(Invalid, "spec.addresses[0]", "CIDR")],
     );
     entry(
         &format!("{{hosts: [a.com], addresses: [nowhere], {port}, resolution: STATIC}}"),
@@ -690,7 +695,7 @@ fn service_entries() {
         &format!(
             "{{hosts: [a.com], {port}, resolution: DNS_ROUND_ROBIN, endpoints: [{{address: a.com}}, {{address: b.com}}]}}"
         ),
-        &[(Invalid, "spec.endpoints", "DNS_ROUND_ROBIN"), named],
+        &[(Invalid, "spec.endpoints", "DNS_ROUND_ROBIN")],
     );
     entry(
         &format!("{{hosts: [a.com], {port}, resolution: DYNAMIC_DNS}}"),
@@ -738,4 +743,48 @@ fn service_entries() {
         &format!("{{hosts: [a.com], exportTo: ['~', ns], {port}, resolution: STATIC}}"),
         &[(Invalid, "spec.exportTo", "nobody")],
     );
+}
+
+#[test]
+fn rules_and_matches_behind_others() {
+    let rules = |rules: &str, expected: &[Finding<'_>]| {
+        virtual_service(&format!("{{hosts: [a.com], gateways: [gw], http: [{rules}]}}"), expected);
+    };
+    let rule = |matches: &str| format!("{{match: [{matches}], {ROUTE}}}");
+    let exact = rule("{uri: {exact: /a}}");
+    rules(
+        &format!("{exact}, {}", rule("{name: other, uri: {exact: /a}}")),
+        &[
+            (IneffectiveMatch, "spec.http[1].match[0]", "rule 0 has the same"),
+            (UnreachableRule, "spec.http[1]", "all of its matches"),
+        ],
+    );
+    rules(
+        &format!("{exact}, {}", rule("{uri: {exact: /a}}, {uri: {exact: /b}}")),
+        &[(IneffectiveMatch, "spec.http[1].match[0]", "rule 0 has the same")],
+    );
+    rules(&format!("{{{ROUTE}}}, {exact}"), &[(UnreachableRule, "spec.http[1]", "takes every request")]);
+    let wide = rule("{uri: {prefix: /a}}");
+    for (narrow, covered) in [
+        ("{uri: {prefix: /a/b}}", true),
+        ("{uri: {prefix: /a/b}, method: {exact: GET}}", true),
+        ("{uri: {prefix: /a/b}, method: {exact: POST}}", false),
+        ("{uri: {prefix: /a/b}, headers: {x: {exact: z}}}", false),
+        ("{uri: {prefix: /a/b}, port: 80}", false),
+        ("{uri: {exact: /a/b}}", false),
+        ("{uri: {prefix: /b}}", false),
+    ] {
+        let finding = [(IneffectiveMatch, "spec.http[1].match[0]", "is inside of")];
+        rules(&format!("{wide}, {}", rule(narrow)), if covered { &finding } else { &[] });
+    }
+}
+
+#[test]
+fn lists_of_a_service_entry_are_bounded() {
+    let hosts: Vec<String> = (0..257).map(|number| format!("h{number}.com")).collect();
+    let spec = format!(
+        "{{hosts: [{}], ports: [{{number: 80, name: http, protocol: HTTP}}], resolution: STATIC}}",
+        hosts.join(", ")
+    );
+    check("ServiceEntry", &spec, &[(Schema, "spec.hosts", "257 entries")]);
 }

@@ -5,6 +5,7 @@ use crate::model::{
     export::Visibility,
     headers::HeaderTemplate,
     resource::Resource,
+    retries::{Retries, RetryOn},
     service::{ServiceKind, TargetPort},
     string_match::StringMatch,
     virtual_service::{Action, GatewayName, HeaderField, PathRewrite, RedirectPath, RedirectPort, VirtualService},
@@ -226,4 +227,48 @@ metadata:
     assert!(service.port_translation_disabled);
     assert!(service.visibility.includes("ns") && service.visibility.includes("other"));
     assert!(!service.visibility.includes("third"));
+}
+
+#[track_caller]
+fn policy(parts: &str) -> crate::model::forward_policy::ForwardPolicy {
+    match rule(&format!("{{{ROUTE}, {parts}}}")).action {
+        Action::Forward(forward) => forward.policy.map(|policy| *policy).unwrap_or_default(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn time_limits_are_read() {
+    let ms = |milliseconds| Some(std::time::Duration::from_millis(milliseconds));
+    assert_eq!(policy("name: rule").timeout, None);
+    assert_eq!(policy("timeout: 1.5s").timeout, ms(1500));
+    assert_eq!(policy("timeout: 0s").timeout, None, "0 is no limit");
+    assert_eq!(policy("timeout: -1s").timeout, None);
+}
+
+#[test]
+fn retries_are_read() {
+    let retries = |parts: &str| policy(&format!("retries: {parts}")).retries.expect("retries");
+    let ms = std::time::Duration::from_millis;
+    assert_eq!(policy("name: rule").retries, None, "Istio's default is the router's business");
+
+    let default = Retries::default();
+    assert_eq!(retries("{attempts: 5}"), Retries { attempts: 5, ..default.clone() });
+    let off = retries("{attempts: 0, retryOn: 5xx, perTryTimeout: 1s}");
+    assert_eq!((off.attempts, off.on, off.per_try_timeout), (0, RetryOn::NOTHING, None));
+    assert_eq!(retries("{attempts: -1}").attempts, 0);
+
+    let all = retries(
+        "{attempts: 3, retryOn: '5xx,reset,418', perTryTimeout: 2s, backoff: 1s, retryIgnorePreviousHosts: false, \
+         retryRemoteLocalities: true}",
+    );
+    assert_eq!(all.on, RetryOn::SERVER_ERRORS.and(RetryOn::RESET).and(RetryOn::STATUSES));
+    assert_eq!((all.statuses, &*all.text), (vec![418], "5xx,reset,retriable-status-codes"));
+    assert_eq!((all.per_try_timeout, all.back_off), (Some(ms(2000)), ms(1000)));
+    assert!(!all.ignore_previous_hosts && all.remote_localities);
+
+    let codes = retries("{attempts: 1, retryOn: '503,504'}");
+    assert_eq!((codes.statuses, &*codes.text), (vec![503, 504], ",retriable-status-codes"));
+    let unknown = retries("{attempts: 1, retryOn: 'never, 5xx'}");
+    assert_eq!((unknown.on, &*unknown.text), (RetryOn::SERVER_ERRORS, "never,5xx"));
 }

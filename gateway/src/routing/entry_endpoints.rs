@@ -1,0 +1,153 @@
+//! The endpoints of a ServiceEntry: addresses, and names that DNS knows the addresses of
+//! (`convertServiceEntryToInstances` in istio/pilot/pkg/serviceregistry/serviceentry/conversion.go).
+
+use super::{
+    clusters::{Candidate, from_pods, ready},
+    names::NameState,
+    world::{CompileSettings, World},
+};
+use crate::model::{
+    host::HostPattern,
+    object::{Labels, selects},
+    problem::{Problem, ProblemKind, Severity},
+    service::TargetPort,
+    service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
+};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+/// What has been found of the endpoints of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) candidates: Vec<Candidate>,
+    /// Names that the cluster depends on.
+    pub(super) names: BTreeSet<Arc<str>>,
+    /// Whether some name stands for all endpoints of an entry, and has not been answered for yet.
+    pub(super) is_pending: bool,
+}
+
+/// Adds the endpoints of `entry` behind `port`, of those that carry `labels`.
+pub(super) fn add(
+    entry: &ServiceEntry,
+    host: &HostPattern,
+    port: &EntryPort,
+    labels: Option<&Labels>,
+    world: &World,
+    settings: &CompileSettings,
+    found: &mut Found,
+) {
+    let mut leads_to = |address: IpAddr, port: u16, weight: u32| {
+        if settings.address_guard.refuses(address, world).is_none() {
+            found.candidates.push(ready(address, port, weight));
+        }
+    };
+    let selected = entry.endpoints.iter().filter(|e| labels.is_none_or(|labels| selects(labels, &e.labels)));
+    match entry.resolution {
+        // There is no original destination at a gateway, and the name of a request is no address yet.
+        Resolution::None | Resolution::DynamicDns => {}
+        Resolution::Static => {
+            for endpoint in selected {
+                if let Some(address) = endpoint.address {
+                    leads_to(address, entry_port(endpoint, port), endpoint.weight);
+                }
+            }
+            if let Some(selector) = &entry.workload_selector {
+                let namespace = &entry.meta.id.namespace;
+                from_pods(namespace, selector, labels, &port.target, port.number, world, &mut found.candidates);
+            }
+        }
+        Resolution::Dns | Resolution::DnsRoundRobin => {
+            let is_round_robin = entry.resolution == Resolution::DnsRoundRobin;
+            let own_name = entry.endpoints.is_empty().then(|| host.shared());
+            let own = own_name.into_iter().filter(|_| labels.is_none_or(Labels::is_empty));
+            let own = own.map(|name| (Ok(name), target_port(port), 1));
+            let given = selected.filter_map(|endpoint| {
+                let place = match (&endpoint.name, endpoint.address) {
+                    (Some(name), _) => Ok(Arc::clone(name)),
+                    (None, Some(address)) => Err(address),
+                    (None, None) => return None,
+                };
+                Some((place, entry_port(endpoint, port), endpoint.weight))
+            });
+            let (mut answered, mut asked) = (false, false);
+            for (place, port, weight) in own.chain(given).take(if is_round_robin { 1 } else { usize::MAX }) {
+                let name = match place {
+                    Err(address) => {
+                        answered = true;
+                        leads_to(address, port, weight);
+                        continue;
+                    }
+                    Ok(name) => name,
+                };
+                asked = true;
+                if let Some(NameState { addresses, first, .. }) = world.names.get(&name) {
+                    answered = true;
+                    let all = if is_round_robin { first.as_slice() } else { addresses };
+                    all.iter().for_each(|address| leads_to(*address, port, weight));
+                }
+                found.names.insert(name);
+            }
+            // Envoy's cluster is there once one of its names has been answered for, with addresses or without.
+            found.is_pending |= asked && !answered;
+        }
+    }
+}
+
+/// `endpoint.ports[name]`, else `targetPort`, else the number.
+fn entry_port(endpoint: &EntryEndpoint, port: &EntryPort) -> u16 {
+    let own = endpoint.ports.iter().find(|(name, _)| *name == port.name).map(|(_, number)| *number);
+    own.unwrap_or_else(|| target_port(port))
+}
+
+fn target_port(port: &EntryPort) -> u16 {
+    match port.target {
+        TargetPort::Number(number) if number > 0 => number,
+        TargetPort::Number(_) | TargetPort::Name(_) => port.number,
+    }
+}
+
+/// Endpoints that are left out because of where they lead, and names that cannot be resolved.
+pub(super) fn problems(world: &World, settings: &CompileSettings, problems: &mut Vec<Problem>) {
+    for entry in world.service_entries.values() {
+        let is_dns = matches!(entry.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+        let mut say = |path: String, severity: Severity, kind: ProblemKind, message: String| {
+            let (object, source) = (Some(entry.meta.id.clone()), entry.meta.source.clone());
+            problems.push(Problem { object, source, path, severity, kind, message });
+        };
+        let mut look_at = |path: String, name: &str| {
+            let Some(state) = world.names.get(name) else { return };
+            if let Some(reason) = &state.trouble {
+                let stays =
+                    if state.addresses.is_empty() { "it has no endpoints" } else { "its last addresses stay in use" };
+                let message = format!("{name} cannot be resolved: {reason}; {stays}");
+                say(path.clone(), Severity::Warning, ProblemKind::Node, message);
+            }
+            for address in state.addresses.iter() {
+                if let Some(what) = settings.address_guard.refuses(*address, world) {
+                    let message = format!("{name} resolves to {}", refusal(*address, what));
+                    say(path.clone(), Severity::Error, ProblemKind::Refused, message);
+                }
+            }
+        };
+        for endpoint in &entry.endpoints {
+            if let Some(name) = endpoint.name.as_ref().filter(|_| is_dns) {
+                look_at(format!("spec.endpoints[{}].address", endpoint.index), name);
+            }
+        }
+        if is_dns && entry.endpoints.is_empty() {
+            for (index, host) in entry.hosts.iter().enumerate() {
+                look_at(format!("spec.hosts[{index}]"), host.as_str());
+            }
+        }
+        for endpoint in &entry.endpoints {
+            let refused = endpoint.address.and_then(|a| Some((a, settings.address_guard.refuses(a, world)?)));
+            if let Some((address, what)) = refused {
+                let path = format!("spec.endpoints[{}].address", endpoint.index);
+                say(path, Severity::Error, ProblemKind::Refused, refusal(address, what));
+            }
+        }
+    }
+}
+
+fn refusal(address: IpAddr, what: &str) -> String {
+    format!("{address} is {what}: no ServiceEntry may lead there, and it is left out; --allow-addresses allows it")
+}

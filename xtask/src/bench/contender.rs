@@ -1,0 +1,66 @@
+//! Who answers requests.
+
+use super::place::{NODE, PODS, Side};
+
+/// Somebody who answers requests, and how to reach it.
+#[derive(Clone, Debug)]
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    /// Whose CPU time is counted.
+    pub(super) process: Option<u32>,
+    /// Where its callers stand.
+    pub(super) side: Side,
+}
+
+/// What is spoken on both sides of a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// HTTP/1.1 in and out.
+    Http1,
+    /// HTTP/2 in the clear in, HTTP/1.1 out.
+    Http2,
+    /// HTTP/2 in the clear in and out.
+    Http2Both,
+    /// HTTP/1.1 over TLS 1.3 in, HTTP/1.1 in the clear out.
+    Tls,
+}
+
+pub(super) const OURS_S: &str = "ours_s";
+pub(super) const OURS_U: &str = "ours_u";
+pub(super) const ENVOY: &str = "envoy";
+pub(super) const HAPROXY: &str = "haproxy";
+pub(super) const NGINX: &str = "nginx";
+pub(super) const DIRECT: &str = "direct";
+/// The direct connection once more: what differs between the two is noise.
+pub(super) const AGAIN: &str = "direct_again";
+/// Two builds of ours.
+pub(super) const BEFORE: &str = "before";
+pub(super) const AFTER: &str = "after";
+/// A direct connection where our programs run, between two that have nothing to do with us.
+pub(super) const INSIDE: &str = "direct_inside";
+
+impl Contender {
+    /// Where it is entered; `None` where it does not speak that.
+    pub(super) fn address(&self, entrance: Entrance) -> Option<String> {
+        let port = match (self.name, entrance) {
+            (OURS_S, Entrance::Http1) => 8080,
+            (OURS_U, Entrance::Http1) => 8090,
+            (ENVOY, Entrance::Http1) => 8081,
+            (HAPROXY, Entrance::Http1) => 8082,
+            (NGINX, Entrance::Http1) => 8083,
+            (ENVOY, Entrance::Http2) => 8181,
+            (HAPROXY, Entrance::Http2) => 8182,
+            (NGINX, Entrance::Http2) => 8183,
+            (ENVOY, Entrance::Http2Both) => 8281,
+            (HAPROXY, Entrance::Http2Both) => 8282,
+            (ENVOY, Entrance::Tls) => 8381,
+            (HAPROXY, Entrance::Tls) => 8382,
+            (NGINX, Entrance::Tls) => 8383,
+            (DIRECT | AGAIN, Entrance::Http1) => return Some(format!("{PODS}:9011")),
+            (INSIDE, Entrance::Http1) => return Some(format!("{PODS}:9001")),
+            (DIRECT | AGAIN, Entrance::Http2 | Entrance::Http2Both) => return Some(format!("{PODS}:9013")),
+            _ => return None,
+        };
+        Some(format!("{NODE}:{port}"))
+    }
+}

@@ -1,0 +1,127 @@
+//! The programs that a run needs: built, installed or named as missing.
+
+use crate::{
+    build_ebpf,
+    command::{cargo, output, run},
+    install::{self, Tool},
+    interrupt::Interrupt,
+    programs, workspace,
+};
+use anyhow::Context;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Where the programs are; of peers, why they are not.
+#[derive(Clone, Debug)]
+pub(super) struct Tools {
+    pub(super) gateway: PathBuf,
+    pub(super) client: PathBuf,
+    pub(super) envoy: Result<PathBuf, String>,
+    pub(super) haproxy: Result<PathBuf, String>,
+    pub(super) nginx: Result<PathBuf, String>,
+    /// What they say of themselves.
+    pub(super) versions: Vec<(&'static str, String)>,
+}
+
+/// How our programs are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// As in the image.
+    Release,
+    /// As in the tests: soon.
+    Quick,
+}
+
+impl Profile {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Quick => "quick",
+        }
+    }
+}
+
+const TOOLS: [Tool; 9] = [
+    Tool { program: "ip", package: "iproute2" },
+    Tool { program: "taskset", package: "util-linux" },
+    Tool { program: "wrk", package: "wrk" },
+    Tool { program: "h2load", package: "nghttp2-client" },
+    Tool { program: "nginx", package: "nginx-full" },
+    Tool { program: "haproxy", package: "haproxy" },
+    Tool { program: "openssl", package: "openssl" },
+    Tool { program: "bpftool", package: "bpftool" },
+    Tool { program: "valgrind", package: "valgrind" },
+];
+
+impl Tools {
+    /// Installs and builds what is missing. A peer that cannot be had is a reason, not an error.
+    pub(super) fn ready(profile: Profile, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        for tool in TOOLS {
+            // One by one: a package that cannot be had takes only its own cells with it.
+            if let Err(error) = install::tools(&[tool], interrupt) {
+                interrupt.check()?;
+                eprintln!("{} is missing: {error:#}", tool.program);
+            }
+        }
+        if let Err(error) = build_ebpf::build(interrupt) {
+            interrupt.check()?;
+            eprintln!("the BPF object is missing, and with it every figure of ours_s: {error:#}");
+        }
+        let gateway = build(&workspace::root(), profile, interrupt)?;
+        let client = client(interrupt)?;
+        let envoy = programs::envoy(interrupt).map_err(|error| format!("{error:#}"));
+        interrupt.check()?;
+        let found = |name: &str| install::find(name).with_context(|| format!("{name} is not installed"));
+        let [haproxy, nginx] = ["haproxy", "nginx"].map(|name| found(name).map_err(|error| format!("{error:#}")));
+        let mut tools = Self { gateway, client, envoy, haproxy, nginx, versions: Vec::new() };
+        tools.versions = tools.say_versions(interrupt);
+        Ok(tools)
+    }
+
+    fn say_versions(&self, interrupt: &Interrupt) -> Vec<(&'static str, String)> {
+        let asked = [
+            ("gateway", Some(&self.gateway), "--version"),
+            ("envoy", self.envoy.as_ref().ok(), "--version"),
+            ("haproxy", self.haproxy.as_ref().ok(), "-v"),
+            ("nginx", self.nginx.as_ref().ok(), "-v"),
+            ("wrk", install::find("wrk").as_ref(), "-v"),
+            ("h2load", install::find("h2load").as_ref(), "--version"),
+        ]
+        .map(|(name, program, flag)| Some((name, said(program?, flag, interrupt)?)));
+        asked.into_iter().flatten().collect()
+    }
+}
+
+/// Our open loop, and whatever else has to be exact.
+pub(super) fn client(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    eprintln!("Building the client");
+    run(
+        &mut cargo(["build", "--quiet", "--profile", "quick", "--package", "gateway-tests", "--bin", "bench-client"]),
+        interrupt,
+    )?;
+    Ok(workspace::quick_binary("bench-client"))
+}
+
+/// The daemon of a checkout.
+pub(super) fn build(checkout: &Path, profile: Profile, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    eprintln!("Building the gateway (profile {})", profile.name());
+    let mut build =
+        cargo(["build", "--quiet", "--package", "gateway", "--bin", "gateway", "--profile", profile.name()]);
+    run(build.current_dir(checkout), interrupt)?;
+    Ok(checkout.join("target").join(profile.name()).join("gateway"))
+}
+
+/// The first line with a number in it that a program prints about itself, wherever it prints it.
+fn said(program: &Path, flag: &str, interrupt: &Interrupt) -> Option<String> {
+    // wrk and nginx print to standard error, and wrk leaves with 1.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#""$0" "$1" 2>&1; true"#]).arg(program).arg(flag);
+    let text = output(&mut shell, interrupt).ok()?;
+    let line = text.lines().find(|line| line.chars().any(|letter| letter.is_ascii_digit()))?.trim();
+    let path = program.display().to_string();
+    // Envoy begins with its path, which is nobody's business.
+    let line = line.strip_prefix(&path).unwrap_or(line).trim();
+    Some(line.split(" https://").next().unwrap_or(line).split(" Copyright").next().unwrap_or(line).trim().to_owned())
+}

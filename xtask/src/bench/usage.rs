@@ -1,0 +1,50 @@
+//! What a program and the machine have used, as the kernel counts it.
+
+use anyhow::Context;
+use std::fs;
+
+/// `sysconf(_SC_CLK_TCK)` is 100 on every Linux that Rust's standard library runs on.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// CPU seconds at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cpu {
+    /// All the time in which a CPU was not idle, whoever used it: what the kernel does for a redirect it does in the
+    /// context of the caller or the pod.
+    pub(super) machine: f64,
+    /// Of one process, or 0 where there is none.
+    pub(super) process: f64,
+}
+
+impl Cpu {
+    pub(super) fn now(process: Option<u32>) -> anyhow::Result<Self> {
+        Ok(Self { machine: machine()?, process: process.map_or(Ok(0.0), of_process)? })
+    }
+}
+
+fn machine() -> anyhow::Result<f64> {
+    let stat = fs::read_to_string("/proc/stat").context("read /proc/stat")?;
+    let line = stat.lines().next().context("/proc/stat is empty")?;
+    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal
+    let busy = [0, 1, 2, 5, 6].map(|index| ticks.get(index).copied().unwrap_or(0.0)).iter().sum::<f64>();
+    Ok(busy / TICKS_A_SECOND)
+}
+
+fn of_process(process: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    let stat = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let after_name = stat.rsplit_once(')').with_context(|| format!("{path} has no name"))?.1;
+    let fields: Vec<f64> = after_name.split_whitespace().map(|word| word.parse().unwrap_or(0.0)).collect();
+    let ticks = [11, 12].map(|index| fields.get(index).copied().unwrap_or(0.0)).iter().sum::<f64>();
+    Ok(ticks / TICKS_A_SECOND)
+}
+
+/// Proportional set size of a process in MiB: what is shared with others counts in part.
+pub(super) fn pss(process: u32) -> anyhow::Result<f64> {
+    let path = format!("/proc/{process}/smaps_rollup");
+    let text = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<f64>().ok());
+    Ok(kilobytes.with_context(|| format!("{path} says no Pss"))? / 1024.0)
+}
