@@ -39,7 +39,11 @@ mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};
 
-use crate::{admin::readiness::Readiness, control::publish::Published, telemetry::{Telemetry, clusters}};
+use crate::{
+    admin::readiness::Readiness,
+    control::publish::Published,
+    telemetry::{Telemetry, clusters},
+};
 use drain::Drain;
 use futures_util::future::{join_all, select_all};
 use problems::NodeProblems;

@@ -170,8 +170,7 @@ fn storm(gateway: &Gateway, clients: usize, rounds: usize) -> usize {
 fn more_requests_than_allowed_never_reach_the_endpoint_at_once() {
     let busy = busy();
     let policy = "{connectionPool: {http: {http2MaxRequests: 3}}}";
-    let gateway =
-        Gateway::with(&objects(&[busy.backend.address()], policy), |settings| settings.workers = 2);
+    let gateway = Gateway::with(&objects(&[busy.backend.address()], policy), |settings| settings.workers = 2);
     let served = storm(&gateway, 250, 8);
     assert!(served >= 8, "{served} of 2000 were served");
     assert!(busy.most.load(Ordering::SeqCst) <= 3, "{} at once", busy.most.load(Ordering::SeqCst));
@@ -314,4 +313,30 @@ fn nothing_is_sent_in_plaintext_where_tls_is_asked_for() {
         assert_eq!(response.status(), 503);
     }
     assert_eq!(backend.connections(), 0, "not even a connection is made");
+}
+
+#[test]
+fn no_more_retries_than_allowed_are_under_way() {
+    // Answers after so long that retries meet.
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, seen) = (AtomicUsize::new(0), Arc::clone(&most));
+    let backend = Backend::start(move |exchange| {
+        let is_retry = exchange.request.field("x-envoy-attempt-count").is_some_and(|count| count != "1");
+        if is_retry {
+            seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            (0..100).for_each(|_| thread::yield_now());
+            now.fetch_sub(1, Ordering::SeqCst);
+        }
+        exchange.respond("500 Internal Server Error", &[], b"bad")
+    });
+    let yaml = objects(&[backend.address()], "{connectionPool: {http: {maxRetries: 2}}}")
+        .replace(RULE, "  - retries: {attempts: 3, retryOn: 5xx}\n    route: [{destination: {host: s}}]");
+    let gateway = Gateway::with(&yaml, |settings| settings.workers = 2);
+    let mut clients: Vec<Client> = (0..50).map(|_| gateway.connect()).collect();
+    clients.iter_mut().for_each(|client| client.send(get("a", "/")));
+    for client in &mut clients {
+        assert_eq!(client.response().text(), "bad", "a retry that may not be leaves the answer there is");
+    }
+    assert!(most.load(Ordering::SeqCst) <= 2, "{} at once", most.load(Ordering::SeqCst));
+    assert!(gateway.metric("gateway_limit_overflow_total", &["limit=\"retries\""]) >= 1.0);
 }

@@ -16,8 +16,8 @@ use gateway::model::{
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
     string_match::{FullMatch, StringMatch},
     traffic_policy::{
-        Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, PolicyBlocks, TlsMode as UpstreamTls,
-        TrafficPolicy,
+        Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, PolicyBlocks,
+        TlsMode as UpstreamTls, TrafficPolicy,
     },
     virtual_service::{
         Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
@@ -388,7 +388,8 @@ fn policy_blocks(choices: &mut Choices<'_>) -> PolicyBlocks {
     let ring = ConsistentHash { key, table: HashTable::Ring { minimum_size: 16 } };
     let algorithms =
         [Algorithm::LeastRequest, Algorithm::RoundRobin, Algorithm::Random, Algorithm::ConsistentHash(ring)];
-    let algorithm = if choices.once_in(2) { usize::from(choices.once_in(2)) } else { 2 + usize::from(choices.once_in(2)) };
+    let algorithm =
+        if choices.once_in(2) { usize::from(choices.once_in(2)) } else { 2 + usize::from(choices.once_in(2)) };
     let pool = ConnectionPool { max_connections: choices.some(2, |_| 7), ..ConnectionPool::default() };
     PolicyBlocks {
         load_balancer: choices.some(2, |_| LoadBalancer { algorithm: algorithms[algorithm].clone(), warmup: None }),

@@ -1,9 +1,7 @@
 //! How a cluster with a policy, or with endpoints of unequal weight, chooses among its endpoints. A cluster without either
 //! uses [`least_request`](super::endpoint::least_request) directly.
 
-use super::{
-    host::HostState, maglev::Maglev, memory::ClusterMemory, outliers::Observed, ring::Ring, slow_start,
-};
+use super::{host::HostState, maglev::Maglev, memory::ClusterMemory, outliers::Observed, ring::Ring, slow_start};
 use crate::{
     model::traffic_policy::{Algorithm, HashTable, LoadBalancer, Warmup},
     routing::cluster::Endpoint,
@@ -70,15 +68,7 @@ impl Balancer {
             .collect();
         let is_uniform = hosts.windows(2).all(|pair| pair[0].weight == pair[1].weight);
         let has_newcomers = AtomicBool::new(settings.warmup.is_some());
-        Self {
-            settings,
-            hosts,
-            is_uniform,
-            memory,
-            table: OnceLock::new(),
-            has_newcomers,
-            youngest: AtomicU64::new(0),
-        }
+        Self { settings, hosts, is_uniform, memory, table: OnceLock::new(), has_newcomers, youngest: AtomicU64::new(0) }
     }
 
     pub fn memory(&self) -> &Arc<ClusterMemory> {
@@ -126,9 +116,7 @@ impl Balancer {
         });
         let usable = |index: usize| !(spares_ejected && self.hosts[index].state.is_ejected());
         if !choice.tried.is_empty() {
-            let untried = |index: usize| {
-                usable(index) && !choice.tried.contains(&self.hosts[index].endpoint.address)
-            };
+            let untried = |index: usize| usable(index) && !choice.tried.contains(&self.hosts[index].endpoint.address);
             if let Some(index) = self.choose_among(&choice, random, untried) {
                 return Some(index);
             }
@@ -262,7 +250,8 @@ impl Balancer {
         let now = now.max(1);
         for host in &self.hosts {
             let since = &host.state.since;
-            let came = since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|at| at, |_| now);
+            let came =
+                since.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).map_or_else(|at| at, |_| now);
             self.youngest.fetch_max(came, Ordering::Relaxed);
         }
         self.has_newcomers.store(false, Ordering::Relaxed);

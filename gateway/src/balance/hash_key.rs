@@ -4,7 +4,7 @@
 use crate::model::traffic_policy::{HashCookie, HashKey};
 use http::{HeaderMap, header::COOKIE};
 use smallvec::SmallVec;
-use std::{net::IpAddr, fmt::Write as _};
+use std::{fmt::Write as _, net::IpAddr};
 use twox_hash::XxHash64;
 
 /// What of a request can be hashed.
@@ -77,7 +77,8 @@ fn of_key(
 /// The value of the first cookie of that name that has one, without the quotes around it (`parseCookieValue` in
 /// source/common/http/utility.cc).
 fn cookie_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
+    let cookies =
+        headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
     let mut named = cookies.filter_map(|cookie| cookie.trim().split_once('=')).filter(|(key, _)| *key == name);
     let value = named.next()?.1;
     let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);

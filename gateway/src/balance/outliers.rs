@@ -139,7 +139,8 @@ impl Outliers {
         }
         host.ejected_at = Some(now);
         host.state.ejected.store(true, Ordering::Relaxed);
-        let (base, most) = (milliseconds(self.settings.base_ejection_time), milliseconds(self.settings.max_ejection_time()));
+        let (base, most) =
+            (milliseconds(self.settings.base_ejection_time), milliseconds(self.settings.max_ejection_time()));
         if u64::from(host.multiplier).saturating_mul(base) < most.saturating_add(base) {
             host.multiplier += 1;
         }
@@ -152,7 +153,8 @@ impl Outliers {
     /// then the multipliers of all who are not ejected fall.
     fn look(&self, inner: &mut Inner, now: u64) {
         let interval = milliseconds(self.settings.interval).max(1);
-        let (base, most) = (milliseconds(self.settings.base_ejection_time), milliseconds(self.settings.max_ejection_time()));
+        let (base, most) =
+            (milliseconds(self.settings.base_ejection_time), milliseconds(self.settings.max_ejection_time()));
         let mut due = self.due.load(Ordering::Relaxed);
         while due <= now {
             for host in inner.hosts.values_mut() {
@@ -203,7 +205,14 @@ impl Monitored {
         // A state that comes back after its endpoint was gone begins anew.
         state.ejected.store(false, Ordering::Relaxed);
         state.suspect.store(false, Ordering::Relaxed);
-        Self { state, consecutive_5xx: 0, consecutive_gateway: 0, consecutive_local: 0, ejected_at: None, multiplier: 0 }
+        Self {
+            state,
+            consecutive_5xx: 0,
+            consecutive_gateway: 0,
+            consecutive_local: 0,
+            ejected_at: None,
+            multiplier: 0,
+        }
     }
 
     /// Counts, and says whether some count has come to its limit (`putHttpResponseCode` and `putResult`). A limit is met

@@ -2,8 +2,8 @@
 
 use super::{
     activity::Activity,
-    outcome::Outcome,
     load_share::LoadShare,
+    outcome::Outcome,
     record::Record,
     timing::Timing,
     upload::{Position, Upload},

@@ -129,8 +129,19 @@ impl Plan {
 
 /// Carries out `plan`.
 pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record) -> Response<ResponseBody> {
-    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, affinity, policy, limits, mut fields } =
-        *plan;
+    let Plan {
+        method,
+        target,
+        headers,
+        body,
+        websocket,
+        mut cluster,
+        cluster_id,
+        affinity,
+        policy,
+        limits,
+        mut fields,
+    } = *plan;
     record.routed_to(&cluster);
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
@@ -186,7 +197,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
             Tried::Answered { response, connection, again, is_whole } => {
                 let (status, headers) = (response.status(), response.headers());
-                let wait = attempts.after_response(endpoint, status, headers, is_whole, &mut record);
+                let wait = attempts.after_response(&load, status, headers, is_whole, &mut record);
                 if let Some((wait, again)) = wait.zip(again) {
                     returned::discard(client, response, connection).await;
                     (wait, again.into_request(client))
@@ -201,7 +212,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
             Tried::Reset { reset, again, is_whole } => {
                 let is_retry = attempts.is_retry();
-                match attempts.after_reset(endpoint, reset, is_whole, &mut record).zip(again) {
+                match attempts.after_reset(&load, reset, is_whole, &mut record).zip(again) {
                     Some(next) => next,
                     None => return reply(upstream_failure::reset(reset, is_retry), record, fields.as_ref()),
                 }

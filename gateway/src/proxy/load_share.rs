@@ -1,7 +1,10 @@
 //! One request's share of an endpoint: its load, its place among the cluster's requests, and what is reported of it.
 
 use crate::{
-    balance::{limits::Permit, outliers::Observed},
+    balance::{
+        limits::{Limited, Permit},
+        outliers::Observed,
+    },
     routing::{
         cluster::{Cluster, Endpoint},
         traffic::Traffic,
@@ -50,6 +53,16 @@ impl LoadShare {
     /// The request counts as one of the cluster's until the share ends.
     pub(super) fn admit(&self, request: Permit) {
         let _first = self.request.set(request).is_ok();
+    }
+
+    /// A place among the cluster's retries, where they are counted; `None` when all are taken.
+    pub(super) fn retry(&self) -> Option<Option<Permit>> {
+        let Some(traffic) = self.traffic() else { return Some(None) };
+        let most = traffic.connections.as_ref().and_then(|settings| settings.max_retries);
+        match most {
+            None => Some(None),
+            most => traffic.balancer.memory().limits.permit(Limited::Retry, most).map(Some),
+        }
     }
 
     /// The connection of this lease is in use until the share ends.

@@ -19,12 +19,7 @@ impl<'w> RulesInForce<'w> {
     /// The rules for the service `host` of `namespace` (`PushContext.destinationRule` in istio's push_context.go): those of
     /// the gateway's own namespace (of the root namespace only private ones), else those the service's namespace exports,
     /// else those the root namespace exports. The first step that has a rule for the host ends the search.
-    pub(super) fn find(
-        host: &HostPattern,
-        namespace: &Arc<str>,
-        world: &'w World,
-        settings: &CompileSettings,
-    ) -> Self {
+    pub(super) fn find(host: &HostPattern, namespace: &Arc<str>, world: &'w World, settings: &CompileSettings) -> Self {
         let own = &settings.gateway_namespace;
         let exported = |rule: &DestinationRule| !is_private(rule) && rule.visibility.includes(own);
         let own_counts = |rule: &DestinationRule| *own != settings.root_namespace || is_private(rule);
@@ -90,4 +85,3 @@ fn for_this_gateway(rule: &DestinationRule, settings: &CompileSettings) -> bool 
         rule.meta.id.namespace == settings.gateway_namespace && settings.all_roles().any(|role| selects(selector, role))
     })
 }
-

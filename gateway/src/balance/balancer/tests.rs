@@ -47,7 +47,11 @@ fn histogram(balancer: &Balancer, draws: usize, choice: Choice<'_>) -> Vec<u32> 
 fn chi_squared(counts: &[u32], weights: &[u32]) -> f64 {
     let (draws, total) = (counts.iter().sum::<u32>(), weights.iter().sum::<u32>());
     let expected = |weight: u32| f64::from(draws) * f64::from(weight) / f64::from(total);
-    counts.iter().zip(weights).map(|(count, weight)| (f64::from(*count) - expected(*weight)).powi(2) / expected(*weight)).sum()
+    counts
+        .iter()
+        .zip(weights)
+        .map(|(count, weight)| (f64::from(*count) - expected(*weight)).powi(2) / expected(*weight))
+        .sum()
 }
 
 #[test]
@@ -121,10 +125,7 @@ fn places(balancer: &Balancer) -> Vec<SocketAddr> {
 fn few_keys_move_when_an_endpoint_comes_or_goes() {
     // Envoy's ring has so many points in all, so that everybody gives points up for one more: about twice the keys of the one
     // that comes move.
-    let tables = [
-        (HashTable::Maglev { size: 65_537 }, 1.2),
-        (HashTable::Ring { minimum_size: 100_000 }, 2.1),
-    ];
+    let tables = [(HashTable::Maglev { size: 65_537 }, 1.2), (HashTable::Ring { minimum_size: 100_000 }, 2.1)];
     for (table, most) in tables {
         for hosts in [2u32, 5, 20] {
             let before = places(&hashing(table, 0..hosts));

@@ -600,11 +600,17 @@ fn traffic_policies() {
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50"), (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {a: 100}}, {from: a/b, to: {a: 100}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps"), (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{outlierDetection: {}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: a}], distribute: [{from: a, to: {b: 100}}]}}}",

@@ -21,7 +21,11 @@ fn key(name: &str) -> Option<HashKey> {
 #[test]
 fn a_port_takes_the_place_of_the_whole_policy() {
     let service = TrafficPolicy {
-        blocks: PolicyBlocks { load_balancer: lb(Algorithm::Random), connection_pool: pool(1), ..PolicyBlocks::default() },
+        blocks: PolicyBlocks {
+            load_balancer: lb(Algorithm::Random),
+            connection_pool: pool(1),
+            ..PolicyBlocks::default()
+        },
         ports: vec![(80, PolicyBlocks { connection_pool: pool(2), ..PolicyBlocks::default() })],
     };
     let of_port = TrafficPolicy::effective(Some(&service), None, 80);
