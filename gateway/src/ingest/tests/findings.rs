@@ -564,9 +564,7 @@ fn destination_rules() {
 #[test]
 fn traffic_policies() {
     let policy = |policy: &str, expected: &[Finding<'_>]| {
-        let served = (NotServed, "spec.trafficPolicy", "not served");
-        let expected: Vec<_> = std::iter::once(served).chain(expected.iter().copied()).collect();
-        check("DestinationRule", &format!("{{host: a, trafficPolicy: {policy}}}"), &expected);
+        check("DestinationRule", &format!("{{host: a, trafficPolicy: {policy}}}"), expected);
     };
     check("DestinationRule", "{host: a, trafficPolicy: {}}", &[(Invalid, "spec.trafficPolicy", "empty")]);
     check(
@@ -591,7 +589,11 @@ fn traffic_policies() {
     );
     policy(
         "{connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}",
-        &[(Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts")],
+        &[
+            (NotServed, "spec.trafficPolicy.connectionPool.http.h2UpgradePolicy", "HTTP/1.1"),
+            (NotServed, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "HTTP/1.1"),
+            (Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts"),
+        ],
     );
     policy("{outlierDetection: {}}", &[]);
     policy(
@@ -625,20 +627,31 @@ fn traffic_policies() {
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {a: 100}}, {from: a/b, to: {a: 100}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{outlierDetection: {}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: a}], distribute: [{from: a, to: {b: 100}}]}}}",
         &[
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting", "both"),
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0]", "same region"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
         ],
     );
-    policy("{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}", &[(Invalid, lb, "both")]);
+    let zone = (NotServed, "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting", "wherever");
+    policy(
+        "{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}",
+        &[(Invalid, lb, "both"), (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"), zone],
+    );
     policy(
         "{loadBalancer: {simple: ROUND_ROBIN, warmup: {aggression: 0}}}",
         &[
@@ -646,18 +659,21 @@ fn traffic_policies() {
             (Invalid, "spec.trafficPolicy.loadBalancer.warmup.aggression", "greater"),
         ],
     );
+    let no_tls = (NotServed, "spec.trafficPolicy.tls", "503");
     policy(
         "{tls: {mode: MUTUAL}}",
         &[
+            no_tls,
             (Invalid, "spec.trafficPolicy.tls.clientCertificate", "required"),
             (Invalid, "spec.trafficPolicy.tls.privateKey", "required"),
         ],
     );
     policy(
         "{tls: {mode: SIMPLE, credentialName: a, caCertificates: b}}",
-        &[(Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
+        &[no_tls, (Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
     );
-    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[]);
+    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[no_tls]);
+    policy("{tls: {mode: DISABLE}}", &[]);
     policy(
         "{portLevelSettings: [{tls: {}}]}",
         &[(Invalid, "spec.trafficPolicy.portLevelSettings[0].port", "required")],
@@ -671,6 +687,7 @@ fn traffic_policies() {
         &[
             (Invalid, "spec.trafficPolicy.tunnel.protocol", "CONNECT"),
             (Invalid, "spec.trafficPolicy.tunnel.targetPort", "0 is no port"),
+            (NotServed, "spec.trafficPolicy.tunnel", "TCP"),
         ],
     );
 }
