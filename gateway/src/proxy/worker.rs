@@ -24,6 +24,7 @@ use hashbrown::{HashMap, HashSet};
 use http::HeaderValue;
 use std::{
     cell::{Cell, RefCell, RefMut},
+    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
