@@ -2,10 +2,13 @@
 //!
 //! The fields are the JSON contract of `gateway explain`: add to them freely, rename none.
 
+mod cluster_policy;
 mod facts;
 pub mod listing;
+mod policy_facts;
 mod trace;
 
+use crate::model::traffic_policy::HashKey;
 use crate::{
     message::{path, redirect},
     routing::{
@@ -15,8 +18,10 @@ use crate::{
         snapshot::{Listener, Snapshot},
     },
 };
-use facts::{ClusterPolicy, DestinationFacts, RouteFacts, UpstreamFacts};
+use cluster_policy::ClusterPolicy;
+use facts::{DestinationFacts, RouteFacts, UpstreamFacts};
 use http::{HeaderMap, Method};
+use policy_facts::{CorsFacts, FaultFacts, MirrorFacts};
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr};
 use trace::{Step, Steps};
@@ -35,9 +40,17 @@ pub struct Question {
     pub source: Option<IpAddr>,
     /// The Gateway server's port.
     pub port: u16,
+    /// How the client would begin; `None` for plaintext.
+    pub tls: Option<Hello>,
     /// How many times to draw a destination, and from which seed.
     pub samples: u64,
     pub seed: u64,
+}
+
+/// What a client says in its TLS handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    pub server_name: Option<String>,
 }
 
 /// What happens to a request.
@@ -83,10 +96,11 @@ pub struct Explanation {
     /// 0: no limit.
     pub timeout_ms: u64,
     pub retries: Option<facts::Retries>,
-    pub fault: Option<()>,
-    pub mirrors: Vec<()>,
-    pub cors: Option<()>,
-    pub hash_policy: Option<()>,
+    pub fault: Option<FaultFacts>,
+    pub mirrors: Vec<MirrorFacts>,
+    pub cors: Option<CorsFacts>,
+    /// What of a request is hashed: `header x-user`.
+    pub hash_policy: Option<String>,
     pub cluster_policy: BTreeMap<String, ClusterPolicy>,
     /// How often each cluster was drawn.
     pub samples: BTreeMap<String, u64>,
@@ -114,7 +128,7 @@ pub struct ListenerFacts {
 /// Answers `question` from `snapshot`.
 pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     let mut answer = Explanation::of(question);
-    let Some(listener) = find_listener(snapshot, question.port) else {
+    let Some(listener) = find_listener(snapshot, question) else {
         return answer.failed(Failure::NoListener, None, "");
     };
     answer.listener = Some(ListenerFacts {
@@ -130,7 +144,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     answer.request.path = normalised.to_string();
     let request = RequestHead {
         method: &question.method,
-        scheme: "http",
+        scheme: if question.tls.is_some() { "https" } else { "http" },
         authority: &question.authority,
         path: &normalised,
         query: question.query.as_deref(),
@@ -161,9 +175,20 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
 }
 
 /// The listener of a Gateway server's port; failing that, the one bound to that port.
-fn find_listener(snapshot: &Snapshot, port: u16) -> Option<&Listener> {
-    let listeners = || snapshot.listeners().iter().map(|listener| &**listener);
-    listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))
+fn find_listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Option<&'s Listener> {
+    let port = question.port;
+    let listeners = || {
+        snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some())
+    };
+    let found =
+        listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))?;
+    match &question.tls {
+        None => Some(found),
+        Some(hello) => {
+            let name = hello.server_name.as_ref().map(|name| name.to_ascii_lowercase());
+            snapshot.chain(found.key, name.as_deref()).map(|(listener, _)| &**listener)
+        }
+    }
 }
 
 impl Explanation {
@@ -224,11 +249,17 @@ impl Explanation {
             RouteAction::Forward(forward) => {
                 self.outcome = Outcome::Forward;
                 self.clusters = forward.destinations.iter().map(|d| DestinationFacts::of(d, snapshot)).collect();
+                let used = || forward.destinations.iter().map(|d| snapshot.cluster(d.cluster));
                 self.cluster_policy =
-                    self.clusters.iter().map(|cluster| (cluster.name.clone(), ClusterPolicy::default())).collect();
+                    used().map(|cluster| (cluster.label.to_string(), ClusterPolicy::of(cluster))).collect();
+                self.hash_policy = used().find_map(|cluster| cluster.hash_key.as_ref()).map(hash_key_text);
                 let policy = forward.policy.as_deref();
                 let timeout = policy.and_then(|policy| policy.timeout);
                 self.timeout_ms = timeout.map_or(0, facts::milliseconds);
+                self.fault = policy.and_then(|policy| policy.fault.as_ref()).map(FaultFacts::of);
+                self.cors = policy.and_then(|policy| policy.cors.as_ref()).map(CorsFacts::of);
+                let mirrors = policy.into_iter().flat_map(|policy| &policy.mirrors);
+                self.mirrors = mirrors.map(|mirror| MirrorFacts::of(mirror, snapshot)).collect();
                 self.retries = Some(facts::Retries::of(route_policy::retries(policy)));
                 self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
                 self.samples = facts::samples(forward, snapshot, question.samples, question.seed);
@@ -243,5 +274,14 @@ impl Explanation {
             }
         }
         self
+    }
+}
+
+fn hash_key_text(key: &HashKey) -> String {
+    match key {
+        HashKey::Header(name) => format!("header {name}"),
+        HashKey::Cookie(cookie) => format!("cookie {}", cookie.name),
+        HashKey::SourceIp => "source address".to_owned(),
+        HashKey::Query(name) => format!("query parameter {name}"),
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod address_guard;
 mod attachments;
+pub mod chains;
 pub mod cluster;
 mod cluster_table;
 mod clusters;
@@ -18,7 +19,9 @@ pub mod matching;
 pub mod names;
 pub mod route;
 pub mod route_policy;
+mod rules;
 pub mod snapshot;
+pub mod traffic;
 mod translate;
 pub mod world;
 

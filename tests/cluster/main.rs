@@ -16,6 +16,7 @@ mod outage;
 mod outside;
 mod own_node;
 mod render;
+mod required;
 mod security;
 mod updates;
 mod weights;

@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
     let profile = if arguments.quick { Profile::Quick } else { Profile::Release };
     let effort = Effort::new(arguments.quick, arguments.rounds.map(usize::from));
     if let Some(revision) = &arguments.compare {
-        return compare::run(revision, profile, effort, arguments.noisy, interrupt);
+        return compare::run(revision, profile, effort, arguments.noisy, arguments.json, interrupt);
     }
     let tools = Tools::ready(profile, interrupt)?;
     let mut report = Report {

@@ -2,13 +2,13 @@
 
 use super::{
     findings::{Findings, Path},
-    protocol,
+    protocol, tls_termination,
 };
 use crate::{
     istio::gateway::{self as istio, ServerTlsSettings, TlsProtocol},
     model::gateway::{Protocol, ServerTls, TlsMode},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Reads the TLS settings of a server for `protocol` (`validateTLSOptions` and the end of `validateServer` in
 /// istio/pkg/config/validation/validation.go). `Err`, with a finding, when the server cannot listen without.
@@ -41,7 +41,11 @@ pub(super) fn read(
             findings.invalid(path, format!("is not allowed with protocol {}: use HTTPS or TLS", protocol.name()));
         }
     }
-    Ok(Some(ServerTls { mode: mode(tls.mode), https_redirect: tls.https_redirect }))
+    let mode = mode(tls.mode);
+    let ends =
+        protocol == Protocol::Https && matches!(mode, TlsMode::Simple | TlsMode::Mutual | TlsMode::OptionalMutual);
+    let termination = ends.then(|| tls_termination::read(tls, path, findings)).flatten();
+    Ok(Some(ServerTls { mode, https_redirect: tls.https_redirect, termination: termination.map(Arc::new) }))
 }
 
 fn mode(mode: istio::TlsMode) -> TlsMode {
@@ -144,7 +148,7 @@ fn check_files(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings
 }
 
 /// The names of `IsValidCipherSuite` in istio/pkg/config/security/security.go.
-fn is_cipher_suite(name: &str) -> bool {
+pub(super) fn is_cipher_suite(name: &str) -> bool {
     const SUITES: [&str; 15] = [
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         "ECDHE-RSA-AES128-GCM-SHA256",

@@ -1,6 +1,7 @@
 //! The immutable table the data plane reads: one generation of everything.
 
 use super::{
+    chains::TlsServer,
     cluster::{Cluster, ClusterId, ClusterName},
     hosts::HostTable,
     index::RouteIndex,
@@ -8,13 +9,15 @@ use super::{
     route::{PathCondition, Route},
 };
 use crate::model::{gateway::Protocol, host::HostPattern, object::ObjectId};
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// One generation of the routing table. Cheap to clone parts of, never changed once built.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Counts up with every published table; 0 is the empty table before the first.
     pub generation: u64,
+    /// Of the Services in front of this gateway: calls to them may arrive with another caller's address.
+    pub node_ports: Arc<BTreeSet<u16>>,
     pub(super) listeners: Vec<Arc<Listener>>,
     pub(super) clusters: Vec<Arc<Cluster>>,
 }
@@ -27,18 +30,27 @@ pub struct ListenerKey {
     pub port: u16,
 }
 
-/// One plaintext HTTP listener with its virtual hosts.
+/// The virtual hosts of all plaintext HTTP of a port, or of one HTTPS server; several may share a socket.
 #[derive(Clone, Debug)]
 pub struct Listener {
     pub key: ListenerKey,
     /// `port.number` of the first Gateway server on it: the port in virtual host names.
     pub server_port: u16,
     /// `port.number` of every server on it.
-    pub server_ports: std::collections::BTreeSet<u16>,
+    pub server_ports: BTreeSet<u16>,
     pub protocol: Protocol,
+    /// `None` for plaintext.
+    pub tls: Option<Arc<TlsServer>>,
     /// The Gateways whose servers it serves, in Istio's order.
     pub gateways: Vec<ObjectId>,
     pub(super) hosts: HostTable,
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speech {
+    pub plaintext: bool,
+    pub tls: bool,
 }
 
 /// A virtual host: the routes for one host pattern on one listener, in matching order.
@@ -54,14 +66,25 @@ pub struct VirtualHost {
 }
 
 impl Snapshot {
-    /// The sockets that should be bound.
+    /// Every table; those with an equal key share a socket, which should be bound.
     pub fn listeners(&self) -> &[Arc<Listener>] {
         &self.listeners
     }
 
-    /// The listener bound to `key`, if this generation still has it.
+    /// The plaintext listener bound to `key`, if this generation still has it.
     pub fn listener(&self, key: ListenerKey) -> Option<&Listener> {
-        self.listeners.iter().find(|l| l.key == key).map(|l| &**l)
+        self.listeners.iter().find(|l| l.key == key && l.tls.is_none()).map(|l| &**l)
+    }
+
+    /// Whether anything is served on `key`.
+    pub fn is_bound(&self, key: ListenerKey) -> bool {
+        self.listeners.iter().any(|listener| listener.key == key)
+    }
+
+    /// What a connection to `key` may begin with.
+    pub fn speaks(&self, key: ListenerKey) -> Speech {
+        let of_key = || self.listeners.iter().filter(|listener| listener.key == key);
+        Speech { plaintext: of_key().any(|l| l.tls.is_none()), tls: of_key().any(|l| l.tls.is_some()) }
     }
 
     pub fn cluster(&self, id: ClusterId) -> &Arc<Cluster> {

@@ -66,7 +66,7 @@ pub(super) static GROUPS: [Group; 10] = [
     Group { cells: &["M1", "M2", "M3"], what: "memory and metric series", needs: Needs::Place(memory::all) },
 ];
 
-pub(super) use canary::canary;
+pub(super) use canary::{canary, canary_of};
 
 /// Adds what took contenders out in the middle to a cell's notes.
 fn with_failed<T>(cell: Cell, turns: &Turns<T>) -> Cell {
