@@ -19,6 +19,7 @@ mod report;
 mod request;
 mod run;
 mod table;
+mod validation;
 
 use clap::Parser;
 use run::Plan;
