@@ -38,17 +38,20 @@ pub(super) struct Group {
     pub(super) needs: Needs,
 }
 
+/// What a group yields.
+type Cells = anyhow::Result<Vec<Cell>>;
+
 /// What a group is measured on.
 #[derive(Clone, Copy)]
 pub(super) enum Needs {
     /// Everybody side by side.
-    Stage(fn(&Bench<'_>, &Stage<'_>, &[&str]) -> anyhow::Result<Vec<Cell>>),
+    Stage(fn(&Bench<'_>, &Stage<'_>, &[&str]) -> Cells),
     /// The namespaces; the group starts what it compares.
-    Place(fn(&Bench<'_>, &[&str]) -> anyhow::Result<Vec<Cell>>),
+    Place(fn(&Bench<'_>, &[&str]) -> Cells),
     /// A cluster, which the group brings up.
-    Cluster(fn(Effort, &Interrupt, &[&str]) -> anyhow::Result<Vec<Cell>>),
+    Cluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
     /// A processor.
-    Nothing(fn(Profile, Effort, &Interrupt, &[&str]) -> anyhow::Result<Vec<Cell>>),
+    Nothing(fn(Profile, Effort, &Interrupt, &[&str]) -> Cells),
 }
 
 /// Every group, in the order of the table.
