@@ -38,9 +38,8 @@ pub(super) fn all(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> anyh
         // Without ours there is nothing to decide: a few rounds show what there is to reach.
         let is_complete = contenders.iter().any(|contender| contender.name == OURS_S);
         let rounds = if is_complete { bench.effort.rounds } else { bench.effort.rounds.min(3) };
-        let turns = interleaved(asked.id, &contenders, rounds, bench.interrupt, |contender| {
-            asked.load.run(stage, contender)
-        })?;
+        let turns =
+            interleaved(asked.id, &contenders, rounds, bench.interrupt, |contender| asked.load.run(stage, contender))?;
         let what = format!("{}{}", asked.what, set(stage));
         let mut cell = Cell::new(asked.id, what, "req/s", Better::Higher).of(
             OURS_S,
