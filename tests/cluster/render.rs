@@ -52,7 +52,8 @@ fn the_rights_are_what_is_watched() {
         let roles: Vec<_> = objects.iter().filter(|((kind, _), _)| kind == "Role").map(|(_, role)| role).collect();
         let [role] = roles[..] else { panic!("{profile}: {roles:?}") };
         assert_eq!(role["metadata"]["namespace"], "istio-system");
-        let rules = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]);
+        let rules =
+            serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]);
         assert_eq!(role["rules"], rules, "{profile}");
     }
 }

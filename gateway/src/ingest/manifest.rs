@@ -81,7 +81,11 @@ impl fmt::Debug for Manifest {
         if self.kind() == Kind::Secret {
             return shown.finish_non_exhaustive();
         }
-        shown.field("labels", &self.labels).field("annotations", &self.annotations).field("object", &self.object).finish()
+        shown
+            .field("labels", &self.labels)
+            .field("annotations", &self.annotations)
+            .field("object", &self.object)
+            .finish()
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn read(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Find
             "versions before TLS 1.2 are not spoken; every handshake fails until it is TLSV1_2 or TLSV1_3",
         );
     } else if lowest < TlsVersion::V1_2 {
-        findings.not_served(&path.field("minProtocolVersion"), "versions before TLS 1.2 are not spoken; 1.2 is the lowest");
+        findings
+            .not_served(&path.field("minProtocolVersion"), "versions before TLS 1.2 are not spoken; 1.2 is the lowest");
     }
     if lowest > highest {
         findings.suspicious(
@@ -97,7 +98,9 @@ fn secret_name(written: &str, path: &Path<'_>, findings: &mut Findings<'_>) -> O
     if name.contains('/') {
         findings.invalid(
             path,
-            format!("{written:?} has a namespace: a Secret is looked for in the gateway's own namespace only; name it alone"),
+            format!(
+                "{written:?} has a namespace: a Secret is looked for in the gateway's own namespace only; name it alone"
+            ),
         );
         return None;
     }
@@ -130,17 +133,16 @@ fn checks(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings<'_>)
 
 /// Digits, in pairs that colons may part (Envoy's `verify_certificate_hash`).
 fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().filter(|c| *c != ':').map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|c| *c != ':')
+        .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
+        .collect::<Option<_>>()?;
     digits.chunks(2).map(|pair| Some(pair.first()? << 4 | pair.get(1)?)).collect()
 }
 
 /// The suites of TLS 1.2 that are spoken, and whether the author has chosen any.
-fn cipher_suites(
-    tls: &ServerTlsSettings,
-    path: &Path<'_>,
-    findings: &mut Findings<'_>,
-) -> (Vec<CipherSuite>, bool) {
+fn cipher_suites(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings<'_>) -> (Vec<CipherSuite>, bool) {
     let path = path.field("cipherSuites");
     let mut spoken = Vec::new();
     let mut chosen = false;

@@ -506,7 +506,10 @@ fn gateway_tls() {
     check(
         "Gateway",
         &simple("maxProtocolVersion: TLSV1_1"),
-        &[(NotServed, "spec.servers[0].tls.maxProtocolVersion", "not spoken"), (Suspicious, "spec.servers[0].tls.minProtocolVersion", "above")],
+        &[
+            (NotServed, "spec.servers[0].tls.maxProtocolVersion", "not spoken"),
+            (Suspicious, "spec.servers[0].tls.minProtocolVersion", "above"),
+        ],
     );
     check(
         "Gateway",
@@ -522,8 +525,16 @@ fn gateway_tls() {
             (Invalid, "spec.servers[0].tls.verifyCertificateHash[0]", "no SHA-256 in hexadecimal"),
         ],
     );
-    check("Gateway", &mutual("credentialName: b/a"), &[(Invalid, "spec.servers[0].tls.credentialName", "own namespace")]);
-    check("Gateway", &mutual("credentialName: 'sds://a'"), &[(NotServed, "spec.servers[0].tls.credentialName", "no Secret")]);
+    check(
+        "Gateway",
+        &mutual("credentialName: b/a"),
+        &[(Invalid, "spec.servers[0].tls.credentialName", "own namespace")],
+    );
+    check(
+        "Gateway",
+        &mutual("credentialName: 'sds://a'"),
+        &[(NotServed, "spec.servers[0].tls.credentialName", "no Secret")],
+    );
     check("Gateway", &mutual("credentialName: 'kubernetes://a'"), &[]);
     check("Gateway", &https(", tls: {mode: AUTO_PASSTHROUGH}"), &[mode]);
     check("Gateway", &https(", tls: {mode: EASY}"), &[(Schema, "spec.servers[0].tls.mode", "EASY")]);
