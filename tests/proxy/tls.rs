@@ -5,9 +5,10 @@ mod selection;
 mod secrets;
 mod trouble;
 
-use crate::gateway::{Gateway, PORT, service};
+use crate::gateway::{Gateway, service};
 use harness::{
     http::{backend::Backend, client::get, message::Message},
+    objects::PORT,
     tls::{
         certificates::{Authority, Pair, Wish},
         client::Dialect,
