@@ -15,15 +15,18 @@ pub(crate) struct Inventory {
 impl Inventory {
     /// The maps and links of `programs`.
     pub(crate) fn of(programs: &[u32]) -> Self {
-        // The object's BTF ties together what came from it, a map that no program reads included.
-        let btf: Vec<Value> = programs
+        let shown: Vec<Value> = programs
             .iter()
-            .map(|id| bpftool(&["prog", "show", "id", &id.to_string()]).expect("a loaded program")["btf_id"].take())
+            .map(|id| bpftool(&["prog", "show", "id", &id.to_string()]).expect("a loaded program"))
             .collect();
+        // The object's BTF ties together what came from it, a map that no program reads included. Maps of sockets may have
+        // none, but programs that use them.
+        let btf: Vec<&Value> = shown.iter().map(|program| &program["btf_id"]).collect();
+        let used = shown.iter().flat_map(|program| program["map_ids"].as_array().into_iter().flatten()).filter_map(id);
         // A list is not made in one step: while others load and unload programs, one may leave out what is there.
         let list = || {
             let maps = bpftool(&["map", "show"]).expect("the maps");
-            let maps = maps.as_array().into_iter().flatten().filter(|map| btf.contains(&map["btf_id"]));
+            let maps = maps.as_array().into_iter().flatten().filter(|map| btf.contains(&&map["btf_id"]));
             maps.filter_map(|map| id(&map["id"])).collect::<BTreeSet<_>>()
         };
         let mut maps = list();
@@ -31,6 +34,7 @@ impl Inventory {
             let before = std::mem::replace(&mut maps, list());
             (maps == before).then_some(())
         });
+        maps.extend(used);
         let maps = maps.into_iter().collect();
         let links = bpftool(&["link", "show"]).expect("the links");
         let links = links.as_array().into_iter().flatten();

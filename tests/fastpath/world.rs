@@ -113,6 +113,9 @@ impl World {
             namespace.ip(&format!("-6 route add default via fd00:{number}::1"));
             // As many connections a second as a test likes.
             namespace.sysctl("net/ipv4/ip_local_port_range", "1024 65535");
+            // But none where something listens later, or calls from a port of its own: who calls such a port before
+            // anybody listens there may be given it, and be connected to himself.
+            namespace.sysctl("net/ipv4/ip_local_reserved_ports", "8080-9200,15000-15100,30080,40000-40002");
             namespace.sysctl("net/ipv4/tcp_tw_reuse", "1");
         }
         world.pods.ip("addr add 10.244.3.3/24 dev eth0");

@@ -1,6 +1,6 @@
 //! A cgroup of the test's own, as the one of a node's pods.
 
-use crate::wait;
+use crate::{daemon, wait};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     fs,
@@ -27,6 +27,8 @@ impl TestCgroup {
     /// Without root or a cgroup2 hierarchy.
     pub fn enter() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Before anybody is inside: a compiler that another thread starts would be inside as well, and stay.
+        daemon::binary();
         let alone = ALONE.lock();
         let name = format!("gwtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = cgroup2_root().join(name);
