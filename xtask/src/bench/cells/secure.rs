@@ -1,4 +1,5 @@
-//! HTTP/2 and TLS: P9 and P10. Our gateway speaks neither yet; the peers are measured, so that there is something to reach.
+//! HTTP/2 and TLS: P9 and P10. Ours is not entered over either yet; the peers are measured, so that there is something
+//! to reach.
 
 use super::{Bench, set, with_failed};
 use crate::bench::{
@@ -22,8 +23,8 @@ struct Asked {
 pub(super) fn all(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
     let seconds = bench.effort.seconds;
     let of = |entrance, path: &str, connections| Load { entrance, ..Load::plain(path, connections, seconds) };
-    let http2 = "the gateway does not serve HTTP/2 yet";
-    let tls = "the gateway does not serve TLS yet";
+    let http2 = "the harness does not enter ours over HTTP/2 yet";
+    let tls = "the harness does not enter ours over TLS yet";
     let handshakes = Load { connection: Connection::New, ..of(Entrance::Tls, "/v1/tiny", 32) };
     let asked = [
         ("P9", "HTTP/2 in, HTTP/1 out", of(Entrance::Http2, "/v1/small", 4), 1.2, 2.0, http2),
