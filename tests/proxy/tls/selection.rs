@@ -63,7 +63,9 @@ fn the_server_name_chooses_the_closest_server() {
     let backend = Backend::saying("hello");
     let mut objects = service("backend", &[backend.address()]);
     let mut certificates = Vec::new();
-    for (name, hosts) in [("any", "['*']"), ("wide", "['*.x.test']"), ("narrow", "['*.a.x.test']"), ("exact", "[b.x.test]")] {
+    for (name, hosts) in
+        [("any", "['*']"), ("wide", "['*.x.test']"), ("narrow", "['*.a.x.test']"), ("exact", "[b.x.test]")]
+    {
         let pair = authority.sign(&Wish::named(&[&format!("{name}.example")]));
         objects += &pair.secret(name, &[]);
         objects += &https(name, hosts, &format!("{{mode: SIMPLE, credentialName: {name}}}"));

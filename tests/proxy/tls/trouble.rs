@@ -59,15 +59,18 @@ fn a_handshake_that_stands_still_is_ended() {
     let objects = pair.secret("a", &[])
         + &https("a", "[a.test]", "{mode: SIMPLE, credentialName: a}")
         + &service("backend", &[backend.address()]);
-    let gateway =
-        Gateway::with(&objects, |settings| settings.limits.handshake_timeout = Duration::from_millis(300));
+    let gateway = Gateway::with(&objects, |settings| settings.limits.handshake_timeout = Duration::from_millis(300));
     for beginning in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
         let mut client = gateway.connect();
         client.send(beginning);
         assert!(client.is_closed());
     }
-    assert_eq!(gateway.metric("gateway_tls_handshakes_total", &["outcome=\"timeout\""]), 2.0);
-    assert_eq!(gateway.metric("gateway_downstream_connections", &[]), 0.0);
+    // A moment after the client has seen the end.
+    let counted = || {
+        let timeouts = gateway.metric("gateway_tls_handshakes_total", &["outcome=\"timeout\""]);
+        (timeouts, gateway.metric("gateway_downstream_connections", &[])) == (2.0, 0.0)
+    };
+    wait::until("both to be counted and forgotten", PATIENCE, || counted().then_some(()));
 }
 
 #[test]
