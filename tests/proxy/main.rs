@@ -16,6 +16,6 @@ mod names;
 mod pooling;
 mod retries;
 mod rollout;
-mod tls;
 mod timeouts;
+mod tls;
 mod upgrades;

@@ -1,8 +1,8 @@
 //! TLS that ends at the gateway: real handshakes, from the Secret to the backend.
 
 mod clients;
-mod selection;
 mod secrets;
+mod selection;
 mod trouble;
 
 use crate::gateway::{Gateway, service};
