@@ -44,6 +44,12 @@ impl Peer {
     }
 }
 
+/// Whether the sending socket, whose cookie this is, can be seen where its pair says it is.
+#[inline(always)]
+pub(crate) fn sees_sender(pair: &Pair, cookie: u64) -> bool {
+    read::<u64>(pair.socket, offsets().cookie) == Some(cookie)
+}
+
 /// Whether nothing the socket of `pair` sent has ever gone through TCP.
 #[inline(always)]
 pub(crate) fn has_never_used_tcp(pair: &Pair) -> bool {

@@ -75,3 +75,6 @@ pub const QUEUE_BUDGET: u32 = 256 * 1024;
 /// through TCP from within a socket map costs them twice: 1 MiB bodies went at 0.6 times the speed of plain TCP with the
 /// smaller budget. With more messages under way it stays below 1 MiB.
 pub const QUEUE_BUDGET_OF_GATEWAY: u32 = 512 * 1024;
+/// More than any queue can come to hold while the guard keeps the budgets, whatever the size of one message. Who finds as
+/// much has found that it does not.
+pub const QUEUE_NEVER: u32 = 4 * 1024 * 1024;

@@ -18,7 +18,7 @@ const _: () = assert!(size_of::<Place>() == 20);
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Port {
-    /// The kernel's cookie of the network namespace.
+    /// The kernel's cookie of the network namespace, or [`Port::OF_NODES`].
     pub netns: u64,
     /// In host order.
     pub port: u32,
@@ -27,6 +27,11 @@ pub struct Port {
 }
 
 const _: () = assert!(size_of::<Port>() == 16);
+
+impl Port {
+    /// In the place of a namespace, of which none has this cookie: a node port of the gateway's Service.
+    pub const OF_NODES: u64 = 0;
+}
 
 /// What the gateway says about a socket of its own; sockets accepted from a listener inherit it.
 #[repr(C)]
@@ -64,6 +69,7 @@ impl Hint {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Proof {
+    /// All zeros for calls to a node port, whose callers may be masqueraded.
     pub caller: Place,
     /// The next sequence number of the caller.
     pub caller_sequence: u32,

@@ -12,11 +12,18 @@ pub struct Settings {
     pub stale_after_ns: u64,
     /// The off switch: 0 is off, so that a map nobody wrote to moves nothing.
     pub enabled: u32,
-    /// Not 0 after a mismatch: off for good. See the trip codes of the daemon.
+    /// Not 0 after a mismatch: off until a daemon starts anew. One of the constants below.
     pub tripped: u32,
 }
 
 const _: () = assert!(size_of::<Settings>() == 24);
+
+impl Settings {
+    /// What the guard reads of a socket is not that socket's.
+    pub const TRIPPED_BLIND: u32 = 1;
+    /// A queue held more than [`QUEUE_NEVER`](crate::QUEUE_NEVER), which the guard would not have let in.
+    pub const TRIPPED_QUEUE: u32 = 2;
+}
 
 /// Where the guard finds what it reads, in bytes from the start of the kernel's `struct tcp_sock`. The daemon resolves them
 /// from the running kernel's BTF and gives them to the object before it is loaded.

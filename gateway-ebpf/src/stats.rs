@@ -83,9 +83,11 @@ pub struct Events {
     pub refused_opt_out: u64,
     /// Refused for any other answer of the kernel.
     pub refused_other: u64,
+    /// Taken in, and let go: the other end was not found, and is on another node.
+    pub unproven: u64,
 }
 
-const _: () = assert!(size_of::<Events>() == 72);
+const _: () = assert!(size_of::<Events>() == 80);
 
 impl Events {
     /// The sum of two CPUs.
@@ -101,6 +103,7 @@ impl Events {
             refused_full: self.refused_full.wrapping_add(other.refused_full),
             refused_opt_out: self.refused_opt_out.wrapping_add(other.refused_opt_out),
             refused_other: self.refused_other.wrapping_add(other.refused_other),
+            unproven: self.unproven.wrapping_add(other.unproven),
         }
     }
 }

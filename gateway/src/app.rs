@@ -97,7 +97,10 @@ const CONTROL_STACK_BYTES: usize = 1 << 20;
 /// # Errors
 /// [`AppError::Start`] before anything has been served; the others after.
 pub fn run(settings: Settings) -> Result<(), AppError> {
-    // First, so that every thread starts without the privileges that only this needs.
+    // Before anything is attached: a signal that arrives meanwhile is not lost, and what is attached is removed.
+    let main_runtime = runtime()?;
+    let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
+    // Before any thread, so that each starts without the privileges that only this needs.
     let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     fastpath.give_up_privileges();
     let control_runtime = runtime()?;
@@ -147,9 +150,6 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         "node-gateway {} starts", env!("CARGO_PKG_VERSION")
     );
 
-    let main_runtime = runtime()?;
-    // Before the control thread: a signal that arrives while it starts is not lost.
-    let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
     if let Some(directory) = settings.snapshot_directory {
         control = control.keeping(directory);
     }

@@ -159,7 +159,8 @@ impl Control {
             self.look_at_files_if_due(now);
             // What is due for being restored waits for the source to fail, which is a delta.
             let restore = self.restore.filter(|due| *due > now);
-            let wakes = [self.publish_at(now), self.reporting.due(now), self.save_at(), self.look_at_files_at(), restore];
+            let wakes =
+                [self.publish_at(now), self.reporting.due(now), self.save_at(), self.look_at_files_at(), restore];
             let wake = wakes.into_iter().flatten().min();
             let delta = tokio::select! {
                 biased;
@@ -245,8 +246,12 @@ impl Control {
 
     fn report(&mut self) {
         let of_disk = self.last_good.as_ref().and_then(LastGood::problem).into_iter();
-        let problems: Arc<[Problem]> =
-            of_disk.chain(self.inputs.problems()).cloned().chain(self.compiler.problems()).chain(self.keeper.problems()).collect();
+        let problems: Arc<[Problem]> = of_disk
+            .chain(self.inputs.problems())
+            .cloned()
+            .chain(self.compiler.problems())
+            .chain(self.keeper.problems())
+            .collect();
         self.log_news(&problems);
         self.status.store(Status {
             synced: self.published.is_some(),

@@ -2,10 +2,13 @@
 //!
 //! The fields are the JSON contract of `gateway explain`: add to them freely, rename none.
 
+mod cluster_policy;
 mod facts;
 pub mod listing;
+mod policy_facts;
 mod trace;
 
+use crate::model::traffic_policy::HashKey;
 use crate::{
     message::{path, redirect},
     routing::{
@@ -15,8 +18,10 @@ use crate::{
         snapshot::{Listener, Snapshot},
     },
 };
-use facts::{ClusterPolicy, DestinationFacts, RouteFacts, UpstreamFacts};
+use cluster_policy::ClusterPolicy;
+use facts::{DestinationFacts, RouteFacts, UpstreamFacts};
 use http::{HeaderMap, Method};
+use policy_facts::{CorsFacts, FaultFacts, MirrorFacts};
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr};
 use trace::{Step, Steps};
@@ -91,10 +96,11 @@ pub struct Explanation {
     /// 0: no limit.
     pub timeout_ms: u64,
     pub retries: Option<facts::Retries>,
-    pub fault: Option<()>,
-    pub mirrors: Vec<()>,
-    pub cors: Option<()>,
-    pub hash_policy: Option<()>,
+    pub fault: Option<FaultFacts>,
+    pub mirrors: Vec<MirrorFacts>,
+    pub cors: Option<CorsFacts>,
+    /// What of a request is hashed: `header x-user`.
+    pub hash_policy: Option<String>,
     pub cluster_policy: BTreeMap<String, ClusterPolicy>,
     /// How often each cluster was drawn.
     pub samples: BTreeMap<String, u64>,
@@ -171,8 +177,9 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
 /// The listener of a Gateway server's port; failing that, the one bound to that port.
 fn find_listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Option<&'s Listener> {
     let port = question.port;
-    let listeners =
-        || snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some());
+    let listeners = || {
+        snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some())
+    };
     let found =
         listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))?;
     match &question.tls {
@@ -242,11 +249,17 @@ impl Explanation {
             RouteAction::Forward(forward) => {
                 self.outcome = Outcome::Forward;
                 self.clusters = forward.destinations.iter().map(|d| DestinationFacts::of(d, snapshot)).collect();
+                let used = || forward.destinations.iter().map(|d| snapshot.cluster(d.cluster));
                 self.cluster_policy =
-                    self.clusters.iter().map(|cluster| (cluster.name.clone(), ClusterPolicy::default())).collect();
+                    used().map(|cluster| (cluster.label.to_string(), ClusterPolicy::of(cluster))).collect();
+                self.hash_policy = used().find_map(|cluster| cluster.hash_key.as_ref()).map(hash_key_text);
                 let policy = forward.policy.as_deref();
                 let timeout = policy.and_then(|policy| policy.timeout);
                 self.timeout_ms = timeout.map_or(0, facts::milliseconds);
+                self.fault = policy.and_then(|policy| policy.fault.as_ref()).map(FaultFacts::of);
+                self.cors = policy.and_then(|policy| policy.cors.as_ref()).map(CorsFacts::of);
+                let mirrors = policy.into_iter().flat_map(|policy| &policy.mirrors);
+                self.mirrors = mirrors.map(|mirror| MirrorFacts::of(mirror, snapshot)).collect();
                 self.retries = Some(facts::Retries::of(route_policy::retries(policy)));
                 self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
                 self.samples = facts::samples(forward, snapshot, question.samples, question.seed);
@@ -261,5 +274,14 @@ impl Explanation {
             }
         }
         self
+    }
+}
+
+fn hash_key_text(key: &HashKey) -> String {
+    match key {
+        HashKey::Header(name) => format!("header {name}"),
+        HashKey::Cookie(cookie) => format!("cookie {}", cookie.name),
+        HashKey::SourceIp => "source address".to_owned(),
+        HashKey::Query(name) => format!("query parameter {name}"),
     }
 }

@@ -1,13 +1,16 @@
 //! Metrics under Istio's names, and the access log.
 
 pub mod access_log;
+pub(crate) mod clusters;
 mod handshakes;
 mod histogram;
+mod mirrors;
 pub mod requests;
 mod series;
 
 use access_log::{AccessLog, RequestFacts};
 use handshakes::Handshakes;
+use mirrors::MirrorCounters;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{gauge::Gauge, info::Info},
@@ -53,6 +56,7 @@ struct Inner {
     series: Arc<SeriesTable>,
     connections: ConnectionGauges,
     handshakes: Handshakes,
+    mirrors: MirrorCounters,
     access_log: Option<AccessLog>,
 }
 
@@ -65,7 +69,9 @@ impl Telemetry {
         let access_log = AccessLog::open(&settings.access_log)?;
         let series = Arc::new(SeriesTable::new(Arc::clone(&settings.gateway_namespace)));
         let connections = ConnectionGauges::default();
+        let mirrors = MirrorCounters::default();
         let mut registry = Registry::default();
+        mirrors.register(&mut registry);
         registry.register_collector(Box::new(series::Collector(Arc::clone(&series))));
         registry.register(
             "istio_build",
@@ -90,7 +96,7 @@ impl Telemetry {
             });
         }
         let registry = parking_lot::Mutex::new(registry);
-        Ok(Self(Arc::new(Inner { registry, series, connections, handshakes, access_log })))
+        Ok(Self(Arc::new(Inner { registry, series, connections, handshakes, mirrors, access_log })))
     }
 
     /// Adds metrics of another module; by convention their names begin with `gateway_`.
@@ -119,6 +125,10 @@ impl Telemetry {
 
     pub(crate) fn handshakes(&self) -> &Handshakes {
         &self.0.handshakes
+    }
+
+    pub(crate) fn mirrors(&self) -> &MirrorCounters {
+        &self.0.mirrors
     }
 
     /// Whether there is an access log that wants to know about requests.

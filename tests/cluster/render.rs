@@ -104,7 +104,7 @@ fn components_fit_every_profile() {
 }
 
 /// An overlay of a user's own: one of ours and a component.
-fn with_component(profile: &str, component: &str) -> Objects {
+pub(crate) fn with_component(profile: &str, component: &str) -> Objects {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().canonicalize().expect("it exists");
     // kustomize takes relative paths only.

@@ -8,6 +8,7 @@ mod credentials;
 mod lab;
 mod last_good;
 mod malformed;
+mod opt_out;
 mod outage;
 mod permissions;
 mod scale;

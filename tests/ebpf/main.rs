@@ -7,8 +7,10 @@ mod node;
 
 mod bpftool;
 mod counting;
+mod degrades;
 mod guard;
 mod lifecycle;
 mod pairing;
 mod refusals;
+mod trips;
 mod visibility;

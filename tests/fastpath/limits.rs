@@ -7,7 +7,7 @@ use crate::{
 use harness::wait;
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -39,16 +39,36 @@ fn full_maps_leave_the_rest_to_tcp() {
     });
 }
 
-/// Another program of the cgroup puts every socket into a map of its own before we see it.
+/// Another program puts every socket of callers and pods into a map of its own before we see it.
 #[test]
 fn sockets_of_a_foreign_map_are_left_alone() {
     world::run("fastpath::sockets_of_a_foreign_map_are_left_alone", |world| {
-        let foreign = Foreign::attach(world);
+        let foreign = Foreign::attach(&world.cgroup.peers());
         let backends = Backends::start(world);
-        let gateway = Gateway::start(world, Fast::Auto, &everything_to(&backends.services()));
+        let gateway = Gateway::start(world, Fast::Require, &everything_to(&backends.services()));
         let tally = Load::new(4, 300_000).during(world, &backends, |good| until_answered(good, 500));
         tally.assert_all_good();
-        println!("status: {}", gateway.status());
+        let (counts, events) = (gateway.counts(), gateway.events());
+        assert!(events["refused_foreign"].as_u64() > Some(0), "nothing was foreign: {events}");
+        assert_eq!((&events["paired"], counts.redirected), (&0.into(), 0), "{counts:?}");
+        drop(gateway);
+        drop(foreign);
+    });
+}
+
+/// The same with the gateway's own sockets: then nothing can be short-circuited at all, which is found out at the start.
+#[test]
+fn a_foreign_map_of_every_socket_leaves_userspace() {
+    world::run("fastpath::a_foreign_map_of_every_socket_leaves_userspace", |world| {
+        let foreign = Foreign::attach(world.cgroup.root());
+        let backends = Backends::start(world);
+        let gateway = Gateway::start(world, Fast::Auto, &everything_to(&backends.services()));
+        let status = gateway.status();
+        assert_eq!(status["mode"], "userspace", "{status}");
+        let reason = status["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("another program puts the sockets of this cgroup"), "{status}");
+        let tally = Load::new(4, 300_000).during(world, &backends, |good| until_answered(good, 500));
+        tally.assert_all_good();
         drop(gateway);
         drop(foreign);
     });
@@ -60,7 +80,7 @@ struct Foreign {
 }
 
 impl Foreign {
-    fn attach(world: &World) -> Self {
+    fn attach(cgroup: &Path) -> Self {
         let pins = PathBuf::from(format!("/sys/fs/bpf/gwfast-foreign-{}", process::id()));
         let this = Self { pins };
         let text = |path: PathBuf| path.display().to_string();
@@ -76,8 +96,7 @@ impl Foreign {
             "pinned",
             &text(this.pins.join("maps/gw_socks")),
         ]);
-        let group = text(world.cgroup.root().to_owned());
-        bpftool(&["cgroup", "attach", &group, "sock_ops", "pinned", &sockops, "multi"]);
+        bpftool(&["cgroup", "attach", &text(cgroup.to_owned()), "sock_ops", "pinned", &sockops, "multi"]);
         this
     }
 }
@@ -131,7 +150,7 @@ fn pins_that_do_not_fit_leave_userspace() {
     });
 }
 
-fn foreign_map(path: &std::path::Path) {
+fn foreign_map(path: &Path) {
     let path = path.display().to_string();
     bpftool(&["map", "create", &path, "type", "array", "key", "4", "value", "4", "entries", "1", "name", "foreign"]);
 }

@@ -13,6 +13,7 @@ mod guards;
 mod limits;
 mod matrix;
 mod memory;
+mod node_port;
 mod options;
 mod order;
 mod programs;

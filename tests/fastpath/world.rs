@@ -20,7 +20,6 @@ pub(crate) use gateway::{Gateway, object};
 pub(crate) use kernel::{Counts, batch, bpftool};
 pub(crate) use namespace::Namespace;
 pub(crate) use routes::{everything_to, weighted};
-pub(crate) use traces::pages;
 
 use cgroup::Cgroup;
 pub(crate) use harness::objects::PORT;

@@ -18,8 +18,8 @@ use gateway::{
     telemetry::{Telemetry, TelemetrySettings},
     tls::{Keeper, SecretsCome},
 };
-pub(crate) use harness::objects::{routes, service};
-use harness::{http::client::Client, objects::PORT, wait};
+pub(crate) use harness::objects::{PORT, routes, service};
+use harness::{http::client::Client, wait};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},

@@ -21,7 +21,7 @@ use tally::Tally;
 ///
 /// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, openssl, curl, jq, bpftool,
 /// iproute2, util-linux, g++; nginx-full, haproxy, nodejs, python3, default-jdk-headless, wrk and iptables for the fastpath
-/// group), what build-ebpf needs, and cargo-fuzz; for groups with a cluster also what `cluster` and `image` install. The
+/// group; nghttp2-client and valgrind for the bench group), what build-ebpf needs, and cargo-fuzz; for groups with a cluster also what `cluster` and `image` install. The
 /// last line counts: "N passed, N failed, N skipped".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -185,7 +185,7 @@ fn run_demo(arguments: &Arguments, tally: &mut Tally, interrupt: &Interrupt) -> 
     let places: &[demo::Arguments] = if arguments.unprivileged {
         &[demo::Arguments::once_on_loopback()]
     } else {
-        &[demo::Arguments::once(), demo::Arguments::once_on_loopback()]
+        &[demo::Arguments::once(), demo::Arguments::once_without_the_kernel(), demo::Arguments::once_on_loopback()]
     };
     let mut good = true;
     for place in places {

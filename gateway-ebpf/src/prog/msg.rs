@@ -4,7 +4,7 @@
 
 use crate::{
     clock::now,
-    guard::{Peer, has_delivered_all, has_never_used_tcp, is_blocking},
+    guard::{Peer, has_delivered_all, has_never_used_tcp, is_blocking, sees_sender},
     maps::{gw_ends, gw_opt_out, gw_pairs, gw_settings, gw_socks, gw_stats},
 };
 use aya_ebpf::{
@@ -13,7 +13,8 @@ use aya_ebpf::{
     programs::SkMsgContext,
 };
 use gateway_ebpf::{
-    Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, QUEUE_BUDGET_OF_GATEWAY, Stats,
+    Direction, ONLY, OPT_OUT_LEARNED_NS, OPT_OUT_WISHED, Pair, QUEUE_BUDGET, QUEUE_BUDGET_OF_GATEWAY, QUEUE_NEVER,
+    Settings, Stats,
 };
 
 /// Why a message is left to TCP.
@@ -54,7 +55,7 @@ pub(crate) fn gw_msg(ctx: SkMsgContext) -> u32 {
     // SAFETY: only this program writes the entry, under the lock of the sending socket.
     #[expect(unsafe_code, reason = "map values are reached through pointers")]
     let pair = unsafe { &mut *pair };
-    match judge(pair, state) {
+    match judge(pair, end.cookie, state) {
         Ok(()) if gw_socks.redirect(&ctx, pair.peer) => {
             stats.redirected_messages += 1;
             stats.redirected_bytes += bytes;
@@ -99,7 +100,7 @@ fn stay_away(pair: &mut Pair) {
 
 /// Whether the message may go into the peer's queue now.
 #[inline(always)]
-fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
+fn judge(pair: &Pair, cookie: u64, state: u32) -> Result<(), Pass> {
     let gateway_reads = Direction::is_read_by_gateway(pair.direction);
     // Who sends to the gateway also reads what it answers.
     if pair.paused == 0 && is_blocking(if gateway_reads { pair.socket } else { pair.peer_socket }) == Some(true) {
@@ -113,11 +114,24 @@ fn judge(pair: &Pair, state: u32) -> Result<(), Pass> {
     if state != BPF_TCP_ESTABLISHED && state != BPF_TCP_CLOSE_WAIT {
         return Err(Pass::Closing);
     }
-    let Some(peer) = Peer::of(pair) else { return Err(Pass::Closing) };
+    let Some(peer) = Peer::of(pair) else {
+        // Peers go. The sender is there, for it is sending: if not even that can be seen, the guard sees nothing.
+        if !sees_sender(pair, cookie) {
+            trip(Settings::TRIPPED_BLIND);
+        }
+        return Err(Pass::Closing);
+    };
     in_order(pair, &peer, gateway_reads)?;
+    // Nothing of TCP's is among what is queued: it would not have been in order.
     let budget = if gateway_reads { QUEUE_BUDGET_OF_GATEWAY } else { QUEUE_BUDGET };
-    if !cfg!(feature = "without-memory") && peer.queued >= budget {
-        return Err(Pass::OverBudget);
+    if peer.queued >= budget {
+        if peer.queued >= QUEUE_NEVER {
+            trip(Settings::TRIPPED_QUEUE);
+            return Err(Pass::OverBudget);
+        }
+        if !cfg!(feature = "without-memory") {
+            return Err(Pass::OverBudget);
+        }
     }
     match wanted {
         // Somebody else's code reads this queue. With bytes in TCP's queue too it might never look for those, so the
@@ -161,6 +175,18 @@ fn wanted(pair: &Pair) -> Result<(), Pass> {
         return Err(Pass::Stale);
     }
     if pair.paused != 0 { Err(Pass::Paused) } else { Ok(()) }
+}
+
+/// Everything goes through TCP from now on, until a daemon starts anew; the daemon sees it and says so.
+#[inline(always)]
+fn trip(why: u32) {
+    if let Some(settings) = gw_settings.get_ptr_mut(ONLY) {
+        // SAFETY: the verifier proves the pointer; a word is written.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        unsafe {
+            (*settings).tripped = why;
+        }
+    }
 }
 
 #[inline(always)]

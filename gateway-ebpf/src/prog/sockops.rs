@@ -10,6 +10,10 @@
 //! 3. The called end computes the same proof from its own side, finds the half, joins, and writes both pairs.
 //!
 //! Addresses alone decide nothing: two pods may own the same loopback addresses, and NAT changes what each end sees.
+//!
+//! Where the caller's own place is changed on the way too (a node port, masqueraded), no hint can find it. Who calls a node
+//! port of the gateway's Service is looked at all the same, and leaves its half under the sequence numbers alone: 64 bits
+//! that the kernel has drawn. Most such calls end on other nodes, so who is not proven by its first round trip leaves.
 
 use crate::{
     clock::now,
@@ -60,12 +64,19 @@ pub(crate) fn gw_sockops(ctx: SockOpsContext) -> u32 {
     1
 }
 
-/// The first acknowledgement of something a caller sent through TCP. If the caller turned out to block, it can leave now:
-/// it is waiting for the answer to its first message, and nothing has been put into its queue.
+/// The first acknowledgement of something a socket of the map sent through TCP. If it is a caller that turned out to block,
+/// it can leave now: it is waiting for the answer to its first message, and nothing has been put into its queue. If it is
+/// one whose other end was not found, it can leave as well: who acknowledges has been established, so the proof is not
+/// coming any more, and nobody knows a way to its queue.
 #[inline(never)]
 fn heard_of(sock: Sock) {
     let cookie = sock.cookie();
-    if let Some(pair) = gw_pairs.get_ptr(cookie) {
+    let pair = gw_pairs.get_ptr(cookie);
+    if pair.is_none() {
+        gw_socks.remove(cookie);
+        count(|events| events.unproven += 1);
+    }
+    if let Some(pair) = pair {
         // SAFETY: the verifier proves the pointer; the words read do not change any more.
         #[expect(unsafe_code, reason = "map values are reached through pointers")]
         let pair = unsafe { &*pair };
@@ -113,13 +124,13 @@ fn arrived(sock: Sock) {
 
 #[inline(never)]
 fn caller_established(sock: Sock) {
+    if cfg!(feature = "without-choice") {
+        join(sock, Direction::CALLER_TO_GATEWAY);
+        return;
+    }
     let (local, remote) = (sock.local(), sock.remote());
-    let Some(hint) = gw_hints.get_ptr(local) else { return };
-    // SAFETY: the verifier proves the pointer; another handshake may write the value, which is one word.
-    #[expect(unsafe_code, reason = "map values are reached through pointers")]
-    let state = unsafe { (*hint).state };
-    let _removed = gw_hints.remove(local);
-    if state != Hint::ARRIVED {
+    let has_arrived = has_arrived(&local);
+    if !has_arrived && !is_node_port(remote.port) {
         return;
     }
     let direction = if sock.is_own() { Direction::GATEWAY_TO_ENDPOINT } else { Direction::CALLER_TO_GATEWAY };
@@ -138,18 +149,47 @@ fn caller_established(sock: Sock) {
     }
     let first_sequence = sock.snd_nxt();
     let half = Half { cookie, pair: Pair { socket, direction, first_sequence, local, remote, ..Pair::default() } };
-    let proof = proof(local, sock.snd_nxt(), sock.rcv_nxt());
+    let mut proof = proof(local, sock.snd_nxt(), sock.rcv_nxt());
+    if !has_arrived {
+        proof.caller = Place::default();
+    }
     // One that is there already cannot be told from this one: neither is proven then.
     if gw_proofs.insert(proof, half, u64::from(BPF_NOEXIST)).is_err() {
         let _removed = gw_proofs.remove(proof);
     }
 }
 
+/// Whether the gateway's Service has this node port. A function of its own, for the stack.
+#[inline(never)]
+fn is_node_port(port: u32) -> bool {
+    gw_ports.get_ptr(Port { netns: Port::OF_NODES, port, reserved: 0 }).is_some()
+}
+
+/// Whether a call from this place has arrived on this node; asked once.
+#[inline(always)]
+fn has_arrived(caller: &Place) -> bool {
+    let Some(hint) = gw_hints.get_ptr(caller) else { return false };
+    // SAFETY: the verifier proves the pointer; another handshake may write the value, which is one word.
+    #[expect(unsafe_code, reason = "map values are reached through pointers")]
+    let state = unsafe { (*hint).state };
+    let _removed = gw_hints.remove(caller);
+    state == Hint::ARRIVED
+}
+
 #[inline(never)]
 fn called_established(sock: Sock) {
+    if cfg!(feature = "without-choice") {
+        join(sock, Direction::GATEWAY_TO_CALLER);
+        return;
+    }
     let (local, remote) = (sock.local(), sock.remote());
-    let proof = proof(remote, sock.rcv_nxt(), sock.snd_nxt());
-    let Some(found) = gw_proofs.get_ptr_mut(proof) else { return };
+    let mut proof = proof(remote, sock.rcv_nxt(), sock.snd_nxt());
+    let mut found = gw_proofs.get_ptr_mut(proof);
+    if found.is_none() && sock.is_own() {
+        proof.caller = Place::default();
+        found = gw_proofs.get_ptr_mut(proof);
+    }
+    let Some(found) = found else { return };
     // SAFETY: the verifier proves the pointer. The caller wrote the value before its last packet of the handshake, and only
     // one socket can know the proof.
     #[expect(unsafe_code, reason = "map values are reached through pointers")]

@@ -60,7 +60,7 @@ fn status(args: &StatusArgs) -> u8 {
         }
     };
     output::print(args.output, &status, |_| table(&status));
-    let active = status["mode"] == "kernel" && status["tripped"] != true;
+    let active = status["mode"] == "kernel" && status["reason"].is_null();
     if active { FINE } else { FINDINGS }
 }
 
@@ -75,7 +75,8 @@ fn table(status: &Value) -> String {
     if status["tripped"] == true {
         line(
             "tripped",
-            "a mismatch was found: everything goes through TCP until the gateway is started again".to_owned(),
+            "the guard was found not to hold: everything goes through TCP until the gateway is started again"
+                .to_owned(),
         );
     }
     for name in ["reason", "cgroup", "pinned"] {

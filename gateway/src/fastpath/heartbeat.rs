@@ -1,6 +1,7 @@
-//! The sign of life the programs look for: when it stops, every message goes through TCP.
+//! The sign of life the programs look for: when it stops, every message goes through TCP. With each beat the daemon looks
+//! whether they still redirect, and says so when that has changed.
 
-use super::{load::Loaded, privileges};
+use super::{load::Loaded, privileges, status::off_because};
 use std::{
     io,
     sync::{
@@ -31,14 +32,27 @@ impl Heartbeat {
     /// When the thread cannot be started.
     pub(super) fn start(loaded: Arc<Loaded>) -> io::Result<Self> {
         beat(&loaded);
+        // Not on yet.
+        let mut off = None;
         let (stop, stopped) = mpsc::channel();
+        let (gave_up, given_up) = mpsc::channel::<()>();
         let thread = thread::Builder::new().name("fastpath".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             // Writing to a map takes none of them; where it does, none has been given up.
             let _given_up = privileges::give_up();
+            drop(gave_up);
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
-                beat(&loaded);
+                let now_off = beat(&loaded);
+                if now_off != off && !loaded.is_uninstalled() {
+                    match now_off {
+                        Some(reason) => tracing::warn!("fast path: every byte goes through TCP: {reason}"),
+                        None => tracing::info!("fast path: the kernel moves bytes again"),
+                    }
+                    off = now_off;
+                }
             }
         })?;
+        // Nothing is served while this thread has not had its turn, and still holds them.
+        let _disconnected = given_up.recv();
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
@@ -54,18 +68,19 @@ impl Drop for Heartbeat {
     }
 }
 
-/// One beat.
-pub(super) fn beat(loaded: &Loaded) {
+/// One beat. Returns why the programs redirect nothing, if they do not.
+pub(super) fn beat(loaded: &Loaded) -> Option<&'static str> {
     let mut maps = loaded.maps();
     let written = maps.settings().and_then(|mut settings| {
         settings.heartbeat_ns = monotonic_ns();
         settings.stale_after_ns = u64::try_from(STALE_AFTER.as_nanos()).unwrap_or(u64::MAX);
-        maps.set_settings(settings)
+        maps.set_settings(settings)?;
+        Ok(off_because(&settings, settings.heartbeat_ns))
     });
-    if let Err(error) = written {
-        // The programs notice by themselves; once every period is often enough to be seen and too rare to flood.
-        tracing::warn!(%error, "the fast path's heartbeat cannot be written");
-    }
+    written.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the fast path's heartbeat cannot be written");
+        Some("the heartbeat cannot be written")
+    })
 }
 
 /// The clock of `bpf_ktime_get_coarse_ns`.

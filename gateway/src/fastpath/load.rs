@@ -142,6 +142,11 @@ impl Loaded {
         }
     }
 
+    /// Whether everything has been taken away again, or was not this daemon's any more.
+    pub(super) fn is_uninstalled(&self) -> bool {
+        self.uninstalled.load(Ordering::Relaxed)
+    }
+
     /// Whether no other daemon has taken over since.
     fn is_latest(&self) -> bool {
         self.maps().info().is_ok_and(|info| info.instance == self.instance)
@@ -254,6 +259,14 @@ fn this_daemon(instance: u64) -> Info {
     }
 }
 
+/// Whether the program was refused the one helper that lockdown takes away.
+fn is_lockdown(log: &str) -> bool {
+    let verdict = last_line(log);
+    ["cannot use helper bpf_probe_read_kernel#", "unknown func bpf_probe_read_kernel#"]
+        .iter()
+        .any(|words| verdict.contains(words))
+}
+
 /// Maps are created while the object loads, so the first refusal of the system call appears here.
 fn refused_object(error: EbpfError) -> Unavailable {
     let source = match error {
@@ -275,6 +288,10 @@ fn refused_program(program: &'static str, error: ProgramError) -> Unavailable {
         }
         ProgramError::LoadError { io_error, .. } if io_error.raw_os_error() == Some(libc::ENOSYS) => {
             Unavailable::NoSyscall { source: io_error }
+        }
+        // Whoever may read the kernel's memory is refused the helper for it only by lockdown (`bpf_base_func_proto`).
+        ProgramError::LoadError { verifier_log, .. } if is_lockdown(&verifier_log.to_string()) => {
+            Unavailable::LockedDown
         }
         ProgramError::LoadError { io_error, verifier_log } => {
             Unavailable::Refused { program, source: io_error, log: last_line(&verifier_log.to_string()) }

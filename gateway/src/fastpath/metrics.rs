@@ -128,16 +128,10 @@ mod tests {
         };
         let status = Status {
             mode: Mode::Kernel,
-            reason: None,
-            cgroup: None,
-            pinned: None,
-            tripped: false,
-            programs: Vec::new(),
-            maps: Vec::new(),
-            established: None,
             pairs: Some(PairCount { callers: 4, endpoints: 5, total: 9 }),
             refused: BTreeMap::from([("mptcp", 1)]),
             moved: BTreeMap::from([("caller_to_gateway", moved)]),
+            ..Status::default()
         };
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Fixed(status)));

@@ -9,8 +9,12 @@ const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
+/// kernel_lockdown(7): the mode in force is the word in brackets. Not there where securityfs is not mounted; then the
+/// verifier's refusal of the helper says it.
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
 /// # Errors
-/// Names the missing capabilities.
+/// Names the missing capabilities, or what makes them worthless.
 pub(super) fn check() -> Result<(), Unavailable> {
     // Without /proc nothing is known here, and the kernel's own answer decides.
     if let Some(effective) = fs::read_to_string("/proc/self/status").ok().as_deref().and_then(effective_capabilities) {
@@ -18,6 +22,9 @@ pub(super) fn check() -> Result<(), Unavailable> {
         if !missing.is_empty() {
             return Err(Unavailable::MissingCapabilities { missing: missing.join(" and ") });
         }
+    }
+    if fs::read_to_string(LOCKDOWN).is_ok_and(|modes| modes.contains("[confidentiality]")) {
+        return Err(Unavailable::LockedDown);
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ pub enum Mismatch {
     Io(#[from] io::Error),
     #[error("the gateway's own sockets are not in the cgroup, so that no connection of its could be found")]
     NotPaired,
+    #[error("another program puts the sockets of this cgroup into a map of its own; detach it, or leave them to it")]
+    Foreign,
     #[error("{0}")]
     Wrong(&'static str),
 }
@@ -40,7 +42,7 @@ pub enum Mismatch {
 /// [`Unavailable::SelfTest`] with the first check that failed, or what kept the copy from being loaded.
 pub(super) fn run(object: &[u8], cgroup: &Path) -> Result<(), Unavailable> {
     let loaded = Arc::new(Loaded::new(object, cgroup.to_owned(), Keep::Private)?);
-    heartbeat::beat(&loaded);
+    let _not_on_yet = heartbeat::beat(&loaded);
     loaded.enable()?;
     check(&loaded).map_err(|source| Unavailable::SelfTest { source })
 }
@@ -83,7 +85,11 @@ impl<'l> Test<'l> {
             stream.set_nonblocking(true)?;
         }
         let test = Self { loaded, caller, gateway };
-        if test.maps(|maps| maps.events())?.paired == 1 { Ok(test) } else { Err(Mismatch::NotPaired) }
+        match test.maps(|maps| maps.events())? {
+            events if events.paired == 1 => Ok(test),
+            events if events.refused_foreign > 0 => Err(Mismatch::Foreign),
+            _ => Err(Mismatch::NotPaired),
+        }
     }
 
     fn bytes_arrive(&self) -> Result<(), Mismatch> {
@@ -154,7 +160,8 @@ impl<'l> Test<'l> {
         demand(read(&self.gateway, bytes.len())? == bytes, otherwise)?;
         // What TCP delivered is off the guard's books only when its acknowledgement has come back.
         let deadline = Instant::now() + PATIENCE;
-        while self.queued()? != Some(0) && Instant::now() < deadline {
+        while self.queued()? != Some(0) {
+            demand(Instant::now() < deadline, "what has been read still counts as queued")?;
             thread::yield_now();
         }
         Ok(())

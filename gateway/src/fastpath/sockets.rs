@@ -5,7 +5,7 @@ use crate::pairing::opt_out::Command;
 use gateway_ebpf::{Own, Pair, Port};
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io, mem,
     net::IpAddr,
     os::fd::{AsFd, AsRawFd},
@@ -25,6 +25,8 @@ struct Inner {
     loaded: Arc<Loaded>,
     /// How many listeners there are for each port: every worker has its own.
     ports: Mutex<HashMap<Port, u32>>,
+    /// What the kernel has been told last.
+    node_ports: Mutex<BTreeSet<u16>>,
 }
 
 /// A port that calls to the gateway arrive at, for as long as this lives.
@@ -36,7 +38,7 @@ pub struct Announced {
 
 impl Sockets {
     pub(super) fn new(loaded: Arc<Loaded>) -> Self {
-        Self(Arc::new(Inner { loaded, ports: Mutex::default() }))
+        Self(Arc::new(Inner { loaded, ports: Mutex::default(), node_ports: Mutex::default() }))
     }
 
     /// Says that `listener`, and with it everything it accepts, is the gateway's. Call it between bind and listen.
@@ -50,6 +52,26 @@ impl Sockets {
         self.0.loaded.maps().add_port(port, self.0.loaded.instance).map_err(io::Error::other)?;
         *ports.entry(port).or_default() += 1;
         Ok(Announced { sockets: self.clone(), port })
+    }
+
+    /// Tells the kernel all node ports at which the gateway can be called: who calls them is looked at although its address
+    /// may be another when the call arrives. Those told before and not now are forgotten.
+    pub fn expect_calls_to(&self, node_ports: &BTreeSet<u16>) {
+        let mut told = self.0.node_ports.lock();
+        if *told == *node_ports {
+            return;
+        }
+        let mut maps = self.0.loaded.maps();
+        let of_nodes = |port: &u16| Port { netns: Port::OF_NODES, port: u32::from(*port), reserved: 0 };
+        for port in told.difference(node_ports) {
+            maps.remove_port(of_nodes(port), self.0.loaded.instance);
+        }
+        for port in node_ports.difference(&told) {
+            if let Err(error) = maps.add_port(of_nodes(port), self.0.loaded.instance) {
+                tracing::warn!(port, %error, "calls to this node port may stay with TCP");
+            }
+        }
+        told.clone_from(node_ports);
     }
 
     /// Says that `socket` is the gateway's. Call it before connect.

@@ -1,32 +1,33 @@
 //! What the fast path tells `admin`, the log and the operator.
 
-use super::{Unavailable, load::Loaded, maps::DIRECTIONS};
+use super::{Unavailable, heartbeat, load::Loaded, maps::DIRECTIONS};
 use aya::maps::MapError;
-use gateway_ebpf::{Direction, Events, PROGRAM_MSG, PROGRAM_SOCKOPS, Stats};
+use gateway_ebpf::{Direction, Events, PROGRAM_MSG, PROGRAM_SOCKOPS, Settings, Stats};
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// Where bytes can flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// The programs are attached.
     Kernel,
     /// Everything goes through the daemon.
+    #[default]
     Userspace,
 }
 
 /// The fast path at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Status {
     pub mode: Mode,
-    /// Why the mode is [`Mode::Userspace`]; with [`Mode::Kernel`], what could not be read.
+    /// Why nothing is redirected, or what could not be read.
     pub reason: Option<String>,
     /// The cgroup whose sockets the programs see.
     pub cgroup: Option<PathBuf>,
     /// Where programs and maps are pinned; without it they go with the process.
     pub pinned: Option<PathBuf>,
-    /// A mismatch was found, and nothing is redirected until the daemon is started again.
+    /// The guard was found not to hold, and nothing is redirected until the daemon is started again.
     pub tripped: bool,
     pub programs: Vec<ProgramStatus>,
     pub maps: Vec<MapStatus>,
@@ -99,28 +100,14 @@ pub struct Amount {
 
 impl Status {
     pub(super) fn userspace(unavailable: &Unavailable) -> Self {
-        Self {
-            mode: Mode::Userspace,
-            reason: Some(unavailable.to_string()),
-            cgroup: None,
-            pinned: None,
-            tripped: false,
-            programs: Vec::new(),
-            maps: Vec::new(),
-            established: None,
-            pairs: None,
-            refused: BTreeMap::new(),
-            moved: BTreeMap::new(),
-        }
+        Self { mode: Mode::Userspace, reason: Some(unavailable.to_string()), ..Self::default() }
     }
 
     pub(super) fn kernel(loaded: &Loaded) -> Self {
         let mut status = Self {
             mode: Mode::Kernel,
-            reason: None,
             cgroup: Some(loaded.cgroup.clone()),
             pinned: loaded.pins.as_ref().map(|pins| pins.directory().to_owned()),
-            tripped: false,
             maps: loaded.map_ids().into_iter().map(|(name, id)| MapStatus { name, id }).collect(),
             programs: [PROGRAM_SOCKOPS, PROGRAM_MSG]
                 .into_iter()
@@ -129,10 +116,7 @@ impl Status {
                     Some(ProgramStatus { name: name.to_owned(), id, attached: true })
                 })
                 .collect(),
-            established: None,
-            pairs: None,
-            refused: BTreeMap::new(),
-            moved: BTreeMap::new(),
+            ..Self::default()
         };
         if let Err(error) = status.count(loaded) {
             status.reason = Some(format!("the counters cannot be read: {error}"));
@@ -144,6 +128,7 @@ impl Status {
         let maps = loaded.maps();
         let settings = maps.settings()?;
         self.tripped = settings.tripped != 0;
+        self.reason = off_because(&settings, heartbeat::monotonic_ns()).map(str::to_owned);
         let events = maps.events()?;
         self.established = Some(Established { active: events.active_established, passive: events.passive_established });
         self.refused = refused(events);
@@ -163,6 +148,21 @@ impl Status {
     }
 }
 
+/// Why the programs redirect nothing at the moment `now_ns`, as they read the settings themselves.
+pub(super) fn off_because(settings: &Settings, now_ns: u64) -> Option<&'static str> {
+    match settings.tripped {
+        0 => {}
+        Settings::TRIPPED_BLIND => return Some("the guard could not see a socket that was sending"),
+        Settings::TRIPPED_QUEUE => return Some("a queue grew past every bound the guard knows"),
+        _ => return Some("gw_settings says that it tripped, and not over what"),
+    }
+    if settings.enabled == 0 {
+        return Some("the switch in gw_settings is off");
+    }
+    let age = now_ns.saturating_sub(settings.heartbeat_ns);
+    (age > settings.stale_after_ns).then_some("the heartbeat is stale")
+}
+
 fn refused(events: Events) -> BTreeMap<&'static str, u64> {
     BTreeMap::from([
         ("mptcp", events.refused_mptcp),
@@ -171,6 +171,7 @@ fn refused(events: Events) -> BTreeMap<&'static str, u64> {
         ("full", events.refused_full),
         ("opt_out", events.refused_opt_out),
         ("other", events.refused_other),
+        ("unproven", events.unproven),
     ])
 }
 
@@ -217,6 +218,26 @@ impl fmt::Display for Status {
                 }
                 Ok(())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_turns_it_off_is_said() {
+        let on = Settings { heartbeat_ns: 10_000, stale_after_ns: 3_000, enabled: 1, tripped: 0 };
+        assert_eq!(off_because(&on, 12_000), None);
+        // The programs' clock is coarse: a heartbeat in the future is as good as one of now.
+        assert_eq!(off_because(&on, 9_000), None);
+        assert_eq!(off_because(&on, 13_001), Some("the heartbeat is stale"));
+        let off = Settings { enabled: 0, ..on };
+        assert_eq!(off_because(&off, 13_001), Some("the switch in gw_settings is off"));
+        for code in [Settings::TRIPPED_BLIND, Settings::TRIPPED_QUEUE, 77] {
+            let tripped = off_because(&Settings { tripped: code, ..off }, 12_000).expect("a reason");
+            assert!(tripped != "the switch in gw_settings is off", "{code}: {tripped}");
         }
     }
 }

@@ -26,6 +26,10 @@ pub enum Unavailable {
         "the bpf system call is not permitted although the capabilities are there: a seccomp profile or a security module forbids it"
     )]
     Forbidden { source: io::Error },
+    #[error(
+        "this kernel is locked down (confidentiality): no program may read its memory, which order and the size of queues are guarded by"
+    )]
+    LockedDown,
     #[error("this kernel has no bpf system call, or a seccomp profile hides it")]
     NoSyscall { source: io::Error },
     #[error("the kernel's verifier refused {program} ({source}): {log}")]

@@ -28,6 +28,7 @@ struct Port {
     protocol: String,
     app_protocol: Option<String>,
     target_port: Option<IntOrString>,
+    node_port: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,6 +60,12 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
         ports,
         selector: super::labels::labels(&spec.selector),
         labels: manifest.labels.clone(),
+        node_ports: spec
+            .ports
+            .iter()
+            .filter_map(|port| u16::try_from(port.node_port).ok())
+            .filter(|port| *port != 0)
+            .collect(),
         visibility: export_to::annotated(exported, &manifest.id().namespace),
         port_translation_disabled: disabled.is_some_and(|value| &**value == "true"),
     })

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::EXPECT};
 use smallvec::SmallVec;
+use std::net::IpAddr;
 
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
@@ -10,6 +11,7 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const X_ENVOY_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 pub const X_ENVOY_DECORATOR_OPERATION: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
 pub const X_ENVOY_EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+pub const X_ENVOY_INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 pub const X_ENVOY_ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 pub const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 pub const X_ENVOY_UPSTREAM_SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
@@ -97,6 +99,15 @@ fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
         HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)).unwrap_or_else(|_| peer.clone())
     };
     headers.insert(X_FORWARDED_FOR, value);
+}
+
+/// Makes `headers` those of a copy of a request, sent by the gateway itself at `gateway` (`Filter::maybeDoShadowing` in
+/// envoy's source/common/router/router.cc, and its asynchronous client).
+pub fn mark_as_copy(headers: &mut HeaderMap, gateway: IpAddr) {
+    if let Ok(gateway) = HeaderValue::try_from(gateway.to_string()) {
+        append_forwarded_for(headers, &gateway);
+    }
+    headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
 }
 
 /// Says in a response how long the upstream took to begin it.

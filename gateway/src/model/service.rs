@@ -17,6 +17,8 @@ pub struct Service {
     pub labels: Labels,
     /// Annotation `networking.istio.io/exportTo`.
     pub visibility: Visibility,
+    /// `nodePort` of every port that has one.
+    pub node_ports: Vec<u16>,
     /// Label `experimental.istio.io/disable-gateway-port-translation: "true"`.
     pub port_translation_disabled: bool,
 }

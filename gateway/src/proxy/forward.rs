@@ -1,6 +1,7 @@
 //! Forwarding: a destination, an endpoint, a connection, and the answer back.
 
 use super::{
+    affinity::Affinity,
     arrival::{Arrived, with_path},
     attempt::{Attempt, Tried},
     attempts::{Attempts, new_request},
@@ -8,9 +9,11 @@ use super::{
     choice::choose,
     client::Client,
     fields::{self, ResponseFields},
+    load_share::LoadShare,
     local_reply::LocalReply,
+    mirror::{self, Drawn, Original},
     outcome::Outcome,
-    record::{LoadShare, Record},
+    record::Record,
     returned,
     timing::{RequestEnd, Timing, within},
     upload::Upload,
@@ -33,7 +36,7 @@ use crate::{
     telemetry::requests::RequestProtocol,
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
@@ -57,8 +60,10 @@ pub(super) struct Plan {
     websocket: bool,
     cluster: Arc<Cluster>,
     cluster_id: ClusterId,
+    affinity: Option<Box<Affinity>>,
     policy: Option<Arc<RoutePolicy>>,
     limits: TimeLimits,
+    mirrors: Drawn,
     fields: Option<ResponseFields>,
 }
 
@@ -70,6 +75,7 @@ impl Plan {
         route: &Arc<Route>,
         action: &ForwardAction,
         mut arrived: Arrived,
+        origin: Option<HeaderValue>,
         protocol: RequestProtocol,
     ) -> Self {
         let index = if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) };
@@ -78,7 +84,8 @@ impl Plan {
         // Values of response fields that are made from the request are made from the one that goes upstream, if one does:
         // Envoy's router answers for an unknown cluster before it changes the request.
         let is_unknown = matches!(cluster.state, ClusterState::Unknown(_));
-        let fields_of = |arrived: &Arrived| ResponseFields::of_destination(client, route, index, &cluster, arrived);
+        let fields_of =
+            |arrived: &Arrived| ResponseFields::of_destination(client, route, index, &cluster, arrived, origin.clone());
         let mut fields = if is_unknown { fields_of(&arrived) } else { None };
 
         let (policy, is_grpc) = (action.policy.clone(), protocol == RequestProtocol::Grpc);
@@ -117,16 +124,48 @@ impl Plan {
             arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
+        let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
-        let cluster_id = destination.cluster;
-        Self { method, target, headers, body, websocket, cluster, cluster_id, policy, limits, fields }
+        let mirrors =
+            policy.as_deref().filter(|_| !websocket).map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));
+        let (cluster_id, mirrors) = (destination.cluster, mirrors.unwrap_or_default());
+        Self {
+            method,
+            target,
+            headers,
+            body,
+            websocket,
+            cluster,
+            cluster_id,
+            affinity,
+            policy,
+            limits,
+            mirrors,
+            fields,
+        }
     }
 }
 
 /// Carries out `plan`.
 pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record) -> Response<ResponseBody> {
-    let Plan { method, target, headers, body, websocket, mut cluster, cluster_id, policy, limits, mut fields } = *plan;
+    let Plan {
+        method,
+        target,
+        headers,
+        body,
+        websocket,
+        mut cluster,
+        cluster_id,
+        affinity,
+        policy,
+        limits,
+        mut mirrors,
+        mut fields,
+    } = *plan;
     record.routed_to(&cluster);
+    if record.past().delayed {
+        cluster = as_of_now(&client.worker, cluster_id, cluster);
+    }
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
             if let Some(fields) = fields {
@@ -139,29 +178,38 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
     let mut attempts = Attempts::new(retries);
     // With a limit on the whole the end of the request counts, also while no endpoint reads it.
     let keep = repeats_what_was_sent(retries, is_grpc) || limits.total.is_some();
-    let (body, upload) = body_of(client, body, keep, limits.per_try.is_some());
+    let watch = limits.per_try.is_some() || !mirrors.is_empty();
+    let (body, upload) = body_of(client, body, keep, watch);
     let mut timing = timing(limits, upload.as_ref(), websocket);
     let mut request = new_request(&method, target, headers, body);
     let mut fresh = false;
     loop {
-        let ClusterState::Known(endpoints) = &cluster.state else {
+        let ClusterState::Known(_) = &cluster.state else {
             let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
             return reply(unknown, record, fields.as_ref());
         };
-        let Some(endpoint) = choose(endpoints, attempts.tried()) else {
+        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried()) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and
         // draw every request to itself.
-        let (load, endpoint) = (LoadShare::begin(endpoint), endpoint.address);
+        let load = LoadShare::begin(chosen);
+        let endpoint = load.address();
         if let Some(fields) = &mut fields {
             fields.upstream = Some(endpoint);
         }
         if let Some(facts) = record.facts() {
             facts.upstream_host = Some(endpoint);
         }
-        let attempt = Attempt { client, endpoint, upload: upload.as_ref(), fresh };
-        let (wait, next) = match attempt.run(request, &mut attempts, &mut timing).await {
+        if !mirrors.is_empty() {
+            copy(client, &request, upload.as_ref(), limits.total, std::mem::take(&mut mirrors));
+        }
+        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh };
+        let mut tried = attempt.run(request, &mut attempts, &mut timing).await;
+        if let (Tried::Answered { response, .. }, Some(affinity)) = (&mut tried, &affinity) {
+            affinity.give_cookies(response.headers_mut());
+        }
+        let (wait, next) = match tried {
             Tried::Answered { response, connection, .. } if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 if !websocket {
                     return reply(
@@ -176,7 +224,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
             Tried::Answered { response, connection, again, is_whole } => {
                 let (status, headers) = (response.status(), response.headers());
-                let wait = attempts.after_response(endpoint, status, headers, is_whole, &mut record);
+                let wait = attempts.after_response(&load, status, headers, is_whole, &mut record);
                 if let Some((wait, again)) = wait.zip(again) {
                     returned::discard(client, response, connection).await;
                     (wait, again.into_request(client))
@@ -191,7 +239,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
             Tried::Reset { reset, again, is_whole } => {
                 let is_retry = attempts.is_retry();
-                match attempts.after_reset(endpoint, reset, is_whole, &mut record).zip(again) {
+                match attempts.after_reset(&load, reset, is_whole, &mut record).zip(again) {
                     Some(next) => next,
                     None => return reply(upstream_failure::reset(reset, is_retry), record, fields.as_ref()),
                 }
@@ -200,6 +248,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
                 (request, fresh) = (next, fresh || must_be_fresh);
                 continue;
             }
+            Tried::Refused(answer) => return reply(answer, record, fields.as_ref()),
             Tried::ClientFailed => return reply(upstream_failure::request_body(client), record, fields.as_ref()),
             Tried::TimedOut => return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref()),
         };
@@ -222,8 +271,23 @@ fn body_of(client: &Client, body: Incoming, keep: bool, watch: bool) -> (Request
     if body.is_end_stream() || !(keep || watch) {
         return (RequestBody::new(body, activity), None);
     }
-    let upload = Upload::new(body, Rc::clone(&activity), keep);
+    let upload = Upload::new(body, client, keep);
     (RequestBody::of(Rc::clone(&upload), activity), Some(upload))
+}
+
+/// Sends copies of `request` to `mirrors`, once, when the request itself has an endpoint to go to.
+fn copy(
+    client: &Client,
+    request: &Request<RequestBody>,
+    upload: Option<&Rc<Upload>>,
+    limit: Option<Duration>,
+    mirrors: Drawn,
+) {
+    let Some(target) = request.uri().path_and_query() else { return };
+    let original = Original { method: request.method(), target, headers: request.headers(), limit };
+    for cluster in mirrors {
+        mirror::send(client, &cluster, &original, upload.map(|upload| upload.tap()));
+    }
 }
 
 /// `None` for a request without time limits.

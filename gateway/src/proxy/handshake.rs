@@ -213,6 +213,7 @@ async fn hello(socket: &mut Socket) -> Result<Hello, NoHandshake> {
 /// A client that offers only protocols we do not speak gets none, and is served: what Envoy does.
 fn choose(accepted: &Accepted, configuration: &Configuration) -> Arc<rustls::ServerConfig> {
     let spoken = &configuration.with_alpn.alpn_protocols;
-    let common = accepted.client_hello().alpn().is_some_and(|mut offered| offered.any(|o| spoken.iter().any(|s| s == o)));
+    let common =
+        accepted.client_hello().alpn().is_some_and(|mut offered| offered.any(|o| spoken.iter().any(|s| s == o)));
     Arc::clone(if common { &configuration.with_alpn } else { &configuration.without_alpn })
 }

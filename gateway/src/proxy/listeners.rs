@@ -60,6 +60,9 @@ impl Listeners {
         }
         self.generation = Some(snapshot.generation);
         self.open.retain(|key, _| snapshot.is_bound(*key));
+        if let Some(fastpath) = &self.worker.settings().fastpath {
+            fastpath.expect_calls_to(&snapshot.node_ports);
+        }
         let before = std::mem::take(&mut self.failed);
         for listener in snapshot.listeners() {
             let tried = self.open.contains_key(&listener.key) || self.failed.contains(&self.address(listener));

@@ -15,6 +15,7 @@ use crate::{
     telemetry::{Telemetry, requests::Recorder},
     upstream::{
         connection::UpstreamConnection,
+        lease::PoolKey,
         pool::{Pool, PoolLimits},
     },
 };
@@ -73,6 +74,7 @@ pub(crate) struct Worker {
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
+    mirrors_in_flight: Cell<usize>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -122,6 +124,7 @@ impl Worker {
             next_connection: Cell::new(0),
             operations: RefCell::default(),
             refusals: RefCell::default(),
+            mirrors_in_flight: Cell::new(0),
         }
     }
 
@@ -147,6 +150,11 @@ impl Worker {
 
     pub(super) fn recorder(&self) -> RefMut<'_, Recorder> {
         self.recorder.borrow_mut()
+    }
+
+    /// How many copies of requests are on their way.
+    pub(super) fn mirrors_in_flight(&self) -> &Cell<usize> {
+        &self.mirrors_in_flight
     }
 
     /// Whether answers are to ask for the end of their connection.
@@ -238,7 +246,11 @@ impl Worker {
     /// Ends what has stood still for too long, on both sides of the gateway, again and again.
     async fn sweep(self: Rc<Self>) {
         let limits = &self.settings.limits;
-        let shortest = limits.handshake_timeout.min(limits.head_timeout).min(limits.body_idle_timeout).min(limits.keep_alive_timeout);
+        let shortest = limits
+            .handshake_timeout
+            .min(limits.head_timeout)
+            .min(limits.body_idle_timeout)
+            .min(limits.keep_alive_timeout);
         let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -272,10 +284,16 @@ impl Worker {
 
     fn sweep_pool(&self) {
         let snapshot = self.published.load();
-        let wanted: HashSet<SocketAddr, RandomState> =
-            snapshot.clusters().iter().flat_map(|cluster| cluster.endpoints()).map(|e| e.address).collect();
+        let wanted: HashSet<PoolKey, RandomState> = snapshot
+            .clusters()
+            .iter()
+            .flat_map(|cluster| {
+                let pool = cluster.pool();
+                cluster.endpoints().iter().map(move |endpoint| PoolKey { pool, endpoint: endpoint.address })
+            })
+            .collect();
         let mut pool = self.pool.borrow_mut();
-        pool.sweep(self.clock.now(), |endpoint| wanted.contains(endpoint));
+        pool.sweep(self.clock.now(), |key| wanted.contains(key));
         self.recorder.borrow_mut().idle_upstream(pool.len());
     }
 }

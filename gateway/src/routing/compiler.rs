@@ -40,6 +40,7 @@ pub struct Compiler {
     clusters: ClusterTable,
     due: Due,
     problems: Vec<Problem>,
+    node_ports: Arc<BTreeSet<u16>>,
     generation: u64,
 }
 
@@ -61,6 +62,7 @@ impl Compiler {
             clusters: ClusterTable::default(),
             due: Due::default(),
             problems: Vec::new(),
+            node_ports: Arc::default(),
             generation: 0,
         }
     }
@@ -114,6 +116,7 @@ impl Compiler {
         if due.listeners {
             let (plans, problems) = listeners::plan(&self.world, &self.settings);
             self.problems = problems;
+            self.node_ports = Arc::new(listeners::node_ports(&self.world, &self.settings));
             if !self.attachments.is_for(&plans) {
                 self.attachments.rebuild(plans, &self.world, &self.settings, &mut self.clusters);
             }
@@ -126,7 +129,13 @@ impl Compiler {
             self.world.names.retain(|name, _| wanted.contains(name));
         }
         self.generation += 1;
-        Arc::new(Snapshot { generation: self.generation, listeners: self.attachments.listeners(), clusters })
+        let node_ports = Arc::clone(&self.node_ports);
+        Arc::new(Snapshot {
+            generation: self.generation,
+            node_ports,
+            listeners: self.attachments.listeners(),
+            clusters,
+        })
     }
 
     /// What the compilation of the last snapshot found: conflicts and references that lead nowhere. What is wrong inside

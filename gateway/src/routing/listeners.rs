@@ -91,6 +91,12 @@ fn bound_port(number: u16, role: &Labels, world: &World, settings: &CompileSetti
     number
 }
 
+/// The node ports of every Service in front of this gateway.
+pub(super) fn node_ports(world: &World, settings: &CompileSettings) -> BTreeSet<u16> {
+    let fronts = world.services.values().filter(|service| settings.fronts_gateway(service));
+    fronts.flat_map(|service| &service.node_ports).copied().collect()
+}
+
 /// A `namespace/host` as text: Istio compares these strings.
 type HostText = (Option<Arc<str>>, String);
 
@@ -213,7 +219,7 @@ spec:
   hosts: ['*']
   gateways: [in, out]
   http:
-  - {match: [{sourceLabels: {istio: egressgateway}}], directResponse: {status: 201}}
+  - {match: [{uri: {prefix: /x}, sourceLabels: {istio: egressgateway}}], directResponse: {status: 201}}
   - {directResponse: {status: 200}}
 ";
 

@@ -9,13 +9,15 @@ use super::{
     route::{PathCondition, Route},
 };
 use crate::model::{gateway::Protocol, host::HostPattern, object::ObjectId};
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// One generation of the routing table. Cheap to clone parts of, never changed once built.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Counts up with every published table; 0 is the empty table before the first.
     pub generation: u64,
+    /// Of the Services in front of this gateway: calls to them may arrive with another caller's address.
+    pub node_ports: Arc<BTreeSet<u16>>,
     pub(super) listeners: Vec<Arc<Listener>>,
     pub(super) clusters: Vec<Arc<Cluster>>,
 }
@@ -35,7 +37,7 @@ pub struct Listener {
     /// `port.number` of the first Gateway server on it: the port in virtual host names.
     pub server_port: u16,
     /// `port.number` of every server on it.
-    pub server_ports: std::collections::BTreeSet<u16>,
+    pub server_ports: BTreeSet<u16>,
     pub protocol: Protocol,
     /// `None` for plaintext.
     pub tls: Option<Arc<TlsServer>>,

@@ -1,13 +1,7 @@
 //! Certificates in files: read when they change.
 
 use super::pem::Pem;
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::MetadataExt,
-    path::Path,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 /// A file that holds more is no certificate.
 const LARGEST_FILE_BYTES: u64 = 1 << 20;
@@ -82,5 +76,10 @@ impl File {
 
 fn stamp(path: &str) -> Option<Stamp> {
     let meta = fs::metadata(Path::new(path)).ok()?;
-    Some(Stamp { device: meta.dev(), inode: meta.ino(), modified: (meta.mtime(), meta.mtime_nsec()), length: meta.len() })
+    Some(Stamp {
+        device: meta.dev(),
+        inode: meta.ino(),
+        modified: (meta.mtime(), meta.mtime_nsec()),
+        length: meta.len(),
+    })
 }

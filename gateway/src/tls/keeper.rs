@@ -201,7 +201,8 @@ impl Keeper {
     }
 
     fn rebuild(&mut self, which: impl Fn(&Termination) -> bool) {
-        let due: Vec<Arc<Termination>> = self.servers.keys().filter(|termination| which(termination)).cloned().collect();
+        let due: Vec<Arc<Termination>> =
+            self.servers.keys().filter(|termination| which(termination)).cloned().collect();
         if due.is_empty() {
             return;
         }
@@ -220,8 +221,8 @@ impl Keeper {
             }
             let material = sources.material(termination)?;
             let ends = material.ends.clone();
-            let configuration = server_config::build(termination, material)
-                .map_err(|error| Trouble::Settings(error.to_string()))?;
+            let configuration =
+                server_config::build(termination, material).map_err(|error| Trouble::Settings(error.to_string()))?;
             Ok(Some((configuration, ends, sources)))
         });
         match built {

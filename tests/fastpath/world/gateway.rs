@@ -104,8 +104,22 @@ impl<'a> Gateway<'a> {
         *self.maps.get(name).unwrap_or_else(|| panic!("there is no map {name} among {:?}", self.maps))
     }
 
+    /// Sends a signal; after SIGSTOP, returns once every thread stands still.
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+        if signal == Signal::SIGSTOP {
+            wait::until("the gateway to stand still", PATIENCE, || self.stands_still().then_some(()));
+        }
+    }
+
+    fn stands_still(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id())).expect("its threads");
+        // The state follows the name, which is in brackets (proc_pid_stat(5)).
+        let state = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).ok();
+        threads
+            .flatten()
+            .filter_map(state)
+            .all(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
     }
 }
 

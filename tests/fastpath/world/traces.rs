@@ -51,7 +51,7 @@ fn complaints() -> Vec<String> {
 }
 
 /// Pages of memory all TCP sockets of the machine hold.
-pub(crate) fn pages() -> u64 {
+fn pages() -> u64 {
     let sockets = fs::read_to_string("/proc/net/sockstat").expect("sockstat");
     let tcp = sockets.lines().find_map(|line| line.strip_prefix("TCP: ")).expect("a line for TCP");
     field(tcp, "mem")

@@ -1,8 +1,8 @@
 //! An authority, and what it signs.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RevokedCertParams, SanType,
     SerialNumber, SignatureAlgorithm, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -71,7 +71,9 @@ impl Authority {
         let algorithm: &'static SignatureAlgorithm = if wish.rsa { &PKCS_RSA_SHA256 } else { &PKCS_ECDSA_P256_SHA256 };
         let key = KeyPair::generate_for(algorithm).expect("a key");
         let mut params = CertificateParams::new(wish.names.clone()).expect("names");
-        params.subject_alt_names.extend(wish.uris.iter().map(|uri| SanType::URI(uri.as_str().try_into().expect("ASCII"))));
+        params
+            .subject_alt_names
+            .extend(wish.uris.iter().map(|uri| SanType::URI(uri.as_str().try_into().expect("ASCII"))));
         params.distinguished_name = rcgen::DistinguishedName::new();
         if let Some(organisation) = &wish.organisation {
             params.distinguished_name.push(DnType::OrganizationName, organisation);
@@ -127,7 +129,9 @@ impl Pair {
 
 /// A Secret in the gateway's namespace with these fields.
 pub fn secret(name: &str, fields: &[(&str, &str)]) -> String {
-    let mut yaml = format!("---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: istio-system}}\nstringData:\n");
+    let mut yaml = format!(
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {{name: {name}, namespace: istio-system}}\nstringData:\n"
+    );
     for (field, text) in fields {
         yaml.push_str(&format!("  {field}: {text:?}\n"));
     }

@@ -106,7 +106,9 @@ impl Dialect {
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Anybody(provider)));
         let mut config = match self.certificate.clone() {
-            Some(Certificate(chain, key)) => builder.with_client_auth_cert(chain, key).expect("a certificate with its key"),
+            Some(Certificate(chain, key)) => {
+                builder.with_client_auth_cert(chain, key).expect("a certificate with its key")
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols.clone_from(&self.alpn);

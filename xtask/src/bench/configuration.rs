@@ -1,6 +1,7 @@
 //! The configurations of tests/bench, filled in.
 
 use super::{
+    objects::PORT,
     place::{NODE, PODS, Place},
     stage::Setting,
 };
@@ -62,6 +63,15 @@ pub(super) fn pods(
         ("KIB", "x".repeat(1024)),
     ];
     fill(place, setting, "backend.conf", &format!("{name}.conf"), &more)
+}
+
+/// What ours serve beside the others, for one that runs alone.
+pub(super) fn alone_objects() -> anyhow::Result<String> {
+    let source = workspace::root().join("tests/bench/ours.yaml");
+    let text = fs::read_to_string(&source).with_context(|| format!("read {}", source.display()))?;
+    let all =
+        [("PORT", PORT.to_string()), ("V1", "9011".to_owned()), ("V2", "9012".to_owned()), ("PODS", PODS.to_owned())];
+    Ok(all.iter().fold(text, |text, (key, value)| text.replace(&format!("@{key}@"), value)))
 }
 
 /// A certificate and its key, together and apart, for those who serve TLS.

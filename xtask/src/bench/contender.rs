@@ -33,6 +33,9 @@ pub(super) const NGINX: &str = "nginx";
 pub(super) const DIRECT: &str = "direct";
 /// The direct connection once more: what differs between the two is noise.
 pub(super) const AGAIN: &str = "direct_again";
+/// Two builds of ours.
+pub(super) const BEFORE: &str = "before";
+pub(super) const AFTER: &str = "after";
 /// A direct connection where our programs run, between two that have nothing to do with us.
 pub(super) const INSIDE: &str = "direct_inside";
 

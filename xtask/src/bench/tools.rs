@@ -14,6 +14,7 @@ use std::{
 };
 
 /// Where the programs are; of peers, why they are not.
+#[derive(Clone, Debug)]
 pub(super) struct Tools {
     pub(super) gateway: PathBuf,
     pub(super) client: PathBuf,

@@ -40,6 +40,8 @@ pub(crate) enum Need {
     Istio,
     /// The BPF objects that each lack a guard.
     Unguarded,
+    /// Peers, load and what counts instructions.
+    Bench,
     /// Servers and callers that people run, and what the network of a node is made of.
     Programs,
 }
@@ -72,6 +74,14 @@ impl Group {
                 tool("wrk", "wrk"),
                 tool("iptables", "iptables"),
             ],
+            Need::Bench => vec![
+                tool("nginx", "nginx-full"),
+                tool("haproxy", "haproxy"),
+                tool("wrk", "wrk"),
+                tool("h2load", "nghttp2-client"),
+                tool("openssl", "openssl"),
+                tool("valgrind", "valgrind"),
+            ],
             Need::Go | Need::Unguarded | Need::Cluster | Need::Istio => Vec::new(),
         };
         self.needs.iter().flat_map(of).collect()
@@ -95,6 +105,7 @@ impl Group {
             Need::Cluster => "a cluster",
             Need::Istio => "Istio",
             Need::Unguarded => "BPF objects without guards",
+            Need::Bench => "nginx, HAProxy, wrk, h2load, openssl, valgrind",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
@@ -119,6 +130,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
             "fastpath" => vec![Need::Root, Need::BpfObject, Need::Unguarded, Need::Go, Need::Programs],
+            "bench" => vec![Need::Root, Need::BpfObject, Need::Bench],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
             "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],
             "cluster" => vec![Need::Cluster, Need::Root, Need::Go, Need::BpfObject],

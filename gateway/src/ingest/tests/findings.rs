@@ -333,28 +333,24 @@ fn timeouts_and_retries() {
 }
 
 #[test]
-fn http_parts_that_are_not_served() {
+fn faults_mirrors_and_cors() {
     let with = |part: &str| format!("{{{ROUTE}, {part}}}");
-    let fault = (NotServed, "fault", "neither delayed");
-    rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[fault]);
-    rule(&with("fault: {}"), &[fault, (Invalid, "fault", "neither delay nor abort")]);
-    rule(&with("fault: {abort: {httpStatus: 600}}"), &[fault, (Invalid, "fault.abort.httpStatus", "599")]);
+    rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[]);
+    rule(&with("fault: {}"), &[(Invalid, "fault", "neither delay nor abort")]);
+    rule(&with("fault: {abort: {httpStatus: 600}}"), &[(Invalid, "fault.abort.httpStatus", "599")]);
     rule(
         &with("fault: {abort: {httpStatus: 500, percentage: {value: 101}}}"),
-        &[fault, (Invalid, "fault.abort.percentage.value", "100")],
+        &[(Invalid, "fault.abort.percentage.value", "100")],
     );
-    rule(&with("fault: {abort: {http2Error: X}}"), &[fault, (Invalid, "fault.abort.http2Error", "not supported")]);
-    rule(&with("fault: {abort: {grpcStatus: BAD}}"), &[fault, (Invalid, "fault.abort.grpcStatus", "gRPC")]);
-    rule(&with("fault: {abort: {}}"), &[fault, (Suspicious, "fault.abort", "nothing is aborted")]);
+    rule(&with("fault: {abort: {http2Error: X}}"), &[(Invalid, "fault.abort.http2Error", "not supported")]);
+    rule(&with("fault: {abort: {grpcStatus: BAD}}"), &[(Invalid, "fault.abort.grpcStatus", "gRPC")]);
+    rule(&with("fault: {abort: {}}"), &[(Suspicious, "fault.abort", "nothing is aborted")]);
     rule(
         &with("fault: {delay: {exponentialDelay: 1s}}"),
-        &[fault, (Invalid, "fault.delay.exponentialDelay", "not supported")],
+        &[(Invalid, "fault.delay.exponentialDelay", "not supported")],
     );
-    rule(&with("fault: {delay: {fixedDelay: 0s}}"), &[fault, (Invalid, "fault.delay.fixedDelay", "1ms")]);
-    rule(
-        &with("mirror: {host: c}, mirrors: [{destination: {host: d}}]"),
-        &[(Invalid, "mirror", "keep one"), (NotServed, "mirror", "not copied"), (NotServed, "mirrors", "not copied")],
-    );
+    rule(&with("fault: {delay: {fixedDelay: 0s}}"), &[(Invalid, "fault.delay.fixedDelay", "1ms")]);
+    rule(&with("mirror: {host: c}, mirrors: [{destination: {host: d}}]"), &[(Invalid, "mirror", "keep one")]);
     rule(&with("mirrorPercentage: {value: 101}"), &[(Invalid, "mirrorPercentage.value", "100")]);
     rule(
         &with("mirrorPercent: 101"),
@@ -362,18 +358,12 @@ fn http_parts_that_are_not_served() {
     );
     rule(
         &with("mirrors: [{percentage: {value: -1}}]"),
-        &[
-            (NotServed, "mirrors", "not copied"),
-            (Schema, "mirrors[0].destination", "required"),
-            (Invalid, "mirrors[0].percentage.value", "100"),
-        ],
+        &[(Schema, "mirrors[0].destination", "required"), (Invalid, "mirrors[0].percentage.value", "100")],
     );
-    let cors = (NotServed, "corsPolicy", "preflight");
-    rule(&with("corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GET], maxAge: 24h}"), &[cors]);
+    rule(&with("corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GET], maxAge: 24h}"), &[]);
     rule(
         &with("corsPolicy: {allowOrigins: [{}, {exact: ''}, {regex: '('}]}"),
         &[
-            cors,
             (Invalid, "corsPolicy.allowOrigins[0]", "empty"),
             (Invalid, "corsPolicy.allowOrigins[1]", "empty"),
             (Invalid, "corsPolicy.allowOrigins[2].regex", "RE2"),
@@ -382,7 +372,6 @@ fn http_parts_that_are_not_served() {
     rule(
         &with("corsPolicy: {allowMethods: [get], allowHeaders: ['a b'], maxAge: 1.5s}"),
         &[
-            cors,
             (Invalid, "corsPolicy.allowMethods[0]", "method"),
             (Invalid, "corsPolicy.allowHeaders[0]", "header name"),
             (Invalid, "corsPolicy.maxAge", "whole seconds"),
@@ -575,9 +564,7 @@ fn destination_rules() {
 #[test]
 fn traffic_policies() {
     let policy = |policy: &str, expected: &[Finding<'_>]| {
-        let served = (NotServed, "spec.trafficPolicy", "not served");
-        let expected: Vec<_> = std::iter::once(served).chain(expected.iter().copied()).collect();
-        check("DestinationRule", &format!("{{host: a, trafficPolicy: {policy}}}"), &expected);
+        check("DestinationRule", &format!("{{host: a, trafficPolicy: {policy}}}"), expected);
     };
     check("DestinationRule", "{host: a, trafficPolicy: {}}", &[(Invalid, "spec.trafficPolicy", "empty")]);
     check(
@@ -602,7 +589,11 @@ fn traffic_policies() {
     );
     policy(
         "{connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}",
-        &[(Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts")],
+        &[
+            (NotServed, "spec.trafficPolicy.connectionPool.http.h2UpgradePolicy", "HTTP/1.1"),
+            (NotServed, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "HTTP/1.1"),
+            (Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts"),
+        ],
     );
     policy("{outlierDetection: {}}", &[]);
     policy(
@@ -636,20 +627,31 @@ fn traffic_policies() {
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {a: 100}}, {from: a/b, to: {a: 100}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{outlierDetection: {}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: a}], distribute: [{from: a, to: {b: 100}}]}}}",
         &[
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting", "both"),
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0]", "same region"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
         ],
     );
-    policy("{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}", &[(Invalid, lb, "both")]);
+    let zone = (NotServed, "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting", "wherever");
+    policy(
+        "{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}",
+        &[(Invalid, lb, "both"), (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"), zone],
+    );
     policy(
         "{loadBalancer: {simple: ROUND_ROBIN, warmup: {aggression: 0}}}",
         &[
@@ -657,18 +659,21 @@ fn traffic_policies() {
             (Invalid, "spec.trafficPolicy.loadBalancer.warmup.aggression", "greater"),
         ],
     );
+    let no_tls = (NotServed, "spec.trafficPolicy.tls", "503");
     policy(
         "{tls: {mode: MUTUAL}}",
         &[
+            no_tls,
             (Invalid, "spec.trafficPolicy.tls.clientCertificate", "required"),
             (Invalid, "spec.trafficPolicy.tls.privateKey", "required"),
         ],
     );
     policy(
         "{tls: {mode: SIMPLE, credentialName: a, caCertificates: b}}",
-        &[(Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
+        &[no_tls, (Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
     );
-    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[]);
+    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[no_tls]);
+    policy("{tls: {mode: DISABLE}}", &[]);
     policy(
         "{portLevelSettings: [{tls: {}}]}",
         &[(Invalid, "spec.trafficPolicy.portLevelSettings[0].port", "required")],
@@ -682,6 +687,7 @@ fn traffic_policies() {
         &[
             (Invalid, "spec.trafficPolicy.tunnel.protocol", "CONNECT"),
             (Invalid, "spec.trafficPolicy.tunnel.targetPort", "0 is no port"),
+            (NotServed, "spec.trafficPolicy.tunnel", "TCP"),
         ],
     );
 }

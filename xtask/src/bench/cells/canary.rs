@@ -3,8 +3,8 @@
 use super::Bench;
 use crate::bench::{
     cell::{Better, Cell, Spread},
-    contender::{AGAIN, DIRECT, Entrance},
-    load::Load,
+    contender::{AGAIN, Contender, DIRECT, Entrance},
+    load::{Load, Sample},
     rounds::interleaved,
     stage::Stage,
 };
@@ -15,10 +15,18 @@ const TOLERANCE: f64 = 0.03;
 /// The ratio, and why the run is refused, if it is.
 pub(in crate::bench) fn canary(bench: &Bench<'_>, stage: &Stage<'_>) -> anyhow::Result<(f64, Option<String>)> {
     let contenders = stage.choose(&[DIRECT, AGAIN], Entrance::Http1);
+    canary_of(bench, &contenders, |load, contender| load.run(stage, contender))
+}
+
+/// The same of two contenders that are one.
+pub(in crate::bench) fn canary_of(
+    bench: &Bench<'_>,
+    contenders: &[Contender],
+    mut run: impl FnMut(&Load, &Contender) -> anyhow::Result<Sample>,
+) -> anyhow::Result<(f64, Option<String>)> {
     let load = Load::plain("/v1/small", 32, bench.effort.seconds);
-    let turns = interleaved("canary", &contenders, bench.effort.rounds, bench.interrupt, |contender| {
-        load.run(stage, contender)
-    })?;
+    let turns =
+        interleaved("canary", contenders, bench.effort.rounds, bench.interrupt, |contender| run(&load, contender))?;
     let cell =
         Cell::new("canary", "", "req/s", Better::Higher).of(DIRECT, turns.values(|sample| sample.rate), &[], &[]);
     let Some(Spread { low, middle, high }) = cell.ratio(AGAIN) else {

@@ -35,7 +35,9 @@ pub(super) fn added(bench: &Bench<'_>, stage: &Stage<'_>, _wanted: &[&str]) -> a
             cells.push(with_failed(Cell::unmeasured("P4", format!("added {quantile}"), why), &turns));
             continue;
         };
-        let over_direct = |values: Vec<f64>| values.iter().zip(&direct).map(|(own, direct)| own - direct).collect();
+        // Less than nothing is noise; as 0 it is either a ratio of 0 or, of a peer, none.
+        let over_direct =
+            |values: Vec<f64>| values.iter().zip(&direct).map(|(own, direct)| (own - direct).max(0.0)).collect();
         let added: Vec<(&'static str, Vec<f64>)> = taken
             .into_iter()
             .filter(|(name, _)| *name != DIRECT)
@@ -46,10 +48,20 @@ pub(super) fn added(bench: &Bench<'_>, stage: &Stage<'_>, _wanted: &[&str]) -> a
             let what = format!("{quantile} added at {rate} req/s, {name}{}", set(stage));
             let goals: &[(&str, f64)] = if subject == OURS_S { &[(ENVOY, 0.3)] } else { &[] };
             let cell = Cell::new("P4", what, "µs", Better::Lower).of(subject, added.clone(), &[(ENVOY, 0.5)], goals);
-            cells.push(with_failed(cell, &turns).note(format!("direct itself: {middle:.0} µs")));
+            cells.push(unless_noise(with_failed(cell, &turns).note(format!("direct itself: {middle:.0} µs"))));
         }
     }
     Ok(cells)
+}
+
+/// Refused when a direct connection adds to itself a quarter of what Envoy adds.
+fn unless_noise(mut cell: Cell) -> Cell {
+    let middle = |name| Spread::of(cell.values_of(name)?.iter().copied()).map(|spread| spread.middle);
+    if let Some((noise, envoy)) = middle(AGAIN).zip(middle(ENVOY)).filter(|(noise, envoy)| noise * 4.0 > *envoy) {
+        cell.refused =
+            Some(format!("a direct connection adds {noise:.0} µs to itself, and Envoy only {envoy:.0}: this is noise"));
+    }
+    cell
 }
 
 /// Half of what Envoy serves in a closed loop, in requests a second.

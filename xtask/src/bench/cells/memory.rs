@@ -8,7 +8,7 @@ use crate::bench::{
     cell::{Better, Cell, ITSELF},
     client::Run,
     contender::{ENVOY, OURS_U},
-    objects::{gateway_and_service, prefix, service, virtual_service},
+    objects::{gateway_and_service, prefix, prefixes, service, virtual_service},
     place::{PODS, Side},
     program::{Cpu, until},
     stage,
@@ -52,7 +52,12 @@ pub(super) fn all(bench: &Bench<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell
             Cell::new("M2", what, unit, Better::Lower).of(OURS_U, vec![(OURS_U, vec![value])], floors, &[])
         };
         let (more, routes) = large.map_or((middle - empty, 5_000.0), |large| (large - middle, 35_000.0));
-        cells.push(each("a route with its Service", "KiB", more * 1024.0 / routes, &[(ITSELF, 4.0)]));
+        cells.push(each("a route with a Service of its own", "KiB", more * 1024.0 / routes, &[]));
+        let [few, twice] = [5_000, 10_000].map(|routes| {
+            let objects = [gateway_and_service("pod", 9011), prefixes(routes, "pod")].concat();
+            resident(bench, &format!("routes-{routes}"), &[("all.yaml", objects)])
+        });
+        cells.push(each("an extra route", "KiB", (twice? - few?) * 1024.0 / 5_000.0, &[(ITSELF, 4.0)]));
         let many = table(bench, "endpoints", 5_000, ENDPOINTS)?;
         #[expect(clippy::cast_precision_loss, reason = "a count of thousands")]
         let endpoints = (5_000 * (ENDPOINTS - 1)) as f64;
