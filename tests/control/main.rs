@@ -13,6 +13,5 @@ mod outage;
 mod permissions;
 mod scale;
 mod startup;
-mod tls;
 mod versions;
 mod weights;

@@ -7,8 +7,12 @@ use harness::{
         certificates::{Authority, Pair, Wish, secret},
         client::Dialect,
     },
+    wait,
 };
 use rustls::version;
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const MUTUAL: &str = "{mode: MUTUAL, credentialName: a}";
 
@@ -45,7 +49,8 @@ fn mutual_needs_a_certificate_of_the_authority() {
     assert!(!is_served(&lab, &a_test().as_(&expired)), "expired");
     assert!(lab.backend.requests().is_empty());
     assert!(is_served(&lab, &a_test().as_(&client(&clients))));
-    assert!(lab.gateway.metric("gateway_tls_handshakes_total", &["outcome=\"client_certificate\""]) >= 6.0);
+    let refused = || lab.gateway.metric("gateway_tls_handshakes_total", &["outcome=\"client_certificate\""]);
+    wait::until("the refusals to be counted", PATIENCE, || (refused() >= 6.0).then_some(()));
 }
 
 #[test]

@@ -65,8 +65,12 @@ fn a_handshake_that_stands_still_is_ended() {
         client.send(beginning);
         assert!(client.is_closed());
     }
-    assert_eq!(gateway.metric("gateway_tls_handshakes_total", &["outcome=\"timeout\""]), 2.0);
-    assert_eq!(gateway.metric("gateway_downstream_connections", &[]), 0.0);
+    // A moment after the client has seen the end.
+    let counted = || {
+        let timeouts = gateway.metric("gateway_tls_handshakes_total", &["outcome=\"timeout\""]);
+        (timeouts, gateway.metric("gateway_downstream_connections", &[])) == (2.0, 0.0)
+    };
+    wait::until("both to be counted and forgotten", PATIENCE, || counted().then_some(()));
 }
 
 #[test]
