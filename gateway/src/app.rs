@@ -97,7 +97,10 @@ const CONTROL_STACK_BYTES: usize = 1 << 20;
 /// # Errors
 /// [`AppError::Start`] before anything has been served; the others after.
 pub fn run(settings: Settings) -> Result<(), AppError> {
-    // First, so that every thread starts without the privileges that only this needs.
+    // Before anything is attached: a signal that arrives meanwhile is not lost, and what is attached is removed.
+    let main_runtime = runtime()?;
+    let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
+    // Before any thread, so that each starts without the privileges that only this needs.
     let fastpath = fastpath::start(settings.fastpath, settings.fastpath_cgroup.as_deref()).map_err(StartError::from)?;
     fastpath.give_up_privileges();
     let control_runtime = runtime()?;
@@ -114,7 +117,15 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         registry.register("gateway", "This gateway", about::metric(&settings.node));
         registry.register_collector(Box::new(FastpathMetrics::new(Arc::clone(&fastpath))));
     });
-    let proxy_settings = ProxySettings { fastpath: fastpath.sockets(), ..settings.proxy };
+    let namespace = Arc::clone(&settings.compile.gateway_namespace);
+    let mut control = Control::new(settings.compile, publisher, status_writer);
+    let mut secrets = None;
+    if settings.source == Source::Kubernetes {
+        let wanted;
+        (control, wanted) = control.asking_for_secrets();
+        secrets = Some(k8s::SecretWatch { namespace, wanted });
+    }
+    let proxy_settings = ProxySettings { fastpath: fastpath.sockets(), tls: control.tls(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),
@@ -139,10 +150,6 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         "node-gateway {} starts", env!("CARGO_PKG_VERSION")
     );
 
-    let main_runtime = runtime()?;
-    // Before the control thread: a signal that arrives while it starts is not lost.
-    let mut signals = main_runtime.block_on(async { Signals::new() }).map_err(StartError::from)?;
-    let mut control = Control::new(settings.compile, publisher, status_writer);
     if let Some(directory) = settings.snapshot_directory {
         control = control.keeping(directory);
     }
@@ -153,6 +160,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         source: settings.source,
         default_namespace: settings.default_namespace,
         opt_outs,
+        secrets,
         dns: settings.dns,
     };
     let control_ended = start_control(control_runtime, control, following)?;
@@ -200,16 +208,17 @@ struct Following {
     source: Source,
     default_namespace: Arc<str>,
     opt_outs: Option<OptOutWatch>,
+    secrets: Option<k8s::SecretWatch>,
     dns: DnsSettings,
 }
 
 /// Follows the source and DNS, and tells the fast path who wants to have nothing to do with it.
 async fn follow(following: Following, names: dns::Wanted, deltas: mpsc::Sender<Delta>) {
-    let Following { source, default_namespace, opt_outs, dns } = following;
+    let Following { source, default_namespace, opt_outs, secrets, dns } = following;
     let resolving = dns::run(dns, names, deltas.clone());
     let source = async {
         match (source, opt_outs) {
-            (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs).await,
+            (Source::Kubernetes, opt_outs) => k8s::run(deltas, opt_outs, secrets).await,
             (Source::Files(paths), None) => files::run(paths, default_namespace, deltas).await,
             (Source::Files(paths), Some(opt_outs)) => {
                 let (observed, seen) = delta::channel();

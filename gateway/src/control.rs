@@ -18,6 +18,7 @@ use crate::{
     memory,
     model::problem::{Problem, Severity},
     routing::compiler::{CompileSettings, Compiler},
+    tls::{Configurations, Keeper, SecretsCome},
 };
 use debounce::Debounce;
 use delta::Delta;
@@ -51,6 +52,9 @@ const RESTORE_AFTER: Duration = Duration::from_secs(2);
 /// long: new routes beside old endpoints are neither what was nor what is.
 const REPLACE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How often certificate files are looked at, where there are any: a new one is to be in force within a second.
+const LOOK_AT_FILES: Duration = Duration::from_millis(500);
+
 /// Problems written to the log at once; all of them are in the status.
 const LOGGED_AT_ONCE: usize = 20;
 
@@ -72,6 +76,8 @@ pub struct Control {
     /// The problems of the last report.
     reported: Arc<[Problem]>,
     last_good: Option<LastGood>,
+    keeper: Keeper,
+    looked_at_files: Instant,
     /// The names that DNS must know, for whoever asks it.
     names: watch::Sender<Arc<BTreeSet<Arc<str>>>>,
     /// When what is on disk may be served; `None` once that has been tried, or need not be.
@@ -86,6 +92,7 @@ impl Control {
         let context = IngestContext { cluster_domain: Arc::clone(&settings.cluster_domain) };
         let mut reporting = Debounce::new(STATUS_INTERVAL);
         reporting.change();
+        let keeper = Keeper::new(Arc::clone(&settings.gateway_namespace), SecretsCome::Unasked);
         Self {
             inputs: Inputs::new(context),
             compiler: Compiler::new(settings),
@@ -99,6 +106,8 @@ impl Control {
             published: None,
             reported: Arc::default(),
             last_good: None,
+            keeper,
+            looked_at_files: Instant::now(),
             names: watch::Sender::default(),
             restore: None,
             hold: None,
@@ -110,6 +119,20 @@ impl Control {
     pub fn keeping(mut self, directory: PathBuf) -> Self {
         self.last_good = Some(LastGood::new(directory));
         self
+    }
+
+    /// Asks for the Secrets that Gateways name, one by one: whoever follows the returned names sends what becomes of them.
+    #[must_use]
+    pub fn asking_for_secrets(mut self) -> (Self, watch::Receiver<BTreeSet<Arc<str>>>) {
+        let namespace = Arc::clone(&self.compiler.settings().gateway_namespace);
+        self.keeper = Keeper::new(namespace, SecretsCome::WhenWanted);
+        let wanted = self.keeper.wanted();
+        (self, wanted)
+    }
+
+    /// What the data plane makes TLS handshakes with.
+    pub fn tls(&self) -> Configurations {
+        self.keeper.configurations()
     }
 
     /// The names that DNS must know, as they come and go; the answers are to come as [`Delta::Answer`].
@@ -133,9 +156,11 @@ impl Control {
                 self.report();
             }
             self.save_if_due(now);
+            self.look_at_files_if_due(now);
             // What is due for being restored waits for the source to fail, which is a delta.
             let restore = self.restore.filter(|due| *due > now);
-            let wakes = [self.publish_at(now), self.reporting.due(now), self.save_at(), restore];
+            let wakes =
+                [self.publish_at(now), self.reporting.due(now), self.save_at(), self.look_at_files_at(), restore];
             let wake = wakes.into_iter().flatten().min();
             let delta = tokio::select! {
                 biased;
@@ -165,6 +190,11 @@ impl Control {
             self.in_burst = true;
             memory::burst_began();
         }
+        // Before anybody who keeps or shows what comes.
+        let Some(delta) = self.keeper.take(delta) else {
+            self.reporting.change();
+            return;
+        };
         let now = Instant::now();
         if let Some(last_good) = &mut self.last_good {
             last_good.note(&delta, now);
@@ -198,6 +228,8 @@ impl Control {
         self.generation = snapshot.generation;
         let first = self.published.is_none();
         self.published = Some(SystemTime::now());
+        // First the keys, then the servers that need them.
+        self.keeper.follow(&snapshot);
         self.publisher.publish(snapshot);
         let ended = Instant::now();
         if first {
@@ -214,8 +246,12 @@ impl Control {
 
     fn report(&mut self) {
         let of_disk = self.last_good.as_ref().and_then(LastGood::problem).into_iter();
-        let problems: Arc<[Problem]> =
-            of_disk.chain(self.inputs.problems()).cloned().chain(self.compiler.problems()).collect();
+        let problems: Arc<[Problem]> = of_disk
+            .chain(self.inputs.problems())
+            .cloned()
+            .chain(self.compiler.problems())
+            .chain(self.keeper.problems())
+            .collect();
         self.log_news(&problems);
         self.status.store(Status {
             synced: self.published.is_some(),
@@ -228,6 +264,22 @@ impl Control {
         self.reported = problems;
         self.reporting.acted(Instant::now());
         self.give_back_after_a_burst();
+    }
+}
+
+/// What concerns certificates in files.
+impl Control {
+    fn look_at_files_at(&self) -> Option<Instant> {
+        self.keeper.has_files().then(|| self.looked_at_files + LOOK_AT_FILES)
+    }
+
+    fn look_at_files_if_due(&mut self, now: Instant) {
+        if self.look_at_files_at().is_some_and(|due| due <= now) {
+            self.looked_at_files = now;
+            if self.keeper.look_at_files() {
+                self.reporting.change();
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod cluster_policy;
 mod facts;
 pub mod listing;
+mod policy_facts;
 mod trace;
 
 use crate::model::traffic_policy::HashKey;
@@ -20,6 +21,7 @@ use crate::{
 use cluster_policy::ClusterPolicy;
 use facts::{DestinationFacts, RouteFacts, UpstreamFacts};
 use http::{HeaderMap, Method};
+use policy_facts::{CorsFacts, FaultFacts, MirrorFacts};
 use serde::Serialize;
 use std::{collections::BTreeMap, net::IpAddr};
 use trace::{Step, Steps};
@@ -38,9 +40,17 @@ pub struct Question {
     pub source: Option<IpAddr>,
     /// The Gateway server's port.
     pub port: u16,
+    /// How the client would begin; `None` for plaintext.
+    pub tls: Option<Hello>,
     /// How many times to draw a destination, and from which seed.
     pub samples: u64,
     pub seed: u64,
+}
+
+/// What a client says in its TLS handshake.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    pub server_name: Option<String>,
 }
 
 /// What happens to a request.
@@ -88,9 +98,9 @@ pub struct Explanation {
     /// 0: no limit.
     pub timeout_ms: u64,
     pub retries: Option<facts::Retries>,
-    pub fault: Option<()>,
-    pub mirrors: Vec<()>,
-    pub cors: Option<()>,
+    pub fault: Option<FaultFacts>,
+    pub mirrors: Vec<MirrorFacts>,
+    pub cors: Option<CorsFacts>,
     /// What of a request is hashed: `header x-user`.
     pub hash_policy: Option<String>,
     pub cluster_policy: BTreeMap<String, ClusterPolicy>,
@@ -120,7 +130,7 @@ pub struct ListenerFacts {
 /// Answers `question` from `snapshot`.
 pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     let mut answer = Explanation::of(question);
-    let Some(listener) = find_listener(snapshot, question.port) else {
+    let Some(listener) = find_listener(snapshot, question) else {
         return answer.failed(Failure::NoListener, None, "");
     };
     answer.listener = Some(ListenerFacts {
@@ -136,7 +146,7 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     answer.request.path = normalised.to_string();
     let request = RequestHead {
         method: &question.method,
-        scheme: "http",
+        scheme: if question.tls.is_some() { "https" } else { "http" },
         authority: &question.authority,
         path: &normalised,
         query: question.query.as_deref(),
@@ -167,9 +177,20 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
 }
 
 /// The listener of a Gateway server's port; failing that, the one bound to that port.
-fn find_listener(snapshot: &Snapshot, port: u16) -> Option<&Listener> {
-    let listeners = || snapshot.listeners().iter().map(|listener| &**listener);
-    listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))
+fn find_listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Option<&'s Listener> {
+    let port = question.port;
+    let listeners = || {
+        snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some())
+    };
+    let found =
+        listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))?;
+    match &question.tls {
+        None => Some(found),
+        Some(hello) => {
+            let name = hello.server_name.as_ref().map(|name| name.to_ascii_lowercase());
+            snapshot.chain(found.key, name.as_deref()).map(|(listener, _)| &**listener)
+        }
+    }
 }
 
 impl Explanation {
@@ -237,6 +258,10 @@ impl Explanation {
                 let policy = forward.policy.as_deref();
                 let timeout = policy.and_then(|policy| policy.timeout);
                 self.timeout_ms = timeout.map_or(0, facts::milliseconds);
+                self.fault = policy.and_then(|policy| policy.fault.as_ref()).map(FaultFacts::of);
+                self.cors = policy.and_then(|policy| policy.cors.as_ref()).map(CorsFacts::of);
+                let mirrors = policy.into_iter().flat_map(|policy| &policy.mirrors);
+                self.mirrors = mirrors.map(|mirror| MirrorFacts::of(mirror, snapshot)).collect();
                 self.retries = Some(facts::Retries::of(route_policy::retries(policy)));
                 self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
                 self.samples = facts::samples(forward, snapshot, question.samples, question.seed);

@@ -79,7 +79,8 @@ fn replace_all(deltas: Vec<Delta>) -> Vec<Delta> {
         lists.push(Delta::Replace { kind, manifests: of_kind });
         lists.push(Delta::State { kind, state: SourceState::Synced });
     }
-    lists
+    // First what is not listed: Secrets, which servers in the first table need.
+    manifests.into_iter().map(Delta::Apply).chain(lists).collect()
 }
 
 /// `None` where the kernel has no watch to give: then the files are looked at from time to time.

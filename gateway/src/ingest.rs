@@ -7,13 +7,15 @@
 pub mod delegation;
 pub mod manifest;
 
-mod base64;
+pub(crate) mod base64;
+mod cors;
 mod destination;
 mod destination_rule;
 mod documents;
 mod duration;
 mod endpoint_slice;
 mod export_to;
+mod fault;
 mod findings;
 mod gateway;
 mod gateway_names;
@@ -24,10 +26,10 @@ mod http_action;
 mod http_match;
 mod http_policy;
 mod http_rule;
-mod http_unserved;
 mod l4_routes;
 mod labels;
 mod load_balancer;
+mod mirrors;
 mod nulls;
 mod pod;
 mod policy_blocks;
@@ -41,6 +43,7 @@ mod string_match;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod tls_termination;
 mod traffic_policy;
 mod unreachable;
 mod virtual_service;
@@ -95,6 +98,8 @@ pub fn ingest_delegating(
         Kind::Service => service::ingest(manifest, &mut findings).map(Resource::Service),
         Kind::EndpointSlice => endpoint_slice::ingest(manifest, &mut findings).map(Resource::EndpointSlice),
         Kind::Pod => pod::ingest(manifest, &mut findings).map(Resource::Pod),
+        // `tls` reads them: what is in them must not come to lie among the things that are shown.
+        Kind::Secret => None,
     };
     (resource.map(Resource::compact), findings.into_problems())
 }

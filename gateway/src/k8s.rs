@@ -12,10 +12,12 @@ mod discover;
 mod list;
 mod opt_outs;
 mod reason;
+mod secrets;
 mod watch;
 
 pub use client::{NoCluster, connect};
 pub use list::{ListFailed, list};
+pub use secrets::SecretWatch;
 
 use crate::{control::delta::Delta, model::object::Kind, pairing::opt_out::OptOutWatch};
 use connection::Connection;
@@ -27,8 +29,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 const START_SPREAD: Duration = Duration::from_millis(500);
 
 /// Watches every kind of the cluster that the environment names, and sends what happens, until the receiver is gone. With
-/// `opt_outs` it also follows who on the node wants to have nothing to do with the short-circuit.
-pub async fn run(deltas: mpsc::Sender<Delta>, opt_outs: Option<OptOutWatch>) {
+/// `opt_outs` it also follows who on the node wants to have nothing to do with the short-circuit, with `secrets` the
+/// certificates that Gateways name.
+pub async fn run(deltas: mpsc::Sender<Delta>, opt_outs: Option<OptOutWatch>, secrets: Option<SecretWatch>) {
     tokio::time::sleep(START_SPREAD.mul_f64(fastrand::f64())).await;
     let connection = Connection::default();
     let mut watches = JoinSet::new();
@@ -37,6 +40,9 @@ pub async fn run(deltas: mpsc::Sender<Delta>, opt_outs: Option<OptOutWatch>) {
     }
     if let Some(opt_outs) = opt_outs {
         watches.spawn(opt_outs::run(connection.clone(), opt_outs, deltas.clone()));
+    }
+    if let Some(secrets) = secrets {
+        watches.spawn(secrets::run(connection.clone(), secrets, deltas.clone()));
     }
     drop(deltas);
     while let Some(ended) = watches.join_next().await {

@@ -40,4 +40,6 @@ pub mod proxy;
 #[cfg(feature = "runtime")]
 pub mod telemetry;
 #[cfg(feature = "runtime")]
+pub mod tls;
+#[cfg(feature = "runtime")]
 pub mod upstream;

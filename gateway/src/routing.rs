@@ -3,6 +3,7 @@
 
 pub mod address_guard;
 mod attachments;
+pub mod chains;
 pub mod cluster;
 mod cluster_table;
 mod clusters;

@@ -2,11 +2,15 @@
 
 pub mod access_log;
 pub(crate) mod clusters;
+mod handshakes;
 mod histogram;
+mod mirrors;
 pub mod requests;
 mod series;
 
 use access_log::{AccessLog, RequestFacts};
+use handshakes::Handshakes;
+use mirrors::MirrorCounters;
 use prometheus_client::{
     encoding::text::encode,
     metrics::{gauge::Gauge, info::Info},
@@ -51,6 +55,8 @@ struct Inner {
     registry: parking_lot::Mutex<Registry>,
     series: Arc<SeriesTable>,
     connections: ConnectionGauges,
+    handshakes: Handshakes,
+    mirrors: MirrorCounters,
     access_log: Option<AccessLog>,
 }
 
@@ -63,7 +69,9 @@ impl Telemetry {
         let access_log = AccessLog::open(&settings.access_log)?;
         let series = Arc::new(SeriesTable::new(Arc::clone(&settings.gateway_namespace)));
         let connections = ConnectionGauges::default();
+        let mirrors = MirrorCounters::default();
         let mut registry = Registry::default();
+        mirrors.register(&mut registry);
         registry.register_collector(Box::new(series::Collector(Arc::clone(&series))));
         registry.register(
             "istio_build",
@@ -80,13 +88,15 @@ impl Telemetry {
             "Connections to endpoints that wait for a request",
             connections.upstream_idle.clone(),
         );
+        let handshakes = Handshakes::default();
+        handshakes.register(&mut registry);
         if let Some(log) = &access_log {
             registry.register("gateway_access_log_lost", "Access log lines dropped because the disk was too slow", {
                 log.lost().clone()
             });
         }
         let registry = parking_lot::Mutex::new(registry);
-        Ok(Self(Arc::new(Inner { registry, series, connections, access_log })))
+        Ok(Self(Arc::new(Inner { registry, series, connections, handshakes, mirrors, access_log })))
     }
 
     /// Adds metrics of another module; by convention their names begin with `gateway_`.
@@ -111,6 +121,14 @@ impl Telemetry {
 
     pub(crate) fn connections(&self) -> &ConnectionGauges {
         &self.0.connections
+    }
+
+    pub(crate) fn handshakes(&self) -> &Handshakes {
+        &self.0.handshakes
+    }
+
+    pub(crate) fn mirrors(&self) -> &MirrorCounters {
+        &self.0.mirrors
     }
 
     /// Whether there is an access log that wants to know about requests.

@@ -42,7 +42,9 @@ impl Inventory {
 
     /// Whether nothing of it is left.
     pub(crate) fn is_gone(&self) -> bool {
-        let lives = |process: &u32| fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        let lives = |process: &u32| {
+            fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+        };
         !self.directory.exists()
             && !self.cgroup.exists()
             && !self.pins.exists()
@@ -56,7 +58,8 @@ fn processes(directory: &Path) -> BTreeSet<u32> {
     let name = directory.display().to_string();
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
     let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let speaks_of_it =
-        |id: &u32| String::from_utf8_lossy(&fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default()).contains(&name);
+    let speaks_of_it = |id: &u32| {
+        String::from_utf8_lossy(&fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default()).contains(&name)
+    };
     ids.filter(speaks_of_it).collect()
 }

@@ -51,7 +51,8 @@ fn an_interrupted_run_leaves_nothing() {
         // Built before: afterwards cargo becomes what it runs, and the process is the verb's.
         assert!(bench(&["--list"]).stdout(Stdio::null()).status().expect("cargo is installed").success());
         let arguments = ["--quick", "--noisy", "--only", "P1", "--rounds", "99"];
-        let mut run = Running(bench(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
+        let mut run =
+            Running(bench(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
         let id = run.0.id();
         let during = wait::until("everybody to run", PATIENCE, || {
             assert!(run.0.try_wait().expect("a child of ours").is_none(), "it has ended by itself");

@@ -58,8 +58,13 @@ impl Lab {
 
     /// A gateway with credentials of its own, and more flags.
     pub(crate) fn start_daemon_with(&mut self, kubeconfig: &Path, more: &[&str]) {
+        self.start_daemon_as(kubeconfig, &[&["--fastpath", "off"], more].concat());
+    }
+
+    /// The same, but that the flags say what becomes of the kernel.
+    pub(crate) fn start_daemon_as(&mut self, kubeconfig: &Path, more: &[&str]) {
         let kubeconfig = kubeconfig.display().to_string();
-        let mut flags = vec!["--kube", "--fastpath", "off", "--workers", "1", "--drain-announce-seconds", "0"];
+        let mut flags = vec!["--kube", "--workers", "1", "--drain-announce-seconds", "0"];
         flags.extend(more);
         let environment = [("KUBECONFIG", kubeconfig), ("HOME", "/nonexistent".to_owned())];
         self.daemon = Some(Daemon::start(self.cluster.directory(), &flags, &environment));

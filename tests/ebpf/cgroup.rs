@@ -1,64 +1,12 @@
-//! A cgroup of the test's own, and processes inside and outside of it.
+//! Processes inside and outside of the test's cgroup.
 
-use harness::wait;
-use parking_lot::{Mutex, MutexGuard};
+pub(crate) use harness::cgroup::TestCgroup;
+
 use std::{
-    fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
 };
-
-/// One at a time: the whole test process is in it.
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// A cgroup with this process in it, as a gateway has to be in the cgroup of its node's pods; removed on drop.
-pub(crate) struct TestCgroup {
-    path: PathBuf,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl TestCgroup {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let alone = ALONE.lock();
-        let name = format!("gwtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let path = cgroup2_root().join(name);
-        fs::create_dir(&path).expect("create a cgroup");
-        let group = Self { path, _alone: alone };
-        fs::write(group.path.join("cgroup.procs"), std::process::id().to_string()).expect("enter the cgroup");
-        group
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// A command whose process is outside of this cgroup before it does anything.
-    pub(crate) fn outside(program: &str) -> Command {
-        let mut command = Command::new("bash");
-        command.arg("-c").arg(r#"echo $$ > "$0/cgroup.procs" && exec "$@""#).arg(cgroup2_root()).arg(program);
-        command
-    }
-}
-
-impl Drop for TestCgroup {
-    fn drop(&mut self) {
-        let _left = fs::write(cgroup2_root().join("cgroup.procs"), std::process::id().to_string());
-        // The kernel keeps a cgroup busy for a moment after its last process was reaped.
-        wait::until("remove the cgroup", Duration::from_secs(5), || fs::remove_dir(&self.path).ok());
-    }
-}
-
-fn cgroup2_root() -> PathBuf {
-    let mounts = fs::read_to_string("/proc/self/mounts").expect("read the mounts");
-    let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let mount = mounts.lines().map(fields).find(|fields| fields[2] == "cgroup2").expect("a cgroup2 hierarchy");
-    PathBuf::from(&mount[1])
-}
 
 /// The reviews backend as a process; killed on drop.
 pub(crate) struct Backend {

@@ -28,7 +28,7 @@ fn connections_opened_inside_count_as_active() {
     if !privilege::granted("ebpf::connections_opened_inside_count_as_active") {
         return;
     }
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let outside = Backend::start(TestCgroup::outside(REVIEWS));
     connect(Command::new("bash"), outside.address, 7);
@@ -40,7 +40,7 @@ fn connections_accepted_inside_count_as_passive() {
     if !privilege::granted("ebpf::connections_accepted_inside_count_as_passive") {
         return;
     }
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let inside = Backend::start(Command::new(REVIEWS));
     connect(TestCgroup::outside("bash"), inside.address, 5);
@@ -55,7 +55,7 @@ fn connections_elsewhere_do_not_count() {
     if !privilege::granted("ebpf::connections_elsewhere_do_not_count") {
         return;
     }
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let outside = Backend::start(TestCgroup::outside(REVIEWS));
     connect(TestCgroup::outside("bash"), outside.address, 3);

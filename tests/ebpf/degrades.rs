@@ -3,6 +3,7 @@
 //!
 //! Lockdown itself cannot be taken back before the next boot. Its two signs are shown to the daemon instead: the file that
 //! says so, and (in `load.rs`) the words in which the verifier refuses the helper.
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking, and says what it measured")]
 
 use crate::cgroup::TestCgroup;
 use harness::{
@@ -156,7 +157,7 @@ fn check(case: &Case) {
     let directory = tempfile::tempdir().expect("a directory");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
     let backend = Backend::start("pod", "10.244.1.1:9000");
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let started = SystemTime::now();
     let mut gateway = start(case, directory.path(), &group);
     wait::until(&format!("{}: the gateway to be ready", case.name), PATIENCE, || {

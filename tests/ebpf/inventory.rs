@@ -1,7 +1,8 @@
 //! What bpftool, and so an operator, sees in the kernel.
 
+use harness::wait;
 use serde_json::Value;
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command, time::Duration};
 
 /// Everything that belongs to one loaded object, by the kernel's ids.
 #[derive(Debug)]
@@ -19,9 +20,18 @@ impl Inventory {
             .iter()
             .map(|id| bpftool(&["prog", "show", "id", &id.to_string()]).expect("a loaded program")["btf_id"].take())
             .collect();
-        let maps = bpftool(&["map", "show"]).expect("the maps");
-        let maps = maps.as_array().into_iter().flatten().filter(|map| btf.contains(&map["btf_id"]));
-        let maps = maps.filter_map(|map| id(&map["id"])).collect();
+        // A list is not made in one step: while others load and unload programs, one may leave out what is there.
+        let list = || {
+            let maps = bpftool(&["map", "show"]).expect("the maps");
+            let maps = maps.as_array().into_iter().flatten().filter(|map| btf.contains(&map["btf_id"]));
+            maps.filter_map(|map| id(&map["id"])).collect::<BTreeSet<_>>()
+        };
+        let mut maps = list();
+        wait::until("two equal lists of the maps", Duration::from_secs(60), || {
+            let before = std::mem::replace(&mut maps, list());
+            (maps == before).then_some(())
+        });
+        let maps = maps.into_iter().collect();
         let links = bpftool(&["link", "show"]).expect("the links");
         let links = links.as_array().into_iter().flatten();
         let ours = links.filter(|link| programs.iter().any(|id| link["prog_id"] == *id));

@@ -39,7 +39,7 @@ fn dropping_leaves_nothing_in_the_kernel() {
     if !privilege::granted("ebpf::dropping_leaves_nothing_in_the_kernel") {
         return;
     }
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let inventory = Inventory::of(&programs(&fastpath));
     let known = maps(&fastpath);
@@ -59,7 +59,7 @@ fn two_gateways_share_a_cgroup() {
         return;
     }
     // An upgrade overlaps the old daemon and the new one.
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let old = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let new = fastpath::start(FastpathMode::Require, Some(group.path())).expect("take over");
     assert_eq!(maps(&old), maps(&new), "the second goes on with the maps of the first");
@@ -105,7 +105,7 @@ fn what_a_killed_daemon_leaves_is_taken_over_and_can_be_removed() {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let killed = Daemon::start(&group, directory.path());
     let pinned = killed.pinned();
     killed.signal(Signal::SIGKILL);
@@ -138,7 +138,7 @@ fn loading_is_all_the_privileges_are_for() {
     }
     const LOADING: u64 = 1 << 39 | 1 << 38 | 1 << 21 | 1 << 12;
     let directory = tempfile::tempdir().expect("a directory");
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let daemon = Daemon::start(&group, directory.path());
     wait::until("a worker", PATIENCE, || daemon.said("starts").then_some(()));
     for thread in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).expect("its threads") {
@@ -158,7 +158,7 @@ fn a_drained_daemon_leaves_nothing() {
         return;
     }
     let directory = tempfile::tempdir().expect("a directory");
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let drained = Daemon::start(&group, directory.path());
     let pinned = drained.pinned();
     drained.signal(Signal::SIGTERM);

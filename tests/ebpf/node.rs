@@ -30,7 +30,7 @@ pub(crate) struct Connection {
 /// Runs `test` on a node of its own.
 pub(crate) fn run(test: impl FnOnce(&Node) + Send + 'static) {
     netns::isolated(|| {
-        let group = TestCgroup::new();
+        let group = TestCgroup::enter();
         let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
         let sockets = fastpath.sockets().expect("the programs are attached");
         test(&Node { fastpath, sockets, _group: group });

@@ -5,15 +5,16 @@ use crate::{
     inventory::{Inventory, bpftool},
 };
 use gateway::fastpath::{self, FastpathMode};
-use harness::privilege;
+use harness::{privilege, wait};
 use serde_json::Value;
+use std::time::Duration;
 
 #[test]
 fn bpftool_shows_names_and_types() {
     if !privilege::granted("ebpf::bpftool_shows_names_and_types") {
         return;
     }
-    let group = TestCgroup::new();
+    let group = TestCgroup::enter();
     let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
     let status = fastpath.status();
     for program in &status.programs {
@@ -28,7 +29,7 @@ fn bpftool_shows_names_and_types() {
     let maps: Vec<Value> = Inventory::of(&ids)
         .maps
         .iter()
-        .map(|id| bpftool(&["map", "show", "id", &id.to_string()]).expect("the map"))
+        .map(|id| wait::until("the map", Duration::from_secs(20), || bpftool(&["map", "show", "id", &id.to_string()])))
         .collect();
     let dump = |name: &str| {
         let map = maps.iter().find(|map| map["name"] == name).unwrap_or_else(|| panic!("{name} is not among {maps:?}"));

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and what it prints is part of its result"
 )]
 
+pub mod cgroup;
 pub mod cluster;
 pub mod daemon;
 pub mod dns;
@@ -16,5 +17,6 @@ pub mod netns;
 pub mod objects;
 pub mod privilege;
 pub mod process;
+pub mod tls;
 pub mod traffic;
 pub mod wait;

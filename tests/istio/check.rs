@@ -26,6 +26,9 @@ const DRAWS: usize = 40;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// An answer may take so much longer than it should: the machine is loaded.
+const TOLERANCE: Duration = Duration::from_millis(1500);
+
 /// Requests asked at once. More only wait for each other.
 const AT_ONCE: usize = 8;
 
@@ -161,12 +164,31 @@ fn ask(
     if let Some(shares) = &request.expected.shares {
         return Ok(Verdict { differences: distribution::differences(lab, request, shares), surprises: Vec::new() });
     }
-    let (istio, ours) = (lab.istio.ask(request), lab.ours.ask(request));
+    let (istio, istio_took) = timed(lab.istio, request);
+    let (ours, ours_took) = timed(lab.ours, request);
     // What may differ need not be drawn until it does not.
     let mut differences =
         if may_differ { istio.differences(&ours) } else { compare(lab, request, istio.clone(), ours.clone()) };
     differences.extend(explained.differences(request, &ours, envoy)?);
-    Ok(Verdict { differences, surprises: surprises(&request.expected, &istio) })
+    let mut surprises = surprises(&request.expected, &istio);
+    if let Some(takes) = request.expected.takes {
+        let is_off = |took: Duration| took < takes || took > takes + TOLERANCE;
+        if is_off(istio_took) {
+            surprises
+                .push(format!("the case expects {takes:?} until the answer, but Istio's gateway takes {istio_took:?}"));
+        }
+        if is_off(ours_took) {
+            differences.push(format!("the answer takes {ours_took:?}, Istio's {istio_took:?}"));
+        }
+    }
+    Ok(Verdict { differences, surprises })
+}
+
+/// An answer, and how long it took.
+fn timed(gateway: Gateway, request: &Request) -> (Answer, Duration) {
+    let started = Instant::now();
+    let answer = gateway.ask(request);
+    (answer, started.elapsed())
 }
 
 /// Draws until both have given the same answers; returns how an answer that only one gives differs from one of the other.

@@ -1,11 +1,13 @@
 //! A backend that answers with what it is and with the request exactly as it arrived, in JSON.
 //!
 //! Request fields ask for more: `x-echo-status: 503` chooses the status, `x-echo-field: name=value` adds a field to the
-//! answer, `x-echo-delay-ms: 500` makes it wait.
+//! answer, `x-echo-delay-ms: 500` makes it wait. `x-echo-fail: close`, `reset`, `half`, `stall` (half, and then nothing
+//! for three seconds) or `noise` makes it fail in that way. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3.
 
 use anyhow::Context;
 use clap::Parser;
 use harness::http::message::{self, Framing, Message};
+use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::json;
 use std::{
     fmt::Write as _,
@@ -60,12 +62,45 @@ fn serve(stream: TcpStream, pod: &str) {
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream);
     while let Ok(Some(request)) = message::read(&mut reader, Framing::Fields) {
-        for milliseconds in request.values("x-echo-delay-ms") {
+        let is_well = has_recovered(&request);
+        for milliseconds in request.values("x-echo-delay-ms").iter().filter(|_| !is_well) {
             pause(Duration::from_millis(milliseconds.parse().unwrap_or(0)));
+        }
+        if let Some(way) = request.values("x-echo-fail").first().filter(|_| !is_well) {
+            // Whoever fails does not look whether anybody listens.
+            let _ = fail(&mut writer, way);
+            return;
         }
         if writer.write_all(&answer(&request, pod, port)).is_err() {
             return;
         }
+    }
+}
+
+const HALF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\nx-half: yes\r\n\r\nonly a part";
+
+/// Whether `x-echo-until` says that this attempt is answered well.
+fn has_recovered(request: &Message) -> bool {
+    let number = |name: &str| request.values(name).first().and_then(|text| text.parse::<u32>().ok());
+    number("x-echo-until").zip(number("x-envoy-attempt-count")).is_some_and(|(until, attempt)| attempt >= until)
+}
+
+/// Breaks the connection as `way` says.
+fn fail(writer: &mut TcpStream, way: &str) -> std::io::Result<()> {
+    match way {
+        "half" => writer.write_all(HALF),
+        "stall" => {
+            writer.write_all(HALF)?;
+            pause(Duration::from_secs(3));
+            Ok(())
+        }
+        "noise" => writer.write_all(b"SSH-2.0-OpenSSH_9.2\r\n"),
+        "reset" => {
+            // With a linger time of 0 the end is a reset.
+            let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+            Ok(setsockopt(&*writer, sockopt::Linger, &at_once)?)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -83,12 +118,13 @@ fn answer(request: &Message, pod: &str, port: u16) -> Vec<u8> {
         "body": String::from_utf8_lossy(&request.body),
     });
     let body = if method == "HEAD" { String::new() } else { body.to_string() };
-    let status = request.values("x-echo-status").first().map_or("200", |status| *status);
+    let status = request.values("x-echo-status").first().filter(|_| !has_recovered(request)).map_or("200", |s| *s);
     let mut head = format!(
         "HTTP/1.1 {status} Echo\r\nx-echo: {pod}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
         body.len()
     );
-    for (name, value) in request.values("x-echo-field").iter().filter_map(|field| field.split_once('=')) {
+    let fields = request.values("x-echo-field");
+    for (name, value) in fields.iter().filter(|_| !has_recovered(request)).filter_map(|field| field.split_once('=')) {
         // Writing to a String cannot fail.
         let _ = write!(head, "{name}: {value}\r\n");
     }

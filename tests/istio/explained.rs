@@ -74,6 +74,7 @@ fn question(request: &Request) -> anyhow::Result<Option<Question>> {
         headers.append(name, HeaderValue::from_str(value).with_context(|| format!("field {value:?}"))?);
     }
     Ok(Some(Question {
+        tls: None,
         method,
         authority: request.authority.clone(),
         path: path.to_owned(),
@@ -111,6 +112,10 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
             }
         }
         (Outcome::Forward, None) if is_unreachable => {}
+        // It says what may happen to some requests, not to which.
+        (Outcome::Forward, None)
+            if explained.fault.is_some() || explained.cors.is_some() || response.body == "upstream request timeout" => {
+        }
         // One broken destination of several answers for its share alone.
         (Outcome::Forward, None) => {
             let broken = explained.clusters.iter().any(|c| c.unknown.is_some() || c.endpoints.is_empty());

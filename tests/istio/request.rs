@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// The port of a gateway's pod behind port 80 of its Service.
 const HTTP: u16 = 8080;
@@ -43,6 +43,8 @@ pub(crate) struct Expected {
     pub(crate) from: Option<String>,
     pub(crate) location: Option<String>,
     pub(crate) shares: Option<Shares>,
+    /// How long the answer takes at least.
+    pub(crate) takes: Option<Duration>,
 }
 
 /// Answers drawn by weight.
@@ -70,6 +72,8 @@ pub(crate) struct RequestLine {
     from: Option<String>,
     location: Option<String>,
     shares: Option<BTreeMap<String, u32>>,
+    /// Milliseconds until the answer, of either gateway: at least so many, and not much more.
+    takes: Option<u64>,
     differs: Option<String>,
 }
 
@@ -97,6 +101,7 @@ impl TryFrom<RequestLine> for Request {
             from: line.from,
             location: line.location,
             shares: line.shares.map(|weights| Shares { draws: DRAWS, weights }),
+            takes: line.takes.map(Duration::from_millis),
         };
         request.differs = line.differs;
         Ok(request)

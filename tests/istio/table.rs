@@ -32,7 +32,7 @@ pub(crate) struct Row {
     pub(crate) action: String,
     pub(crate) destinations: Vec<(String, u64)>,
     /// Whatever else happens to the request: `mirrors`, `faults` …
-    pub(crate) extras: Vec<&'static str>,
+    pub(crate) extras: Vec<String>,
     /// What only Envoy's dump has here; ours comes from `explain`.
     pub(crate) policy: Option<Policy>,
 }
@@ -176,7 +176,7 @@ fn our_row(row: &RouteRow) -> Row {
         conditions,
         action: row.action.clone(),
         destinations: row.destinations.iter().map(|d| (d.cluster.clone(), d.weight.into())).collect(),
-        extras: if row.hash_policy { vec!["hash policy"] } else { Vec::new() },
+        extras: row.also.iter().cloned().chain(row.hash_policy.then(|| "hash policy".to_owned())).collect(),
         policy: None,
     }
 }
@@ -218,7 +218,7 @@ fn envoy_row(route: &Value) -> Row {
     }
 }
 
-fn extras(route: &Value) -> Vec<&'static str> {
+fn extras(route: &Value) -> Vec<String> {
     let filters = &route["typed_per_filter_config"];
     let found = [
         ("mirrors", &route["route"]["request_mirror_policies"]),
@@ -226,7 +226,7 @@ fn extras(route: &Value) -> Vec<&'static str> {
         ("faults", &filters["envoy.filters.http.fault"]),
         ("CORS", &filters["envoy.filters.http.cors"]),
     ];
-    found.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name).collect()
+    found.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.to_owned()).collect()
 }
 
 fn cluster_policy(cluster: &Value) -> ClusterPolicy {

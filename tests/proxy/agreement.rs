@@ -117,6 +117,7 @@ fn send(address: SocketAddr, request: &Request) -> Message {
 
 fn question(request: &Request, listener: &Listener) -> Question {
     Question {
+        tls: None,
         method: request.method.clone(),
         authority: request.authority.clone(),
         path: request.path.clone(),

@@ -2,8 +2,13 @@
 
 use gateway::{
     admin::readiness::Readiness,
-    control::publish::{self, Publisher},
+    control::{
+        delta::Delta,
+        publish::{self, Publisher},
+    },
+    explain::listing::Lists,
     ingest::{IngestContext, ingest, manifest},
+    model::{object::Kind, problem::Problem},
     proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
     routing::{
         compiler::{Change, CompileSettings, Compiler},
@@ -11,9 +16,10 @@ use gateway::{
         snapshot::Snapshot,
     },
     telemetry::{Telemetry, TelemetrySettings},
+    tls::{Keeper, SecretsCome},
 };
-pub(crate) use harness::objects::{routes, service};
-use harness::{http::client::Client, objects::PORT, wait};
+pub(crate) use harness::objects::{PORT, routes, service};
+use harness::{http::client::Client, wait};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -33,6 +39,7 @@ pub(crate) struct Gateway {
     address: IpAddr,
     compiler: Compiler,
     publisher: Publisher,
+    keeper: Keeper,
     pub(crate) telemetry: Telemetry,
     pub(crate) readiness: Readiness,
     pub(crate) problems: NodeProblems,
@@ -67,8 +74,10 @@ impl Gateway {
         change: impl FnOnce(&mut ProxySettings),
     ) -> Self {
         let address = own_address();
+        let keeper = Keeper::new("istio-system".into(), SecretsCome::Unasked);
         let mut settings = ProxySettings {
             listen_address: address,
+            tls: keeper.configurations(),
             drain: DrainTimes { announce: Duration::ZERO, deadline: Duration::from_millis(200) },
             ..ProxySettings::default()
         };
@@ -90,6 +99,7 @@ impl Gateway {
             address,
             compiler: Compiler::new(compile),
             publisher,
+            keeper,
             telemetry,
             readiness,
             problems,
@@ -116,11 +126,40 @@ impl Gateway {
         assert!(parsed.problems.is_empty(), "{:#?}", parsed.problems);
         let context = IngestContext { cluster_domain: "cluster.local".into() };
         for manifest in &parsed.manifests {
+            if manifest.kind() == Kind::Secret {
+                self.learn(Delta::Apply(manifest.clone()));
+                continue;
+            }
             let (resource, problems) = ingest(manifest, &context);
             assert!(problems.is_empty(), "{problems:#?}");
             self.compiler.apply(change(resource.expect("an object that can be served")));
         }
-        self.publisher.publish(self.compiler.snapshot());
+        let snapshot = self.compiler.snapshot();
+        self.keeper.follow(&snapshot);
+        self.publisher.publish(snapshot);
+    }
+
+    /// Tells the gateway what has become of a Secret.
+    pub(crate) fn learn(&mut self, delta: Delta) {
+        assert!(self.keeper.take(delta).is_none(), "a Secret");
+    }
+
+    /// What is wrong with certificates.
+    pub(crate) fn tls_problems(&self) -> Vec<Problem> {
+        self.keeper.problems()
+    }
+
+    /// Everything that can be printed of a gateway.
+    pub(crate) fn shown(&mut self) -> String {
+        let snapshot = self.compiler.snapshot();
+        let lists = serde_json::to_string(&Lists::of(&snapshot)).expect("JSON");
+        let metrics = self.telemetry.encode().expect("metrics");
+        format!("{lists}\n{metrics}\n{:?}\n{:?}\n{snapshot:?}\n{:?}", self.keeper, self.compiler, self.tls_problems())
+    }
+
+    /// Reads certificate files again.
+    pub(crate) fn look_at_files(&mut self) {
+        self.keeper.look_at_files();
     }
 
     /// The names that DNS must know.

@@ -96,6 +96,7 @@ fn question(request: &Request) -> Question {
         }
     }
     Question {
+        tls: None,
         method: Method::from_bytes(method.as_bytes()).unwrap(),
         authority: authority.to_owned(),
         path: path.to_owned(),

@@ -41,17 +41,25 @@ pub(crate) struct Arguments {
     /// Loopback ports even as root.
     #[arg(long)]
     loopback: bool,
+    /// What the gateway is told about the kernel: with `off` the answers are the same, with `require` it has to help.
+    #[arg(long, default_value = "auto", value_parser = ["auto", "off", "require"])]
+    fastpath: String,
 }
 
 impl Arguments {
     /// As `--once`.
-    pub(crate) const fn once() -> Self {
-        Self { once: true, requests: 400, loopback: false }
+    pub(crate) fn once() -> Self {
+        Self { once: true, requests: 400, loopback: false, fastpath: "auto".to_owned() }
+    }
+
+    /// As `--once --fastpath off`.
+    pub(crate) fn once_without_the_kernel() -> Self {
+        Self { fastpath: "off".to_owned(), ..Self::once() }
     }
 
     /// As `--once --loopback`.
-    pub(crate) const fn once_on_loopback() -> Self {
-        Self { once: true, requests: 400, loopback: true }
+    pub(crate) fn once_on_loopback() -> Self {
+        Self { loopback: true, ..Self::once() }
     }
 }
 
@@ -67,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
         Ok(said)
     })?;
     let Some(place) = place else { return Ok(()) };
-    let mut cluster = Cluster::start(place.as_ref(), interrupt)?;
+    let mut cluster = Cluster::start(place.as_ref(), &arguments.fastpath, interrupt)?;
 
     let article = Weights { v1: 50, v2: 50, v3: 0 };
     let first = cluster.measure(arguments.requests, interrupt)?;

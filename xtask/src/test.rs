@@ -185,7 +185,7 @@ fn run_demo(arguments: &Arguments, tally: &mut Tally, interrupt: &Interrupt) -> 
     let places: &[demo::Arguments] = if arguments.unprivileged {
         &[demo::Arguments::once_on_loopback()]
     } else {
-        &[demo::Arguments::once(), demo::Arguments::once_on_loopback()]
+        &[demo::Arguments::once(), demo::Arguments::once_without_the_kernel(), demo::Arguments::once_on_loopback()]
     };
     let mut good = true;
     for place in places {

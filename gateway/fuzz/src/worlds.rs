@@ -208,8 +208,11 @@ fn server(choices: &mut Choices<'_>, index: usize) -> Server {
         Protocol::Https,
     ]);
     let redirect = choices.once_in(8);
-    let tls = (redirect || protocol == Protocol::Https)
-        .then_some(ServerTls { mode: TlsMode::Passthrough, https_redirect: redirect });
+    let tls = (redirect || protocol == Protocol::Https).then_some(ServerTls {
+        mode: TlsMode::Passthrough,
+        https_redirect: redirect,
+        termination: None,
+    });
     let mut hosts = vec![server_host(choices)];
     hosts.extend(choices.list(2, server_host));
     Server {

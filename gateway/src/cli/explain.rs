@@ -1,7 +1,7 @@
 //! `gateway explain`: which route takes a request, and why.
 
 use super::{FINDINGS, FINE, USAGE, complain, input::InputArgs, output};
-use crate::explain::{Explanation, Failure, Outcome, Question, explain};
+use crate::explain::{Explanation, Failure, Hello, Outcome, Question, explain};
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use std::fmt::Write;
@@ -20,7 +20,7 @@ pub struct ExplainArgs {
     /// The client's address, for header values that name it
     #[arg(long, value_name = "IP")]
     pub source_ip: Option<std::net::IpAddr>,
-    /// The server name of the TLS handshake (TLS listeners are not served yet: no effect)
+    /// The server name of the TLS handshake [default: the host of an https URL]
     #[arg(long, value_name = "NAME")]
     pub sni: Option<String>,
     /// The protocols of the TLS handshake (no effect yet)
@@ -87,7 +87,10 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
             headers.append(name, value);
         }
     }
-    let default_port = if url.starts_with("https://") { 443 } else { 80 };
+    let is_https = url.starts_with("https://");
+    let default_port = if is_https { 443 } else { 80 };
+    let host = uri.host().filter(|host| host.parse::<std::net::IpAddr>().is_err() && !host.starts_with('['));
+    let server_name = args.sni.clone().or_else(|| host.map(str::to_owned));
     Ok(Question {
         method,
         authority,
@@ -96,6 +99,7 @@ fn question(args: &ExplainArgs) -> Result<Question, String> {
         headers,
         source: args.source_ip,
         port: args.port.unwrap_or(default_port),
+        tls: is_https.then_some(Hello { server_name }),
         samples: args.samples,
         seed: args.seed,
     })

@@ -1,7 +1,7 @@
 //! A snapshot as lists: listeners, routes in matching order, clusters, endpoints. The JSON of `gateway config` and of the
 //! admin server's `/config`.
 
-use super::trace::conditions;
+use super::{policy_facts, trace::conditions};
 use crate::balance::outliers::Outliers;
 use crate::routing::{
     cluster::{Cluster, ClusterState},
@@ -31,6 +31,9 @@ pub struct ListenerRow {
     pub protocol: String,
     pub gateways: Vec<String>,
     pub virtual_hosts: Vec<String>,
+    /// Of handshakes that are for it; empty for all, absent without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_names: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +45,9 @@ pub struct RouteRow {
     /// `forward`, `redirect`, `direct_response`
     pub action: String,
     pub destinations: Vec<DestinationRow>,
+    /// What else is done: `mirrors`, `faults`, `CORS`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
     /// Some part of the request is hashed to find its endpoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hash_policy: bool,
@@ -129,6 +135,7 @@ impl Lists {
                 protocol: listener.protocol.name().to_owned(),
                 gateways: listener.gateways.iter().map(|id| format!("{}/{}", id.namespace, id.name)).collect(),
                 virtual_hosts: hosts.iter().map(|host| host.name.to_string()).collect(),
+                server_names: listener.tls.as_ref().map(|tls| tls.names.iter().map(ToString::to_string).collect()),
             });
             lists.routes.extend(hosts.into_iter().flat_map(|host| routes(snapshot, listener, host)));
         }
@@ -163,15 +170,16 @@ impl Lists {
 
 fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<RouteRow> {
     let row = |route: &Arc<crate::routing::route::Route>| {
-        let (action, destinations) = match &route.action {
-            RouteAction::Redirect(_) => ("redirect", Vec::new()),
-            RouteAction::DirectResponse(_) => ("direct_response", Vec::new()),
+        let (action, destinations, also) = match &route.action {
+            RouteAction::Redirect(_) => ("redirect", Vec::new(), Vec::new()),
+            RouteAction::DirectResponse(_) => ("direct_response", Vec::new(), Vec::new()),
             RouteAction::Forward(forward) => {
                 let destination = |d: &crate::routing::route::RouteDestination| DestinationRow {
                     cluster: snapshot.cluster(d.cluster).label.to_string(),
                     weight: d.weight,
                 };
-                ("forward", forward.destinations.iter().map(destination).collect())
+                let also = policy_facts::names(forward.policy.as_deref());
+                ("forward", forward.destinations.iter().map(destination).collect(), also)
             }
         };
         RouteRow {
@@ -180,6 +188,7 @@ fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<R
             match_text: conditions(route),
             action: action.to_owned(),
             destinations,
+            also,
             hash_policy: hashes(snapshot, route),
             object: route.origin.object.to_string(),
             rule: route.origin.rule,

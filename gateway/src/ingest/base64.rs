@@ -1,8 +1,8 @@
-//! Base64, for `directResponse.body.bytes`.
+//! Base64, for `directResponse.body.bytes`, digests and Secrets.
 
 /// Decodes standard or URL-safe base64, padded or not, as protobuf's JSON form allows (RFC 4648 §4, §5). `None` when
 /// the text is neither.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let text = text.trim_end_matches('=');
     let mut decoded = Vec::with_capacity(text.len() / 4 * 3 + 2);
     for group in text.as_bytes().chunks(4) {

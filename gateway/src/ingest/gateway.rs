@@ -11,7 +11,7 @@ use super::{
 use crate::{
     istio::gateway as istio,
     model::{
-        gateway::{Gateway, Protocol, Server, ServerHost},
+        gateway::{Gateway, Protocol, Server, ServerHost, ServerTls, TlsMode},
         host::HostPattern,
     },
 };
@@ -92,13 +92,26 @@ fn read_server(
     if protocol == Protocol::Unsupported || hosts.is_empty() {
         return None;
     }
-    if !protocol.is_http() {
+    if protocol == Protocol::Https {
+        report_mode(tls.as_ref(), &path.field("tls").field("mode"), findings);
+    } else if !protocol.is_http() {
         findings.not_served(
             &port_path.field("protocol"),
             format_args!("{} is not listened for; the port stays closed", protocol.name()),
         );
     }
     Some(Server { index, port: number, port_name: port.name.as_str().into(), protocol, bind, hosts, tls })
+}
+
+/// The modes of HTTPS that end TLS are served.
+fn report_mode(tls: Option<&ServerTls>, path: &Path<'_>, findings: &mut Findings<'_>) {
+    let name = match tls.map(|tls| tls.mode) {
+        Some(TlsMode::Passthrough) => "PASSTHROUGH",
+        Some(TlsMode::AutoPassthrough) => "AUTO_PASSTHROUGH",
+        Some(TlsMode::IstioMutual) => "ISTIO_MUTUAL",
+        Some(TlsMode::Simple | TlsMode::Mutual | TlsMode::OptionalMutual) | None => return,
+    };
+    findings.not_served(path, format_args!("{name} is not listened for; the port stays closed"));
 }
 
 /// `Err`, with a finding, when the server's address is none this gateway can bind.

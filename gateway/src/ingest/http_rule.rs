@@ -3,7 +3,7 @@
 use super::{
     IngestContext, destination,
     findings::{Findings, Path},
-    headers, http_action, http_match, http_policy, http_unserved,
+    headers, http_action, http_match, http_policy,
 };
 use crate::{
     istio::http_route as istio,
@@ -29,7 +29,6 @@ pub(super) fn read(
     }
     let rules = headers::read(route.headers.as_ref(), &path.field("headers"), findings);
     check_authority(route, path, findings);
-    http_unserved::check(route, namespace, context, path, findings);
     let action = action(route, namespace, context, path, findings);
 
     // The delegate's rules stand in its place: see `delegation`.
@@ -116,7 +115,7 @@ fn action(
         .map(|response| http_action::direct_response(response, &path.field("directResponse"), findings));
     let rewrite = route.rewrite.as_ref().map(|rewrite| http_action::rewrite(rewrite, &path.field("rewrite"), findings));
     let destinations = destinations(route, namespace, context, &path.field("route"), findings);
-    let policy = http_policy::read(route, path, findings);
+    let policy = http_policy::read(route, namespace, context, path, findings);
     if let Some(redirect) = redirect {
         return redirect.map(Action::Redirect);
     }

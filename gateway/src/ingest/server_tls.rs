@@ -2,13 +2,13 @@
 
 use super::{
     findings::{Findings, Path},
-    protocol,
+    protocol, tls_termination,
 };
 use crate::{
     istio::gateway::{self as istio, ServerTlsSettings, TlsProtocol},
     model::gateway::{Protocol, ServerTls, TlsMode},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Reads the TLS settings of a server for `protocol` (`validateTLSOptions` and the end of `validateServer` in
 /// istio/pkg/config/validation/validation.go). `Err`, with a finding, when the server cannot listen without.
@@ -41,7 +41,11 @@ pub(super) fn read(
             findings.invalid(path, format!("is not allowed with protocol {}: use HTTPS or TLS", protocol.name()));
         }
     }
-    Ok(Some(ServerTls { mode: mode(tls.mode), https_redirect: tls.https_redirect }))
+    let mode = mode(tls.mode);
+    let ends =
+        protocol == Protocol::Https && matches!(mode, TlsMode::Simple | TlsMode::Mutual | TlsMode::OptionalMutual);
+    let termination = ends.then(|| tls_termination::read(tls, path, findings)).flatten();
+    Ok(Some(ServerTls { mode, https_redirect: tls.https_redirect, termination: termination.map(Arc::new) }))
 }
 
 fn mode(mode: istio::TlsMode) -> TlsMode {
@@ -74,6 +78,14 @@ fn check_ciphers(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findin
 }
 
 fn check_certificates(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings<'_>) {
+    // The CRD's schema allows no more.
+    for (field, count) in
+        [("tlsCertificates", tls.tls_certificates.len()), ("credentialNames", tls.credential_names.len())]
+    {
+        if count > 2 {
+            findings.schema(&path.field(field), format!("has {count} entries, and 2 are allowed"));
+        }
+    }
     let has_credential = !tls.credential_name.is_empty();
     let has_credentials = !tls.credential_names.is_empty();
     if tls.mode == istio::TlsMode::IstioMutual {
@@ -115,9 +127,6 @@ fn check_files(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings
     if tls.mode != istio::TlsMode::Simple && tls.ca_certificates.is_empty() {
         findings.invalid(&path.field("caCertificates"), "is required to verify clients with MUTUAL");
     }
-    if tls.tls_certificates.len() > 2 {
-        findings.suspicious(&path.field("tlsCertificates"), "has more than two certificates: the rest is ignored");
-    }
     let require = |value: &str, path: &Path<'_>, findings: &mut Findings<'_>| {
         if value.is_empty() {
             findings.invalid(path, "is required, or a credentialName");
@@ -139,7 +148,7 @@ fn check_files(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings
 }
 
 /// The names of `IsValidCipherSuite` in istio/pkg/config/security/security.go.
-fn is_cipher_suite(name: &str) -> bool {
+pub(super) fn is_cipher_suite(name: &str) -> bool {
     const SUITES: [&str; 15] = [
         "ECDHE-ECDSA-AES128-GCM-SHA256",
         "ECDHE-RSA-AES128-GCM-SHA256",

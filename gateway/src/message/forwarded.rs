@@ -2,13 +2,16 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header::EXPECT};
 use smallvec::SmallVec;
+use std::net::IpAddr;
 
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const X_ENVOY_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-envoy-attempt-count");
 pub const X_ENVOY_DECORATOR_OPERATION: HeaderName = HeaderName::from_static("x-envoy-decorator-operation");
 pub const X_ENVOY_EXTERNAL_ADDRESS: HeaderName = HeaderName::from_static("x-envoy-external-address");
+pub const X_ENVOY_INTERNAL: HeaderName = HeaderName::from_static("x-envoy-internal");
 pub const X_ENVOY_ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-envoy-original-host");
 pub const X_ENVOY_ORIGINAL_PATH: HeaderName = HeaderName::from_static("x-envoy-original-path");
 pub const X_ENVOY_UPSTREAM_SERVICE_TIME: HeaderName = HeaderName::from_static("x-envoy-upstream-service-time");
@@ -51,6 +54,8 @@ pub struct Arrival<'a> {
     pub peer: &'a HeaderValue,
     /// `http` or `https`: how the client came to us.
     pub scheme: &'static str,
+    /// What the client's certificate says, if it has shown one that is good.
+    pub certificate: Option<&'a HeaderValue>,
     /// Fresh for every request.
     pub request_id: &'a HeaderValue,
 }
@@ -72,6 +77,9 @@ pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
     }
     append_forwarded_for(headers, arrival.peer);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
+    if let Some(certificate) = arrival.certificate {
+        headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());
+    }
     headers.insert(X_REQUEST_ID, arrival.request_id.clone());
     headers.insert(X_ENVOY_EXTERNAL_ADDRESS, arrival.peer.clone());
 }
@@ -91,6 +99,15 @@ fn append_forwarded_for(headers: &mut HeaderMap, peer: &HeaderValue) {
         HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)).unwrap_or_else(|_| peer.clone())
     };
     headers.insert(X_FORWARDED_FOR, value);
+}
+
+/// Makes `headers` those of a copy of a request, sent by the gateway itself at `gateway` (`Filter::maybeDoShadowing` in
+/// envoy's source/common/router/router.cc, and its asynchronous client).
+pub fn mark_as_copy(headers: &mut HeaderMap, gateway: IpAddr) {
+    if let Ok(gateway) = HeaderValue::try_from(gateway.to_string()) {
+        append_forwarded_for(headers, &gateway);
+    }
+    headers.insert(X_ENVOY_INTERNAL, HeaderValue::from_static("true"));
 }
 
 /// Says in a response how long the upstream took to begin it.

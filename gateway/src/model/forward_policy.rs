@@ -1,6 +1,6 @@
 //! What a rule that forwards does besides choosing a destination.
 
-use super::retries::Retries;
+use super::{cors::Cors, fault::Fault, mirror::Mirror, retries::Retries};
 use std::time::Duration;
 
 /// The policies of one `http[]` rule.
@@ -10,4 +10,7 @@ pub struct ForwardPolicy {
     pub timeout: Option<Duration>,
     /// `None`: Istio's default.
     pub retries: Option<Retries>,
+    pub fault: Option<Fault>,
+    pub cors: Option<Cors>,
+    pub mirrors: Vec<Mirror>,
 }

@@ -3,6 +3,7 @@
 use super::{
     host::HostPattern,
     object::{Labels, Meta},
+    tls::Termination,
 };
 use std::{net::IpAddr, sync::Arc};
 
@@ -81,6 +82,8 @@ pub struct ServerHost {
 pub struct ServerTls {
     pub mode: TlsMode,
     pub https_redirect: bool,
+    /// How TLS ends here; `None` where it does not.
+    pub termination: Option<Arc<Termination>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,10 +12,13 @@ pub enum Kind {
     Service,
     EndpointSlice,
     Pod,
+    /// Holds certificates and keys. None of [`ALL`](Self::ALL): only those are read that a Gateway names, and nothing of
+    /// them is ever shown or kept.
+    Secret,
 }
 
 impl Kind {
-    /// Every kind, in the order in which status output lists them.
+    /// Every kind that is followed as a whole, in the order in which status output lists them.
     pub const ALL: [Self; 7] = [
         Self::Gateway,
         Self::VirtualService,
@@ -36,6 +39,7 @@ impl Kind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Pod => "Pod",
+            Self::Secret => "Secret",
         }
     }
 
@@ -43,14 +47,14 @@ impl Kind {
     pub const fn group(self) -> &'static str {
         match self {
             Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => "networking.istio.io",
-            Self::Service | Self::Pod => "",
+            Self::Service | Self::Pod | Self::Secret => "",
             Self::EndpointSlice => "discovery.k8s.io",
         }
     }
 
     /// The kind named `kind` in API group `group`, if the gateway reads it.
     pub fn find(group: &str, kind: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|k| k.group() == group && k.name() == kind)
+        Self::ALL.into_iter().chain([Self::Secret]).find(|k| k.group() == group && k.name() == kind)
     }
 
     /// Whether the kind is one of Istio's.

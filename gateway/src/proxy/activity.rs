@@ -1,8 +1,7 @@
 //! What a client's connection is doing and since when, so that one slow sweep can end those that do nothing: no timer per
 //! request.
 
-use super::settings::Limits;
-use crate::upstream::socket::Socket;
+use super::{settings::Limits, transport::Transport};
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -23,6 +22,8 @@ pub(super) struct Clock {
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// Making a TLS handshake.
+    Handshake,
     /// Waiting for a request.
     Idle,
     /// Some bytes of a head have come.
@@ -60,7 +61,7 @@ pub(super) struct Activity {
 /// A client's socket, which notes when a head begins to arrive.
 #[derive(Debug)]
 pub(super) struct ClientSocket {
-    socket: Socket,
+    transport: Transport,
     activity: Rc<Activity>,
 }
 
@@ -153,6 +154,7 @@ impl Activity {
     /// early.
     pub(super) fn is_overdue(&self, limits: &Limits) -> bool {
         let limit = match self.phase.get() {
+            Phase::Handshake => limits.handshake_timeout,
             Phase::Idle => limits.keep_alive_timeout,
             Phase::Head => limits.head_timeout,
             Phase::Body => limits.body_idle_timeout,
@@ -175,20 +177,20 @@ impl Activity {
 }
 
 impl ClientSocket {
-    pub(super) fn new(socket: Socket, activity: Rc<Activity>) -> Self {
-        Self { socket, activity }
+    pub(super) fn new(transport: Transport, activity: Rc<Activity>) -> Self {
+        Self { transport, activity }
     }
 
-    /// The socket alone, once HTTP is over.
-    pub(super) fn into_socket(self) -> Socket {
-        self.socket
+    /// What is below, once HTTP is over.
+    pub(super) fn into_transport(self) -> Transport {
+        self.transport
     }
 }
 
 impl AsyncRead for ClientSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+        ready!(Pin::new(&mut self.transport).poll_read(cx, buf))?;
         if buf.filled().len() > before && self.activity.phase.get() == Phase::Idle {
             self.activity.enter(Phase::Head);
         }
@@ -198,7 +200,7 @@ impl AsyncRead for ClientSocket {
 
 impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(cx, buf)
+        Pin::new(&mut self.transport).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -206,19 +208,19 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(cx, bufs)
+        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        self.transport.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        Pin::new(&mut self.transport).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        Pin::new(&mut self.transport).poll_shutdown(cx)
     }
 }
 

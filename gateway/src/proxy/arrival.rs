@@ -14,13 +14,11 @@ use http::{
 use hyper::body::Incoming;
 use std::borrow::Cow;
 
-/// The scheme of every listener of this version.
-const SCHEME: &str = "http";
-
 /// A request that routing can look at.
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) method: Method,
+    pub(super) scheme: &'static str,
     /// Normalised path, and query.
     pub(super) target: PathAndQuery,
     pub(super) version: Version,
@@ -43,7 +41,7 @@ impl Arrived {
     pub(super) fn head(&self) -> RequestHead<'_> {
         RequestHead {
             method: &self.method,
-            scheme: SCHEME,
+            scheme: self.scheme,
             authority: self.authority(),
             path: self.target.path(),
             query: self.target.query(),
@@ -79,14 +77,19 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     hop_by_hop::remove(&mut headers);
     forwarded::receive(
         &mut headers,
-        &forwarded::Arrival { peer: &client.peer_text, scheme: SCHEME, request_id: &request_id() },
+        &forwarded::Arrival {
+            peer: &client.peer_text,
+            scheme: client.scheme(),
+            certificate: client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
+            request_id: &request_id(),
+        },
     );
     let (has_body, has_length) = (!http_body::Body::is_end_stream(&body), headers.contains_key(CONTENT_LENGTH));
     if !has_body && !has_length && expects_body(&method) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     let chunked = has_body && !has_length;
-    Ok(Arrived { method, target, version, headers, body, websocket, chunked })
+    Ok(Arrived { method, scheme: client.scheme(), target, version, headers, body, websocket, chunked })
 }
 
 /// Whether a request without a body says so (RFC 9110 §8.6; `requestShouldHaveNoBody` in envoy's
@@ -98,7 +101,7 @@ fn expects_body(method: &Method) -> bool {
 /// What the access log will say about `request`, as it came.
 pub(super) fn facts(client: &Client, request: &Request<Incoming>) -> RequestFacts {
     let text = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    RequestFacts::new(
+    let mut facts = RequestFacts::new(
         request.method().clone(),
         request.uri().path_and_query().map_or_else(|| "-".to_owned(), ToString::to_string),
         request.version(),
@@ -106,7 +109,9 @@ pub(super) fn facts(client: &Client, request: &Request<Incoming>) -> RequestFact
         text(USER_AGENT),
         client.local,
         client.peer,
-    )
+    );
+    facts.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
+    facts
 }
 
 /// Bytes of the target as the client wrote it.

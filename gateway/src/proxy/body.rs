@@ -5,6 +5,7 @@ use super::{
     load_share::LoadShare,
     outcome::Outcome,
     record::Record,
+    tap::Tap,
     timing::Timing,
     upload::{Position, Upload},
     worker::Worker,
@@ -33,6 +34,8 @@ enum Source {
     Once(Incoming),
     /// For as many as it takes.
     Shared(Rc<Upload>, Position),
+    /// Of a copy of the request.
+    Tapped(Rc<Tap>),
 }
 
 /// A response's body, to the client.
@@ -67,6 +70,8 @@ pub(crate) enum BodyError {
     Client(hyper::Error),
     #[error("the endpoint's message broke off: {0}")]
     Upstream(hyper::Error),
+    #[error("a copy of a request came too late, or its original broke off")]
+    CopyAbandoned,
     #[error("the route's timeout has passed")]
     TimedOut,
 }
@@ -75,6 +80,11 @@ impl RequestBody {
     pub(super) fn new(incoming: Incoming, activity: Rc<Activity>) -> Self {
         let source = if incoming.is_end_stream() { Source::Empty } else { Source::Once(incoming) };
         Self { source, activity }
+    }
+
+    /// What flows past `tap`.
+    pub(super) fn tapped(tap: Rc<Tap>, activity: Rc<Activity>) -> Self {
+        Self { source: Source::Tapped(tap), activity }
     }
 
     /// All of `upload`, from its beginning.
@@ -92,11 +102,12 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.activity.body_expired() {
+        if self.activity.body_expired() && !matches!(self.source, Source::Tapped(_)) {
             return Poll::Ready(Some(Err(BodyError::ClientIdle)));
         }
         let incoming = match &mut self.source {
             Source::Empty => return Poll::Ready(None),
+            Source::Tapped(tap) => return tap.poll_frame(cx),
             Source::Shared(upload, position) => return upload.poll_frame(position, cx),
             Source::Once(incoming) => incoming,
         };
@@ -117,6 +128,7 @@ impl Body for RequestBody {
             Source::Empty => true,
             Source::Once(incoming) => incoming.is_end_stream(),
             Source::Shared(upload, position) => upload.is_read(position),
+            Source::Tapped(tap) => tap.is_read(),
         }
     }
 
@@ -125,6 +137,8 @@ impl Body for RequestBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Once(incoming) => incoming.size_hint(),
             Source::Shared(upload, position) => upload.size_hint(position),
+            // The head says it, or the body is chunked.
+            Source::Tapped(_) => SizeHint::default(),
         }
     }
 }

@@ -4,10 +4,15 @@ use super::{
     activity::{Activity, ClientSocket, Order, Phase},
     body::ResponseBody,
     exchange,
+    handshake::{self, Begun, TlsFacts},
+    transport::Transport,
     tunnel::Tunnel,
     worker::Worker,
 };
-use crate::{routing::snapshot::ListenerKey, upstream::socket::Socket};
+use crate::{
+    routing::snapshot::{Listener, ListenerKey, Snapshot},
+    upstream::socket::Socket,
+};
 use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -39,6 +44,8 @@ pub(super) struct Client {
     /// The peer's address without the port, for `x-forwarded-for`.
     pub(super) peer_text: HeaderValue,
     pub(super) activity: Rc<Activity>,
+    /// `None` for a client that came in the clear.
+    pub(super) tls: Option<Box<TlsFacts>>,
     /// Set by the exchange that switches protocols; HTTP ends with it.
     pub(super) tunnel: RefCell<Option<Tunnel>>,
 }
@@ -48,6 +55,21 @@ enum End {
     /// hyper is through with it, whatever the reason.
     Http(hyper::Result<()>),
     HeadTimeout,
+}
+
+impl Client {
+    /// How the client came to us.
+    pub(super) const fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// The table of the server that the connection is for, in `snapshot`.
+    pub(super) fn table<'s>(&self, snapshot: &'s Snapshot) -> Option<&'s Listener> {
+        match &self.tls {
+            Some(tls) => snapshot.table(self.listener, &tls.server),
+            None => snapshot.listener(self.listener),
+        }
+    }
 }
 
 /// Serves one connection to its end.
@@ -61,9 +83,23 @@ pub(super) async fn serve(
     let activity = Rc::new(Activity::new(Rc::clone(worker.clock())));
     let Ok(peer_text) = HeaderValue::try_from(plain(peer.ip()).to_string()) else { return };
     let Ok(socket) = Socket::new(stream, worker.settings().fastpath.as_ref()) else { return };
-    let socket = ClientSocket::new(socket, Rc::clone(&activity));
     let _registration = worker.register(&activity);
-    let client = Rc::new(Client { worker, listener, peer, local, peer_text, activity, tunnel: RefCell::new(None) });
+    let begun = if worker.published().load().speaks(listener).tls {
+        // Boxed: what a handshake needs is not kept while the connection lives.
+        match Box::pin(handshake::begin(&worker, listener, socket, &activity)).await {
+            Ok(begun) => begun,
+            Err(failed) => return worker.handshake_failed(listener, peer, &failed),
+        }
+    } else {
+        Begun { transport: Transport::Plain(socket), tls: None }
+    };
+    let Begun { transport, tls } = begun;
+    if tls.is_some() {
+        worker.telemetry().handshakes().count(listener.port, "ok");
+    }
+    let socket = ClientSocket::new(transport, Rc::clone(&activity));
+    let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
+    let client = Rc::new(client);
 
     let service = service_fn(|request: Request<Incoming>| {
         let client = Rc::clone(&client);
@@ -92,7 +128,7 @@ pub(super) async fn serve(
 
     match end {
         End::HeadTimeout => {
-            let mut socket = connection.into_parts().io.into_inner().into_socket();
+            let mut socket = connection.into_parts().io.into_inner().into_transport();
             // The client may be gone; then nobody misses the answer.
             let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
         }
@@ -105,7 +141,7 @@ pub(super) async fn serve(
                 && result.is_ok()
             {
                 let parts = connection.into_parts();
-                tunnel.run(parts.io.into_inner().into_socket(), parts.read_buf).await;
+                tunnel.run(parts.io.into_inner().into_transport(), parts.read_buf).await;
             }
         }
     }

@@ -7,6 +7,7 @@ use super::{
     arrival::{self, Arrived},
     body::ResponseBody,
     client::Client,
+    faults::{self, Faults},
     fields::ResponseFields,
     forward::{self, Plan},
     local_reply::LocalReply,
@@ -14,11 +15,14 @@ use super::{
     record::Record,
 };
 use crate::{
-    message::redirect,
+    message::{
+        cors::{self, Verdict},
+        redirect,
+    },
     model::virtual_service::DirectResponse,
     routing::{
         lookup::{Found, RequestHead},
-        route::{Route, RouteAction},
+        route::{ForwardAction, Route, RouteAction},
         snapshot::Snapshot,
     },
     telemetry::requests::RequestProtocol,
@@ -28,12 +32,29 @@ use http::{
     header::{CONNECTION, CONTENT_TYPE, LOCATION},
 };
 use hyper::body::Incoming;
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 
 /// What the snapshot says about a request.
 enum Decision {
     Reply(LocalReply, Option<Box<ResponseFields>>),
     Forward(Box<Plan>),
+}
+
+/// A decision, and how long it waits to be carried out.
+struct Decided {
+    delay: Option<Duration>,
+    decision: Decision,
+}
+
+impl From<Decision> for Decided {
+    fn from(decision: Decision) -> Self {
+        Self { delay: None, decision }
+    }
 }
 
 /// Answers `request`, whatever it is.
@@ -48,10 +69,15 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
     let mut record = Record::new(Rc::clone(&client.worker), Rc::clone(&client.activity), started, protocol, facts);
 
     let method = request.method().clone();
-    let decision = match arrival::receive(&client, request) {
+    let Decided { delay, decision } = match arrival::receive(&client, request) {
         Ok(arrived) => decide(&client, arrived, &mut record),
-        Err(refusal) => Decision::Reply(*refusal, None),
+        Err(refusal) => Decision::Reply(*refusal, None).into(),
     };
+    if let Some(delay) = delay {
+        record.past().delayed = true;
+        // Boxed, as below.
+        Box::pin(sleep(delay)).await;
+    }
     let mut response = match decision {
         // Boxed: hyper moves the future of every answer to its place, and keeps that place for as long as the connection
         // lives, at rest too.
@@ -74,13 +100,13 @@ fn is_grpc(content_type: &[u8]) -> bool {
     content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 
-fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decision {
+fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decided {
     let snapshot = client.worker.published().load();
-    let Some(listener) = snapshot.listener(client.listener) else {
+    let Some(listener) = client.table(&snapshot) else {
         // The listener has gone; so will this connection, after this answer.
         let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE)
             .with_header(CONNECTION, HeaderValue::from_static("close"));
-        return Decision::Reply(reply, None);
+        return Decision::Reply(reply, None).into();
     };
     if let Some(facts) = record.facts() {
         facts.forwarded(&arrived.headers);
@@ -88,10 +114,10 @@ fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decision {
     let head = arrived.head();
     match snapshot.lookup(listener, &head) {
         Found::NoVirtualHost | Found::NoRoute { .. } => {
-            Decision::Reply(LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE), None)
+            Decision::Reply(LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE), None).into()
         }
         Found::RequireTls { .. } => {
-            Decision::Reply(moved(StatusCode::MOVED_PERMANENTLY, redirect::https_location(&head)), None)
+            Decision::Reply(moved(StatusCode::MOVED_PERMANENTLY, redirect::https_location(&head)), None).into()
         }
         Found::Route { route, .. } => {
             if let Some(facts) = record.facts() {
@@ -108,16 +134,52 @@ fn follow(
     route: &Arc<Route>,
     arrived: Arrived,
     protocol: RequestProtocol,
-) -> Decision {
+) -> Decided {
     let reply = match &route.action {
-        RouteAction::Forward(action) => {
-            return Decision::Forward(Box::new(Plan::draw(client, snapshot, route, action, arrived, protocol)));
-        }
+        RouteAction::Forward(action) => match &action.policy {
+            None => {
+                let plan = Plan::draw(client, snapshot, route, action, arrived, None, protocol);
+                return Decision::Forward(Box::new(plan)).into();
+            }
+            Some(policy) => {
+                let faults = Faults::draw(policy.fault.as_ref(), || fastrand::u64(..));
+                let decision = match faults.abort {
+                    None => forward(client, snapshot, route, action, arrived, protocol),
+                    Some(status) => {
+                        let fields = ResponseFields::of_route(client, route, &arrived);
+                        Decision::Reply(faults::aborted(status), fields.map(Box::new))
+                    }
+                };
+                return Decided { delay: faults.delay, decision };
+            }
+        },
         RouteAction::Redirect(redirect) => moved(redirect.status, redirect::location(redirect, route, &arrived.head())),
         RouteAction::DirectResponse(direct) => direct_response(direct, &arrived.head()),
     };
     let fields = ResponseFields::of_route(client, route, &arrived);
-    Decision::Reply(reply, fields.map(Box::new))
+    Decision::Reply(reply, fields.map(Box::new)).into()
+}
+
+/// Forwards, unless the route's CORS policy has the answer.
+fn forward(
+    client: &Client,
+    snapshot: &Snapshot,
+    route: &Arc<Route>,
+    action: &ForwardAction,
+    arrived: Arrived,
+    protocol: RequestProtocol,
+) -> Decision {
+    let cors = action.policy.as_ref().and_then(|policy| policy.cors.as_ref());
+    let verdict = cors.map_or(Verdict::Pass, |cors| cors::judge(cors, &arrived.method, &arrived.headers));
+    let origin = match verdict {
+        Verdict::Answer(headers) => {
+            // Not through the router: the route's own header operations do not see it.
+            return Decision::Reply(LocalReply { headers, ..LocalReply::new(StatusCode::OK, Outcome::CORS) }, None);
+        }
+        Verdict::Name(origin) => Some(origin),
+        Verdict::Pass => None,
+    };
+    Decision::Forward(Box::new(Plan::draw(client, snapshot, route, action, arrived, origin, protocol)))
 }
 
 fn moved(status: StatusCode, location: String) -> LocalReply {

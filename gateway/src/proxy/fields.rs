@@ -2,7 +2,10 @@
 
 use super::{arrival::Arrived, client::Client};
 use crate::{
-    message::header_operations::{self, FormatContext, RequestFacts},
+    message::{
+        cors,
+        header_operations::{self, FormatContext, RequestFacts},
+    },
     model::headers::HeaderTemplate,
     routing::{
         cluster::Cluster,
@@ -10,7 +13,7 @@ use crate::{
     },
     telemetry::access_log::Utc,
 };
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 /// The response edits of a route, and of its destination once one is drawn.
@@ -24,12 +27,15 @@ pub(super) struct ResponseFields {
     pub(super) upstream: Option<SocketAddr>,
     cluster: Option<Arc<str>>,
     hostname: Arc<str>,
+    /// Who may read the answer by the route's CORS policy.
+    origin: Option<HeaderValue>,
 }
 
 /// The request as format operators see it, after the request itself has gone.
 #[derive(Debug)]
 struct SavedRequest {
     method: Method,
+    scheme: &'static str,
     authority: String,
     target: String,
     version: Version,
@@ -44,7 +50,7 @@ const NOTHING: &HeaderEdits = &HeaderEdits { remove: Vec::new(), put: Vec::new()
 impl ResponseFields {
     /// `None` when the route does nothing to answers.
     pub(super) fn of_route(client: &Client, route: &Arc<Route>, arrived: &Arrived) -> Option<Self> {
-        Self::build(client, route, None, arrived, None)
+        Self::build(client, route, None, arrived, None, None)
     }
 
     /// The same for an answer of the destination with index `destination`, which is `cluster`.
@@ -54,8 +60,9 @@ impl ResponseFields {
         destination: usize,
         cluster: &Cluster,
         arrived: &Arrived,
+        origin: Option<HeaderValue>,
     ) -> Option<Self> {
-        Self::build(client, route, Some(destination), arrived, Some(cluster))
+        Self::build(client, route, Some(destination), arrived, Some(cluster), origin)
     }
 
     fn build(
@@ -64,16 +71,17 @@ impl ResponseFields {
         destination: Option<usize>,
         arrived: &Arrived,
         cluster: Option<&Cluster>,
+        origin: Option<HeaderValue>,
     ) -> Option<Self> {
         let edits = edits(route, destination);
-        if edits.iter().all(|edits| edits.is_empty()) {
+        if edits.iter().all(|edits| edits.is_empty()) && origin.is_none() {
             return None;
         }
         let request =
             edits.iter().any(|edits| reads_message(edits)).then(|| Box::new(SavedRequest::of(client, arrived)));
         let cluster = cluster.map(|cluster| Arc::clone(&cluster.label));
         let hostname = Arc::clone(&client.worker.settings().hostname);
-        Some(Self { route: Arc::clone(route), destination, request, upstream: None, cluster, hostname })
+        Some(Self { route: Arc::clone(route), destination, request, upstream: None, cluster, hostname, origin })
     }
 
     /// Changes `headers` of an answer with `status`.
@@ -97,6 +105,12 @@ impl ResponseFields {
             };
             header_operations::apply(edits, headers, &context);
         }
+        // Envoy's CORS filter sees the answer after the router.
+        if let (Some(origin), RouteAction::Forward(action)) = (&self.origin, &self.route.action)
+            && let Some(cors) = action.policy.as_ref().and_then(|policy| policy.cors.as_ref())
+        {
+            cors::name_origin(cors, origin, headers);
+        }
     }
 }
 
@@ -104,6 +118,7 @@ impl SavedRequest {
     fn of(client: &Client, arrived: &Arrived) -> Self {
         Self {
             method: arrived.method.clone(),
+            scheme: arrived.scheme,
             authority: arrived.authority().to_owned(),
             target: arrived.target.to_string(),
             version: arrived.version,
@@ -117,7 +132,7 @@ impl SavedRequest {
     fn facts(&self) -> RequestFacts<'_> {
         RequestFacts {
             method: &self.method,
-            scheme: "http",
+            scheme: self.scheme,
             authority: &self.authority,
             target: &self.target,
             version: self.version,

@@ -11,6 +11,7 @@ use super::{
     fields::{self, ResponseFields},
     load_share::LoadShare,
     local_reply::LocalReply,
+    mirror::{self, Drawn, Original},
     outcome::Outcome,
     record::Record,
     returned,
@@ -35,7 +36,7 @@ use crate::{
     telemetry::requests::RequestProtocol,
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
     header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
@@ -62,6 +63,7 @@ pub(super) struct Plan {
     affinity: Option<Box<Affinity>>,
     policy: Option<Arc<RoutePolicy>>,
     limits: TimeLimits,
+    mirrors: Drawn,
     fields: Option<ResponseFields>,
 }
 
@@ -73,6 +75,7 @@ impl Plan {
         route: &Arc<Route>,
         action: &ForwardAction,
         mut arrived: Arrived,
+        origin: Option<HeaderValue>,
         protocol: RequestProtocol,
     ) -> Self {
         let index = if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) };
@@ -81,7 +84,8 @@ impl Plan {
         // Values of response fields that are made from the request are made from the one that goes upstream, if one does:
         // Envoy's router answers for an unknown cluster before it changes the request.
         let is_unknown = matches!(cluster.state, ClusterState::Unknown(_));
-        let fields_of = |arrived: &Arrived| ResponseFields::of_destination(client, route, index, &cluster, arrived);
+        let fields_of =
+            |arrived: &Arrived| ResponseFields::of_destination(client, route, index, &cluster, arrived, origin.clone());
         let mut fields = if is_unknown { fields_of(&arrived) } else { None };
 
         let (policy, is_grpc) = (action.policy.clone(), protocol == RequestProtocol::Grpc);
@@ -122,8 +126,23 @@ impl Plan {
         }
         let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
-        let cluster_id = destination.cluster;
-        Self { method, target, headers, body, websocket, cluster, cluster_id, affinity, policy, limits, fields }
+        let mirrors =
+            policy.as_deref().filter(|_| !websocket).map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));
+        let (cluster_id, mirrors) = (destination.cluster, mirrors.unwrap_or_default());
+        Self {
+            method,
+            target,
+            headers,
+            body,
+            websocket,
+            cluster,
+            cluster_id,
+            affinity,
+            policy,
+            limits,
+            mirrors,
+            fields,
+        }
     }
 }
 
@@ -140,9 +159,13 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         affinity,
         policy,
         limits,
+        mut mirrors,
         mut fields,
     } = *plan;
     record.routed_to(&cluster);
+    if record.past().delayed {
+        cluster = as_of_now(&client.worker, cluster_id, cluster);
+    }
     let reply = |reply: LocalReply, mut record: Record, fields: Option<&ResponseFields>| {
         reply.into_response(&method, &mut record, |status, headers| {
             if let Some(fields) = fields {
@@ -155,7 +178,8 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
     let mut attempts = Attempts::new(retries);
     // With a limit on the whole the end of the request counts, also while no endpoint reads it.
     let keep = repeats_what_was_sent(retries, is_grpc) || limits.total.is_some();
-    let (body, upload) = body_of(client, body, keep, limits.per_try.is_some());
+    let watch = limits.per_try.is_some() || !mirrors.is_empty();
+    let (body, upload) = body_of(client, body, keep, watch);
     let mut timing = timing(limits, upload.as_ref(), websocket);
     let mut request = new_request(&method, target, headers, body);
     let mut fresh = false;
@@ -176,6 +200,9 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         }
         if let Some(facts) = record.facts() {
             facts.upstream_host = Some(endpoint);
+        }
+        if !mirrors.is_empty() {
+            copy(client, &request, upload.as_ref(), limits.total, std::mem::take(&mut mirrors));
         }
         let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh };
         let mut tried = attempt.run(request, &mut attempts, &mut timing).await;
@@ -244,8 +271,23 @@ fn body_of(client: &Client, body: Incoming, keep: bool, watch: bool) -> (Request
     if body.is_end_stream() || !(keep || watch) {
         return (RequestBody::new(body, activity), None);
     }
-    let upload = Upload::new(body, Rc::clone(&activity), keep);
+    let upload = Upload::new(body, client, keep);
     (RequestBody::of(Rc::clone(&upload), activity), Some(upload))
+}
+
+/// Sends copies of `request` to `mirrors`, once, when the request itself has an endpoint to go to.
+fn copy(
+    client: &Client,
+    request: &Request<RequestBody>,
+    upload: Option<&Rc<Upload>>,
+    limit: Option<Duration>,
+    mirrors: Drawn,
+) {
+    let Some(target) = request.uri().path_and_query() else { return };
+    let original = Original { method: request.method(), target, headers: request.headers(), limit };
+    for cluster in mirrors {
+        mirror::send(client, &cluster, &original, upload.map(|upload| upload.tap()));
+    }
 }
 
 /// `None` for a request without time limits.

@@ -5,7 +5,7 @@ mod syn_filter;
 use super::{client, problems::NodeProblems, worker::Worker};
 use crate::{
     fastpath::{Announced, Sockets},
-    routing::snapshot::{Listener, ListenerKey, Snapshot},
+    routing::snapshot::{Listener, ListenerKey, Snapshot, Speech},
 };
 use hashbrown::HashMap;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -59,14 +59,16 @@ impl Listeners {
             return;
         }
         self.generation = Some(snapshot.generation);
-        self.open.retain(|key, _| snapshot.listener(*key).is_some());
+        self.open.retain(|key, _| snapshot.is_bound(*key));
         if let Some(fastpath) = &self.worker.settings().fastpath {
             fastpath.expect_calls_to(&snapshot.node_ports);
         }
         let before = std::mem::take(&mut self.failed);
         for listener in snapshot.listeners() {
-            if listener.protocol.is_http() && !self.open.contains_key(&listener.key) {
-                self.try_open(listener);
+            let tried = self.open.contains_key(&listener.key) || self.failed.contains(&self.address(listener));
+            if !tried {
+                let speech = snapshot.speaks(listener.key);
+                self.try_open(listener, speech);
             }
         }
         for address in before {
@@ -92,10 +94,16 @@ impl Listeners {
         }
     }
 
-    fn try_open(&mut self, listener: &Listener) {
+    fn address(&self, listener: &Listener) -> SocketAddr {
         let address = listener.key.address.unwrap_or_else(|| self.worker.settings().listen_address);
-        let address = SocketAddr::new(address, listener.key.port);
-        match bind(address, self.worker.settings().fastpath.as_ref()) {
+        SocketAddr::new(address, listener.key.port)
+    }
+
+    fn try_open(&mut self, listener: &Listener, speech: Speech) {
+        let address = self.address(listener);
+        // What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP.
+        let fastpath = self.worker.settings().fastpath.as_ref().filter(|_| !speech.tls);
+        match bind(address, fastpath) {
             Ok((socket, announced)) => {
                 let (stop, stopped) = oneshot::channel();
                 let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));

@@ -20,11 +20,13 @@ pub(super) struct LocalReply {
     pub(super) body: Bytes,
     /// Fields besides those every answer has.
     pub(super) headers: HeaderMap,
+    /// What gRPC callers read; translated from `status` where it is `None`.
+    pub(super) grpc_status: Option<u8>,
 }
 
 impl LocalReply {
     pub(super) fn new(status: StatusCode, outcome: Outcome) -> Self {
-        Self { status, outcome, body: Bytes::new(), headers: HeaderMap::new() }
+        Self { status, outcome, body: Bytes::new(), headers: HeaderMap::new(), grpc_status: None }
     }
 
     pub(super) fn with_text(status: StatusCode, outcome: Outcome, text: &'static str) -> Self {
@@ -75,10 +77,11 @@ impl LocalReply {
         record: &mut Record,
         finish: impl FnOnce(StatusCode, &mut HeaderMap),
     ) -> Response<ResponseBody> {
-        let Self { mut status, outcome, mut body, mut headers } = self;
+        let Self { mut status, outcome, mut body, mut headers, grpc_status: said } = self;
         if record.protocol() == RequestProtocol::Grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            headers.insert(GRPC_STATUS, HeaderValue::from_static(grpc_status(status)));
+            let said = said.map(|said| HeaderValue::from(u16::from(said)));
+            headers.insert(GRPC_STATUS, said.unwrap_or(HeaderValue::from_static(grpc_status(status))));
             if !body.is_empty() {
                 headers.extend(grpc_message(&body).map(|message| (GRPC_MESSAGE, message)));
             }

@@ -37,6 +37,8 @@ impl Outcome {
     pub(crate) const PROTOCOL_ERROR: Self =
         Self { flags: "UPE", details: "upstream_reset_before_response_started{protocol_error}" };
     pub(crate) const TIMED_OUT: Self = Self { flags: "UT", details: "response_timeout" };
+    pub(crate) const FAULT: Self = Self { flags: "FI", details: "fault_filter_abort" };
+    pub(crate) const CORS: Self = Self { flags: "-", details: "cors_response" };
     pub(crate) const TRY_TIMED_OUT: Self = Self { flags: "UT", details: "upstream_per_try_timeout" };
     pub(crate) const CUT_SHORT: Self =
         Self { flags: "UC", details: "upstream_reset_after_response_started{connection_termination}" };
@@ -45,15 +47,20 @@ impl Outcome {
 /// What happened to a request before its outcome was known; Envoy shows the flags in the order in which they came up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Past {
+    /// `DI`: it was delayed by a fault.
+    pub(crate) delayed: bool,
     /// `URX`: it would have been sent again, but had been so as often as it may.
     pub(crate) exhausted: bool,
 }
 
 /// Flags of outcomes, each alone and behind what a [`Past`] puts before it.
-const COMBINATIONS: [[&str; 2]; 13] = {
+const COMBINATIONS: [[&str; 4]; 13] = {
     macro_rules! combinations {
         ($($flags:literal)*) => {
-            [["-", "URX"], $([$flags, concat!("URX,", $flags)],)*]
+            [
+                ["-", "URX", "DI", "DI,URX"],
+                $([$flags, concat!("URX,", $flags), concat!("DI,", $flags), concat!("DI,URX,", $flags)],)*
+            ]
         };
     }
     combinations!("NR" "NC" "UH" "DPE" "SI" "DC" "UF" "UC" "UPE" "UT" "UO" "FI")
@@ -66,6 +73,6 @@ impl Past {
             return outcome.flags;
         }
         let row = COMBINATIONS.iter().find(|row| row[0] == outcome.flags);
-        row.map_or(outcome.flags, |row| row[usize::from(self.exhausted)])
+        row.map_or(outcome.flags, |row| row[usize::from(self.exhausted) + 2 * usize::from(self.delayed)])
     }
 }

@@ -1,6 +1,6 @@
 //! What the data plane can be told.
 
-use crate::fastpath::Sockets;
+use crate::{fastpath::Sockets, tls::Configurations};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -20,6 +20,8 @@ pub struct ProxySettings {
     pub hostname: Arc<str>,
     /// Where the kernel moves bytes between our sockets and those of pods on this node.
     pub fastpath: Option<Sockets>,
+    /// What TLS handshakes are made with.
+    pub tls: Configurations,
 }
 
 /// What one connection may cost.
@@ -29,6 +31,9 @@ pub struct Limits {
     pub head_bytes: usize,
     /// The request target; more is answered with 414.
     pub target_bytes: usize,
+    /// From the moment a connection is accepted until its TLS handshake is over; then it is closed. Istio gives Envoy's
+    /// `transport_socket_connect_timeout` 15 s.
+    pub handshake_timeout: Duration,
     /// From the first byte of a head to its end; later is answered with 408.
     pub head_timeout: Duration,
     /// How long a request body may stand still before the request is answered with 408.
@@ -63,6 +68,7 @@ impl Default for ProxySettings {
             drain: DrainTimes::default(),
             hostname: Arc::from(""),
             fastpath: None,
+            tls: Configurations::none(),
         }
     }
 }
@@ -72,6 +78,7 @@ impl Default for Limits {
         Self {
             head_bytes: 60 * 1024,
             target_bytes: 8 * 1024,
+            handshake_timeout: Duration::from_secs(15),
             head_timeout: Duration::from_secs(30),
             body_idle_timeout: Duration::from_secs(60),
             keep_alive_timeout: Duration::from_secs(3600),

@@ -3,7 +3,7 @@
 use super::{load_share::LoadShare, record::Record};
 use crate::upstream::socket::Socket;
 use bytes::Bytes;
-use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 
 /// The endpoint's half of a switched connection, waiting for the client's.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Tunnel {
 
     /// Carries bytes until both sides have ended, or one has failed. `early` is what the client sent right behind its
     /// request.
-    pub(super) async fn run(mut self, mut client: Socket, early: Bytes) {
+    pub(super) async fn run(mut self, mut client: impl AsyncRead + AsyncWrite + Unpin, early: Bytes) {
         let moved = async {
             client.write_all(&self.greeting).await?;
             self.upstream.write_all(&early).await?;

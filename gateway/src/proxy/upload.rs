@@ -1,11 +1,13 @@
 //! A request's body that more than one reader may want: it is kept for another attempt, up to a limit, and it is known when
 //! all of it has come.
 
-use super::{activity::Activity, body::BodyError};
+use super::{activity::Activity, body::BodyError, client::Client, tap::Tap};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use prometheus_client::metrics::counter::Counter;
+use smallvec::SmallVec;
 use std::{
     cell::RefCell,
     pin::Pin,
@@ -32,6 +34,8 @@ struct State {
     kept_bytes: usize,
     /// When the last of it came.
     ended: Option<Instant>,
+    taps: SmallVec<[Rc<Tap>; 1]>,
+    lost_copies: Counter,
 }
 
 #[derive(Clone, Debug)]
@@ -45,14 +49,29 @@ enum Piece {
 pub(super) struct Position(usize);
 
 impl Upload {
-    pub(super) fn new(incoming: Incoming, activity: Rc<Activity>, keep: bool) -> Rc<Self> {
-        let state = State { incoming, kept: keep.then(Vec::new), kept_bytes: 0, ended: None };
-        Rc::new(Self { state: RefCell::new(state), activity })
+    pub(super) fn new(incoming: Incoming, client: &Client, keep: bool) -> Rc<Self> {
+        let lost_copies = client.worker.telemetry().mirrors().abandoned.clone();
+        let state = State {
+            incoming,
+            kept: keep.then(Vec::new),
+            kept_bytes: 0,
+            ended: None,
+            taps: SmallVec::new(),
+            lost_copies,
+        };
+        Rc::new(Self { state: RefCell::new(state), activity: Rc::clone(&client.activity) })
     }
 
     /// When the last of the body came; `None` while more is to come.
     pub(super) fn ended(&self) -> Option<Instant> {
         self.state.borrow().ended
+    }
+
+    /// Lets a copy of the request have the body too, from its beginning: before anything of it has been read.
+    pub(super) fn tap(&self) -> Rc<Tap> {
+        let tap = Tap::new();
+        self.state.borrow_mut().taps.push(Rc::clone(&tap));
+        tap
     }
 
     /// Whether a new attempt could begin from the beginning.
@@ -116,6 +135,13 @@ impl Upload {
     }
 }
 
+impl Drop for State {
+    fn drop(&mut self) {
+        // One that has ended stays so.
+        self.taps.iter().for_each(|tap| tap.break_off());
+    }
+}
+
 impl State {
     fn poll_incoming(
         &mut self,
@@ -126,11 +152,19 @@ impl State {
             return Poll::Ready(None);
         }
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame {
-            activity.received_body(frame.data_ref().map_or(0, Bytes::len));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            activity.received_body(data.len());
+            for tap in &self.taps {
+                if tap.push(data) {
+                    self.lost_copies.inc();
+                }
+            }
         }
         if frame.is_none() || self.incoming.is_end_stream() {
             self.ended = Some(Instant::now());
+            self.taps.iter().for_each(|tap| tap.end());
         }
         Poll::Ready(frame)
     }

@@ -3,13 +3,15 @@
 use super::{
     activity::{Activity, Clock, Order},
     body::RequestBody,
+    handshake::Failed,
     listeners::Listeners,
     problems::NodeProblems,
+    refusals::Refusals,
     settings::ProxySettings,
 };
 use crate::{
     control::publish::Published,
-    routing::{cluster::ClusterName, route::Route},
+    routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
     telemetry::{Telemetry, requests::Recorder},
     upstream::{
         connection::UpstreamConnection,
@@ -22,6 +24,7 @@ use hashbrown::{HashMap, HashSet};
 use http::HeaderValue;
 use std::{
     cell::{Cell, RefCell, RefMut},
+    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -70,6 +73,8 @@ pub(crate) struct Worker {
     connections: RefCell<HashMap<u64, Rc<Activity>, RandomState>>,
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
+    refusals: RefCell<Refusals>,
+    mirrors_in_flight: Cell<usize>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -118,6 +123,8 @@ impl Worker {
             connections: RefCell::default(),
             next_connection: Cell::new(0),
             operations: RefCell::default(),
+            refusals: RefCell::default(),
+            mirrors_in_flight: Cell::new(0),
         }
     }
 
@@ -145,6 +152,11 @@ impl Worker {
         self.recorder.borrow_mut()
     }
 
+    /// How many copies of requests are on their way.
+    pub(super) fn mirrors_in_flight(&self) -> &Cell<usize> {
+        &self.mirrors_in_flight
+    }
+
     /// Whether answers are to ask for the end of their connection.
     pub(super) fn is_leaving(&self) -> bool {
         *self.stage.borrow() >= Stage::Leaving
@@ -164,6 +176,16 @@ impl Worker {
         self.connections.borrow_mut().insert(id, Rc::clone(activity));
         self.telemetry.connections().downstream.inc();
         Registration { worker: Rc::clone(self), id }
+    }
+
+    /// Counts a handshake that failed, and says so in the log from time to time.
+    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, failed: &Failed) {
+        let (port, reason) = (listener.port, failed.why.name());
+        self.telemetry.handshakes().count(port, reason);
+        if let Some(unsaid) = self.refusals.borrow_mut().note(port, reason, Instant::now()) {
+            let server_name = failed.server_name.as_deref().unwrap_or("-");
+            tracing::warn!(port, reason, %peer, server_name, unsaid, "no TLS handshake: {}", failed.why);
+        }
     }
 
     /// What `x-envoy-decorator-operation` says for `route` of `generation`, when it goes to `cluster`.
@@ -224,7 +246,11 @@ impl Worker {
     /// Ends what has stood still for too long, on both sides of the gateway, again and again.
     async fn sweep(self: Rc<Self>) {
         let limits = &self.settings.limits;
-        let shortest = limits.head_timeout.min(limits.body_idle_timeout).min(limits.keep_alive_timeout);
+        let shortest = limits
+            .handshake_timeout
+            .min(limits.head_timeout)
+            .min(limits.body_idle_timeout)
+            .min(limits.keep_alive_timeout);
         let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -177,7 +177,7 @@ impl Attachments {
                         )
                     }
                     UnknownCluster::Resolution => {
-                        format!("{} has not been resolved by DNS yet", name.host)
+                        format!("{} has no endpoint whose name DNS has answered for yet", name.host)
                     }
                 };
                 say(
@@ -263,5 +263,13 @@ fn listener(plan: &ListenerPlan, hosts: HostTable) -> Listener {
     }
     let server_port = plan.servers.first().map_or(0, |server| server.port);
     let server_ports = plan.servers.iter().map(|server| server.port).collect();
-    Listener { key: plan.key, server_port, server_ports, protocol: plan.protocol, gateways, hosts }
+    Listener {
+        key: plan.key,
+        server_port,
+        server_ports,
+        protocol: plan.protocol,
+        tls: plan.tls.clone(),
+        gateways,
+        hosts,
+    }
 }

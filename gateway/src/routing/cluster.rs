@@ -58,7 +58,7 @@ pub enum UnknownCluster {
     Port,
     /// The DestinationRule in force has no such subset, or there is none.
     Subset,
-    /// DNS has not said yet where its endpoints are.
+    /// DNS has not said yet where its endpoints are, or is not asked, for a subset that none of them is in.
     Resolution,
 }
 

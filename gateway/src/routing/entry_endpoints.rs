@@ -21,7 +21,7 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// Names that the cluster depends on.
     pub(super) names: BTreeSet<Arc<str>>,
-    /// Whether some name stands for all endpoints of an entry, and has not been answered for yet.
+    /// Whether some entry has endpoints by name only, and none that has been answered for yet.
     pub(super) is_pending: bool,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn add(
                 };
                 Some((place, entry_port(endpoint, port), endpoint.weight))
             });
-            let (mut answered, mut asked) = (false, false);
+            let mut answered = false;
             for (place, port, weight) in own.chain(given).take(if is_round_robin { 1 } else { usize::MAX }) {
                 let name = match place {
                     Err(address) => {
@@ -78,7 +78,6 @@ pub(super) fn add(
                     }
                     Ok(name) => name,
                 };
-                asked = true;
                 if let Some(NameState { addresses, first, .. }) = world.names.get(&name) {
                     answered = true;
                     let all = if is_round_robin { first.as_slice() } else { addresses };
@@ -86,8 +85,9 @@ pub(super) fn add(
                 }
                 found.names.insert(name);
             }
-            // Envoy's cluster is there once one of its names has been answered for, with addresses or without.
-            found.is_pending |= asked && !answered;
+            // Envoy's cluster is there once one of its names has been answered for, with addresses or without. Without a
+            // name Istio makes none, as for a subset that no endpoint is in.
+            found.is_pending |= !answered;
         }
     }
 }

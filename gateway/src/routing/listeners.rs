@@ -2,6 +2,7 @@
 //! merging and conflicts (`mergeGateways` in istio/pilot/pkg/model/gateway.go).
 
 use super::{
+    chains::{ServerId, TlsServer},
     snapshot::ListenerKey,
     world::{CompileSettings, World},
 };
@@ -18,11 +19,12 @@ use std::{
     sync::Arc,
 };
 
-/// A plaintext HTTP listener, before any VirtualService.
+/// A listener with one route table, before any VirtualService: all plaintext HTTP of a port, or one HTTPS server.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ListenerPlan {
     pub(super) key: ListenerKey,
     pub(super) protocol: Protocol,
+    pub(super) tls: Option<Arc<TlsServer>>,
     /// In Istio's order.
     pub(super) servers: Vec<ServerPlan>,
 }
@@ -134,7 +136,7 @@ impl Merge {
             None if !is_tls => _ = self.plaintext.insert(port, (server.bind, server.protocol)),
             Some(_) | None => {}
         }
-        if server.protocol.is_http() {
+        if server.protocol.is_http() || TlsServer::serves(server) {
             self.add_http(gateway, server, port, role);
         }
     }
@@ -152,18 +154,21 @@ impl Merge {
 
     fn add_http(&mut self, gateway: &Gateway, server: &Server, port: u16, role: &Labels) {
         let id = &gateway.meta.id;
+        let tls = TlsServer::of(ServerId::new(id, server), server).map(Arc::new);
         let plan = ServerPlan {
             gateway: id.clone(),
             name: GatewayName { namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) },
             port: server.port,
             hosts: server.hosts.clone(),
-            https_redirect: server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
+            // Who has come by TLS is not sent to TLS.
+            https_redirect: tls.is_none() && server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
             role: role.clone(),
         };
         let key = ListenerKey { address: server.bind, port };
-        match self.http.iter_mut().find(|listener| listener.key == key) {
+        // Every HTTPS server has a table of its own (`gatewayRDSRouteName` in istio's gateway.go).
+        match self.http.iter_mut().find(|other| other.key == key && other.tls.is_none() && tls.is_none()) {
             Some(listener) => listener.servers.push(plan),
-            None => self.http.push(ListenerPlan { key, protocol: server.protocol, servers: vec![plan] }),
+            None => self.http.push(ListenerPlan { key, protocol: server.protocol, tls, servers: vec![plan] }),
         }
     }
 
@@ -214,7 +219,7 @@ spec:
   hosts: ['*']
   gateways: [in, out]
   http:
-  - {match: [{sourceLabels: {istio: egressgateway}}], directResponse: {status: 201}}
+  - {match: [{uri: {prefix: /x}, sourceLabels: {istio: egressgateway}}], directResponse: {status: 201}}
   - {directResponse: {status: 200}}
 ";
 

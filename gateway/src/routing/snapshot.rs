@@ -1,6 +1,7 @@
 //! The immutable table the data plane reads: one generation of everything.
 
 use super::{
+    chains::TlsServer,
     cluster::{Cluster, ClusterId, ClusterName},
     hosts::HostTable,
     index::RouteIndex,
@@ -29,7 +30,7 @@ pub struct ListenerKey {
     pub port: u16,
 }
 
-/// One plaintext HTTP listener with its virtual hosts.
+/// The virtual hosts of all plaintext HTTP of a port, or of one HTTPS server; several may share a socket.
 #[derive(Clone, Debug)]
 pub struct Listener {
     pub key: ListenerKey,
@@ -38,9 +39,18 @@ pub struct Listener {
     /// `port.number` of every server on it.
     pub server_ports: BTreeSet<u16>,
     pub protocol: Protocol,
+    /// `None` for plaintext.
+    pub tls: Option<Arc<TlsServer>>,
     /// The Gateways whose servers it serves, in Istio's order.
     pub gateways: Vec<ObjectId>,
     pub(super) hosts: HostTable,
+}
+
+/// What is spoken on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speech {
+    pub plaintext: bool,
+    pub tls: bool,
 }
 
 /// A virtual host: the routes for one host pattern on one listener, in matching order.
@@ -56,14 +66,25 @@ pub struct VirtualHost {
 }
 
 impl Snapshot {
-    /// The sockets that should be bound.
+    /// Every table; those with an equal key share a socket, which should be bound.
     pub fn listeners(&self) -> &[Arc<Listener>] {
         &self.listeners
     }
 
-    /// The listener bound to `key`, if this generation still has it.
+    /// The plaintext listener bound to `key`, if this generation still has it.
     pub fn listener(&self, key: ListenerKey) -> Option<&Listener> {
-        self.listeners.iter().find(|l| l.key == key).map(|l| &**l)
+        self.listeners.iter().find(|l| l.key == key && l.tls.is_none()).map(|l| &**l)
+    }
+
+    /// Whether anything is served on `key`.
+    pub fn is_bound(&self, key: ListenerKey) -> bool {
+        self.listeners.iter().any(|listener| listener.key == key)
+    }
+
+    /// What a connection to `key` may begin with.
+    pub fn speaks(&self, key: ListenerKey) -> Speech {
+        let of_key = || self.listeners.iter().filter(|listener| listener.key == key);
+        Speech { plaintext: of_key().any(|l| l.tls.is_none()), tls: of_key().any(|l| l.tls.is_some()) }
     }
 
     pub fn cluster(&self, id: ClusterId) -> &Arc<Cluster> {

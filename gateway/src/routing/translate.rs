@@ -148,7 +148,7 @@ fn forward_action(
         destinations
     };
     let draw = WeightedDraw::new(destinations.iter().map(|destination| destination.weight))?;
-    let policy = forward.policy.as_deref().map(|policy| Arc::new(RoutePolicy::of(policy)));
+    let policy = forward.policy.as_deref().map(|policy| Arc::new(RoutePolicy::of(policy, id)));
     Some(ForwardAction { destinations, draw, rewrite: forward.rewrite.clone(), policy, request_headers, authority })
 }
 

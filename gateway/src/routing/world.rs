@@ -185,6 +185,8 @@ impl World {
                 let hosts = self.forget_slice(id, settings);
                 service.map_or(Touched::Nothing, |key| self.touched_endpoints(&key, hosts, settings))
             }
+            // Is no part of the table.
+            Kind::Secret => Touched::Nothing,
             Kind::Pod => {
                 let key = key_of(id);
                 let gone = self.pods.remove(&key);

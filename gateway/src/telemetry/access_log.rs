@@ -35,6 +35,8 @@ pub struct RequestFacts {
     user_agent: Option<String>,
     local: SocketAddr,
     remote: SocketAddr,
+    /// Of the TLS handshake.
+    pub(crate) server_name: Option<Arc<str>>,
     /// As sent upstream.
     forwarded_for: Option<String>,
     request_id: Option<String>,
@@ -76,6 +78,7 @@ impl RequestFacts {
             user_agent,
             local,
             remote,
+            server_name: None,
             forwarded_for: None,
             request_id: None,
             upstream_host: None,
@@ -98,7 +101,7 @@ impl RequestFacts {
         // Writing into a String does not fail.
         let _written = writeln!(
             line,
-            "[{}] \"{} {} {:?}\" {} {} {details} - \"-\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} - {} {} - {}",
+            "[{}] \"{} {} {:?}\" {} {} {details} - \"-\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} - {} {} {} {}",
             Utc(self.began),
             self.method,
             self.target,
@@ -117,6 +120,7 @@ impl RequestFacts {
             OrDash(cluster),
             self.local,
             self.remote,
+            OrDash(self.server_name.as_deref()),
             OrDash(route_name),
         )
         .is_ok();

@@ -5,7 +5,7 @@ use super::{
     cell::{Better, Cell, Verdict},
     cells::{Bench, canary_of},
     configuration::alone_objects,
-    contender::{AGAIN, AFTER, BEFORE, Contender, DIRECT},
+    contender::{AFTER, AGAIN, BEFORE, Contender, DIRECT},
     effort::Effort,
     instructions,
     load::{Connection, Load},
@@ -56,8 +56,10 @@ pub(super) fn run(
     let [before, after] = [&before, &after].map(|tools| Bench { place: &place, tools, effort, interrupt });
     let _pods = pods(&after)?;
     let objects = alone_objects()?;
-    let programs =
-        [Alone::start(&before, BEFORE, 0, &[("all.yaml", objects.clone())])?, Alone::start(&after, AFTER, 1, &[("all.yaml", objects)])?];
+    let programs = [
+        Alone::start(&before, BEFORE, 0, &[("all.yaml", objects.clone())])?,
+        Alone::start(&after, AFTER, 1, &[("all.yaml", objects)])?,
+    ];
     let contender = |name, process| Contender { name, process, side: Side::Outside };
     let direct = format!("{PODS}:9011");
     let both = [contender(DIRECT, None), contender(AGAIN, None)];
@@ -89,7 +91,11 @@ pub(super) fn run(
             report.cells.push(of(what, "ms/1,000 req", Better::Lower, 1.0 / FLOOR, cost));
         }
     }
-    if json { println!("{:#}", report.json()) } else { report.print() }
+    if json {
+        println!("{:#}", report.json())
+    } else {
+        report.print()
+    }
     ensure!(report.refused.is_none(), "the run is refused: {}", report.refused.unwrap_or_default());
     let slower = report.cells.iter().filter(|cell| cell.verdict() == Verdict::Missed).map(|cell| cell.what.clone());
     let slower: Vec<String> = slower.collect();

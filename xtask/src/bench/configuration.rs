@@ -69,7 +69,8 @@ pub(super) fn pods(
 pub(super) fn alone_objects() -> anyhow::Result<String> {
     let source = workspace::root().join("tests/bench/ours.yaml");
     let text = fs::read_to_string(&source).with_context(|| format!("read {}", source.display()))?;
-    let all = [("PORT", PORT.to_string()), ("V1", "9011".to_owned()), ("V2", "9012".to_owned()), ("PODS", PODS.to_owned())];
+    let all =
+        [("PORT", PORT.to_string()), ("V1", "9011".to_owned()), ("V2", "9012".to_owned()), ("PODS", PODS.to_owned())];
     Ok(all.iter().fold(text, |text, (key, value)| text.replace(&format!("@{key}@"), value)))
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Cluster<'a> {
 }
 
 impl<'a> Cluster<'a> {
-    pub(crate) fn start(place: &'a dyn Place, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    pub(crate) fn start(place: &'a dyn Place, fastpath: &str, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let directory = RunDirectory::new()?;
         let logs = directory.path().to_path_buf();
         let objects = logs.join("objects");
@@ -67,7 +67,7 @@ impl<'a> Cluster<'a> {
         let mut started = None;
         step("gateway", |_| {
             let since = Instant::now();
-            started = Some(Gateway::start(place, &objects, &logs, interrupt)?);
+            started = Some(Gateway::start(place, &objects, &logs, fastpath, interrupt)?);
             Ok(format!("ready after {} ms at {}", since.elapsed().as_millis(), url(place.traffic(), "/")))
         })?;
         let gateway = started.context("the gateway was not started")?;

@@ -106,10 +106,11 @@ impl Gateway {
         place: &dyn Place,
         directory: &Path,
         logs: &Path,
+        fastpath: &str,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
         let mut command = place.command(Role::Gateway, workspace::quick_binary("gateway").as_os_str());
-        command.arg("run").arg("-f").arg(directory);
+        command.arg("run").arg("-f").arg(directory).args(["--fastpath", fastpath]);
         command.arg("--port-map").arg(format!("80={}", place.traffic().port()));
         command.arg("--listen-address").arg(place.traffic().ip().to_string());
         command.arg("--admin").arg(place.admin().to_string());

@@ -333,28 +333,24 @@ fn timeouts_and_retries() {
 }
 
 #[test]
-fn http_parts_that_are_not_served() {
+fn faults_mirrors_and_cors() {
     let with = |part: &str| format!("{{{ROUTE}, {part}}}");
-    let fault = (NotServed, "fault", "neither delayed");
-    rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[fault]);
-    rule(&with("fault: {}"), &[fault, (Invalid, "fault", "neither delay nor abort")]);
-    rule(&with("fault: {abort: {httpStatus: 600}}"), &[fault, (Invalid, "fault.abort.httpStatus", "599")]);
+    rule(&with("fault: {abort: {httpStatus: 503, percentage: {value: 10}}}"), &[]);
+    rule(&with("fault: {}"), &[(Invalid, "fault", "neither delay nor abort")]);
+    rule(&with("fault: {abort: {httpStatus: 600}}"), &[(Invalid, "fault.abort.httpStatus", "599")]);
     rule(
         &with("fault: {abort: {httpStatus: 500, percentage: {value: 101}}}"),
-        &[fault, (Invalid, "fault.abort.percentage.value", "100")],
+        &[(Invalid, "fault.abort.percentage.value", "100")],
     );
-    rule(&with("fault: {abort: {http2Error: X}}"), &[fault, (Invalid, "fault.abort.http2Error", "not supported")]);
-    rule(&with("fault: {abort: {grpcStatus: BAD}}"), &[fault, (Invalid, "fault.abort.grpcStatus", "gRPC")]);
-    rule(&with("fault: {abort: {}}"), &[fault, (Suspicious, "fault.abort", "nothing is aborted")]);
+    rule(&with("fault: {abort: {http2Error: X}}"), &[(Invalid, "fault.abort.http2Error", "not supported")]);
+    rule(&with("fault: {abort: {grpcStatus: BAD}}"), &[(Invalid, "fault.abort.grpcStatus", "gRPC")]);
+    rule(&with("fault: {abort: {}}"), &[(Suspicious, "fault.abort", "nothing is aborted")]);
     rule(
         &with("fault: {delay: {exponentialDelay: 1s}}"),
-        &[fault, (Invalid, "fault.delay.exponentialDelay", "not supported")],
+        &[(Invalid, "fault.delay.exponentialDelay", "not supported")],
     );
-    rule(&with("fault: {delay: {fixedDelay: 0s}}"), &[fault, (Invalid, "fault.delay.fixedDelay", "1ms")]);
-    rule(
-        &with("mirror: {host: c}, mirrors: [{destination: {host: d}}]"),
-        &[(Invalid, "mirror", "keep one"), (NotServed, "mirror", "not copied"), (NotServed, "mirrors", "not copied")],
-    );
+    rule(&with("fault: {delay: {fixedDelay: 0s}}"), &[(Invalid, "fault.delay.fixedDelay", "1ms")]);
+    rule(&with("mirror: {host: c}, mirrors: [{destination: {host: d}}]"), &[(Invalid, "mirror", "keep one")]);
     rule(&with("mirrorPercentage: {value: 101}"), &[(Invalid, "mirrorPercentage.value", "100")]);
     rule(
         &with("mirrorPercent: 101"),
@@ -362,18 +358,12 @@ fn http_parts_that_are_not_served() {
     );
     rule(
         &with("mirrors: [{percentage: {value: -1}}]"),
-        &[
-            (NotServed, "mirrors", "not copied"),
-            (Schema, "mirrors[0].destination", "required"),
-            (Invalid, "mirrors[0].percentage.value", "100"),
-        ],
+        &[(Schema, "mirrors[0].destination", "required"), (Invalid, "mirrors[0].percentage.value", "100")],
     );
-    let cors = (NotServed, "corsPolicy", "preflight");
-    rule(&with("corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GET], maxAge: 24h}"), &[cors]);
+    rule(&with("corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GET], maxAge: 24h}"), &[]);
     rule(
         &with("corsPolicy: {allowOrigins: [{}, {exact: ''}, {regex: '('}]}"),
         &[
-            cors,
             (Invalid, "corsPolicy.allowOrigins[0]", "empty"),
             (Invalid, "corsPolicy.allowOrigins[1]", "empty"),
             (Invalid, "corsPolicy.allowOrigins[2].regex", "RE2"),
@@ -382,7 +372,6 @@ fn http_parts_that_are_not_served() {
     rule(
         &with("corsPolicy: {allowMethods: [get], allowHeaders: ['a b'], maxAge: 1.5s}"),
         &[
-            cors,
             (Invalid, "corsPolicy.allowMethods[0]", "method"),
             (Invalid, "corsPolicy.allowHeaders[0]", "header name"),
             (Invalid, "corsPolicy.maxAge", "whole seconds"),
@@ -439,6 +428,7 @@ fn gateways() {
 
 #[test]
 fn gateway_tls() {
+    let mode = (NotServed, "spec.servers[0].tls.mode", "stays closed");
     let closed = (NotServed, "spec.servers[0].port.protocol", "stays closed");
     let https =
         |tls: &str| format!("{{servers: [{{port: {{number: 443, name: a, protocol: HTTPS}}, hosts: ['*']{tls}}}]}}");
@@ -447,40 +437,39 @@ fn gateway_tls() {
     };
     let tls = "spec.servers[0].tls";
     check("Gateway", &https(""), &[(Invalid, tls, "required")]);
-    check("Gateway", &https(", tls: {mode: SIMPLE, credentialName: a}"), &[closed]);
+    check("Gateway", &https(", tls: {mode: SIMPLE, credentialName: a}"), &[]);
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE}"),
         &[
             (Invalid, "spec.servers[0].tls.serverCertificate", "required"),
             (Invalid, "spec.servers[0].tls.privateKey", "required"),
-            closed,
         ],
     );
     check(
         "Gateway",
         &https(", tls: {mode: MUTUAL, serverCertificate: a, privateKey: b}"),
-        &[(Invalid, "spec.servers[0].tls.caCertificates", "required"), closed],
+        &[(Invalid, "spec.servers[0].tls.caCertificates", "required")],
     );
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, credentialName: a, credentialNames: [b]}"),
-        &[(Invalid, tls, "more than one"), closed],
+        &[(Invalid, tls, "more than one")],
     );
     check(
         "Gateway",
         &https(", tls: {mode: ISTIO_MUTUAL, credentialName: a}"),
-        &[(Invalid, "spec.servers[0].tls.credentialName", "ISTIO_MUTUAL"), closed],
+        &[(Invalid, "spec.servers[0].tls.credentialName", "ISTIO_MUTUAL"), mode],
     );
     check(
         "Gateway",
         &https(", tls: {credentialName: a}"),
-        &[(Suspicious, "spec.servers[0].tls.mode", "ignored"), closed],
+        &[(Suspicious, "spec.servers[0].tls.mode", "ignored"), mode],
     );
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, serverCertificate: a, privateKey: b, caCrl: c}"),
-        &[(Invalid, "spec.servers[0].tls.caCrl", "SIMPLE"), closed],
+        &[(Invalid, "spec.servers[0].tls.caCrl", "SIMPLE")],
     );
     check(
         "Gateway",
@@ -491,14 +480,52 @@ fn gateway_tls() {
             (Suspicious, "spec.servers[0].tls.cipherSuites[0]", "no cipher"),
             (Suspicious, "spec.servers[0].tls.cipherSuites[2]", "repeated"),
             (Suspicious, "spec.servers[0].tls.httpsRedirect", "plain text"),
-            closed,
+            (NotServed, "spec.servers[0].tls.cipherSuites[1]", "forward secrecy"),
         ],
     );
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, credentialName: a, minProtocolVersion: TLSV1_1}"),
-        &[(Suspicious, "spec.servers[0].tls.minProtocolVersion", "TLSV1_2"), closed],
+        &[
+            (Suspicious, "spec.servers[0].tls.minProtocolVersion", "TLSV1_2"),
+            (NotServed, "spec.servers[0].tls.minProtocolVersion", "1.2 is the lowest"),
+        ],
     );
+    let simple = |more: &str| https(&format!(", tls: {{mode: SIMPLE, credentialName: a, {more}}}"));
+    check(
+        "Gateway",
+        &simple("maxProtocolVersion: TLSV1_1"),
+        &[
+            (NotServed, "spec.servers[0].tls.maxProtocolVersion", "not spoken"),
+            (Suspicious, "spec.servers[0].tls.minProtocolVersion", "above"),
+        ],
+    );
+    check(
+        "Gateway",
+        &simple("minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2"),
+        &[(Suspicious, "spec.servers[0].tls.minProtocolVersion", "above maxProtocolVersion")],
+    );
+    let mutual = |more: &str| https(&format!(", tls: {{mode: MUTUAL, {more}}}"));
+    check(
+        "Gateway",
+        &mutual("credentialName: a, verifyCertificateHash: [zz], verifyCertificateSpki: [AAAA]"),
+        &[
+            (Invalid, "spec.servers[0].tls.verifyCertificateSpki[0]", "no SHA-256 in base64"),
+            (Invalid, "spec.servers[0].tls.verifyCertificateHash[0]", "no SHA-256 in hexadecimal"),
+        ],
+    );
+    check(
+        "Gateway",
+        &mutual("credentialName: b/a"),
+        &[(Invalid, "spec.servers[0].tls.credentialName", "own namespace")],
+    );
+    check(
+        "Gateway",
+        &mutual("credentialName: 'sds://a'"),
+        &[(NotServed, "spec.servers[0].tls.credentialName", "no Secret")],
+    );
+    check("Gateway", &mutual("credentialName: 'kubernetes://a'"), &[]);
+    check("Gateway", &https(", tls: {mode: AUTO_PASSTHROUGH}"), &[mode]);
     check("Gateway", &https(", tls: {mode: EASY}"), &[(Schema, "spec.servers[0].tls.mode", "EASY")]);
     check("Gateway", &http("{httpsRedirect: true}"), &[]);
     check("Gateway", &http("{mode: SIMPLE, credentialName: a}"), &[(Invalid, tls, "plain text")]);

@@ -2,11 +2,14 @@
 
 use super::read;
 use crate::model::{
+    cors::{Cors, Listed},
     export::Visibility,
+    fault::{Abort, AbortStatus, Delay, Fault},
     headers::HeaderTemplate,
     resource::Resource,
     retries::{Retries, RetryOn},
     service::{ServiceKind, TargetPort},
+    share::Share,
     string_match::StringMatch,
     virtual_service::{Action, GatewayName, HeaderField, PathRewrite, RedirectPath, RedirectPort, VirtualService},
 };
@@ -271,4 +274,65 @@ fn retries_are_read() {
     assert_eq!((codes.statuses, &*codes.text), (vec![503, 504], ",retriable-status-codes"));
     let unknown = retries("{attempts: 1, retryOn: 'never, 5xx'}");
     assert_eq!((unknown.on, &*unknown.text), (RetryOn::SERVER_ERRORS, "never,5xx"));
+}
+
+#[test]
+fn faults_are_read() {
+    let fault = |parts: &str| policy(&format!("fault: {parts}")).fault;
+    let ms = std::time::Duration::from_millis;
+    let percent = Share::of_percent;
+    assert_eq!(fault("{abort: {httpStatus: 503}}"), None, "without a percentage it never happens");
+    assert_eq!(fault("{abort: {httpStatus: 503, percentage: {value: 0}}}"), None);
+    assert_eq!(fault("{abort: {httpStatus: 600, percentage: {value: 100}}}"), None);
+    assert_eq!(fault("{abort: {percentage: {value: 100}}}"), None);
+    let abort = |status, share| Some(Fault { abort: Some(Abort { share, status }), delay: None });
+    let http = AbortStatus::Http(StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(fault("{abort: {httpStatus: 503, percentage: {value: 0.0001}}}"), abort(http, percent(0.0001)));
+    let grpc = AbortStatus::Grpc(14);
+    assert_eq!(fault("{abort: {grpcStatus: UNAVAILABLE, percentage: {value: 100}}}"), abort(grpc, Share::ALL));
+    let delay = |time, share| Some(Fault { delay: Some(Delay { share, time }), abort: None });
+    assert_eq!(fault("{delay: {fixedDelay: 5s, percentage: {value: 10}}}"), delay(ms(5000), percent(10.)));
+    assert_eq!(fault("{delay: {fixedDelay: 5s, percent: 10}}"), delay(ms(5000), percent(10.)), "deprecated");
+    assert_eq!(fault("{delay: {fixedDelay: 5s, percent: 10, percentage: {value: 20}}}"), delay(ms(5000), percent(20.)));
+    assert_eq!(fault("{delay: {fixedDelay: 5s}}"), None);
+    assert_eq!(fault("{delay: {percentage: {value: 20}}}"), None);
+}
+
+#[test]
+fn mirrors_are_read() {
+    let mirrors = |parts: &str| {
+        let mirrors = policy(parts).mirrors;
+        mirrors.iter().map(|m| (m.destination.host.to_string(), m.share.percent())).collect::<Vec<_>>()
+    };
+    let to = |host: &str, percent: f64| (format!("{host}.ns.svc.cluster.local"), percent);
+    assert_eq!(mirrors("mirror: {host: c}"), [to("c", 100.)]);
+    assert_eq!(mirrors("mirror: {host: c}, mirrorPercentage: {value: 0}"), []);
+    assert_eq!(mirrors("mirror: {host: c}, mirrorPercentage: {value: 12.5}, mirrorPercent: 7"), [to("c", 12.5)]);
+    assert_eq!(mirrors("mirror: {host: c}, mirrorPercent: 7"), [to("c", 7.)], "deprecated");
+    assert_eq!(
+        mirrors(
+            "mirrors: [{destination: {host: c}}, {destination: {host: d}, percentage: {value: 5}}, \
+                 {destination: {host: e}, percentage: {value: 0}}]"
+        ),
+        [to("c", 100.), to("d", 5.)]
+    );
+    let written = policy("mirror: {host: c, subset: v2, port: {number: 81}}").mirrors.remove(0).destination;
+    assert_eq!((written.subset.as_deref(), written.port), (Some("v2"), Some(81)));
+}
+
+#[test]
+fn cors_is_read() {
+    let cors = |parts: &str| policy(&format!("corsPolicy: {parts}")).cors.expect("a policy");
+    let value = http::HeaderValue::from_static;
+    assert_eq!(cors("{}"), Cors::default());
+    let all = cors(
+        "{allowOrigins: [{exact: a}, {prefix: b}, {regex: '('}, {}], allowOrigin: [z], allowMethods: [GET, POST], \
+         allowHeaders: ['*'], exposeHeaders: [x-a, x-b], maxAge: 1m, allowCredentials: true, unmatchedPreflights: IGNORE}",
+    );
+    assert_eq!(all.origins, [StringMatch::Exact("a".into()), StringMatch::Prefix("b".into())]);
+    assert_eq!((all.methods, all.headers), (Listed::These(value("GET,POST")), Listed::Anything));
+    assert_eq!((all.expose, all.max_age), (Some(value("x-a,x-b")), Some(60)));
+    assert!(all.credentials && all.answers_others);
+    assert_eq!(cors("{allowOrigin: ['*', b]}").origins.len(), 2, "deprecated, but served");
+    assert!(!cors("{unmatchedPreflights: FORWARD}").answers_others);
 }

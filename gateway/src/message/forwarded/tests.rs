@@ -8,6 +8,7 @@ fn received(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         headers.append(*name, HeaderValue::from_static(value));
     }
     let arrival = Arrival {
+        certificate: None,
         peer: &HeaderValue::from_static("10.0.0.9"),
         scheme: "http",
         request_id: &HeaderValue::from_static("fresh"),

@@ -25,9 +25,8 @@ pub(in crate::bench) fn canary_of(
     mut run: impl FnMut(&Load, &Contender) -> anyhow::Result<Sample>,
 ) -> anyhow::Result<(f64, Option<String>)> {
     let load = Load::plain("/v1/small", 32, bench.effort.seconds);
-    let turns = interleaved("canary", &contenders, bench.effort.rounds, bench.interrupt, |contender| {
-        run(&load, contender)
-    })?;
+    let turns =
+        interleaved("canary", contenders, bench.effort.rounds, bench.interrupt, |contender| run(&load, contender))?;
     let cell =
         Cell::new("canary", "", "req/s", Better::Higher).of(DIRECT, turns.values(|sample| sample.rate), &[], &[]);
     let Some(Spread { low, middle, high }) = cell.ratio(AGAIN) else {

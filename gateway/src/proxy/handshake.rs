@@ -1,0 +1,219 @@
+//! How a connection begins where TLS is spoken: the server for its name, and the handshake.
+
+use super::{
+    activity::{Activity, Order, Phase},
+    transport::Transport,
+    worker::Worker,
+};
+use crate::{
+    routing::{
+        chains::{ServerId, TlsServer},
+        snapshot::ListenerKey,
+    },
+    tls::{Configuration, peer},
+    upstream::socket::Socket,
+};
+use bytes::Bytes;
+use http::HeaderValue;
+use rustls::{
+    AlertDescription,
+    server::{Accepted, Acceptor},
+};
+use std::{future::poll_fn, io, pin::pin, rc::Rc, sync::Arc, task::Poll};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::server::StartHandshake;
+
+/// The first byte of every TLS connection: a record of type handshake (RFC 8446 §5.1).
+const HANDSHAKE_RECORD: u8 = 0x16;
+
+/// What a read takes at most; a client's hello is mostly smaller.
+const READ_BYTES: usize = 4096;
+
+/// What is known of a client that came by TLS.
+#[derive(Debug)]
+pub(super) struct TlsFacts {
+    pub(super) server: ServerId,
+    /// The server name it asked for.
+    pub(super) server_name: Option<Arc<str>>,
+    /// `x-forwarded-client-cert`, for a client that has proved who it is.
+    pub(super) certificate: Option<HeaderValue>,
+}
+
+/// Why a handshake did not come to its end. Each is counted under its name.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoHandshake {
+    #[error("the client has gone before it was over")]
+    Gone,
+    #[error("it took too long")]
+    TimedOut,
+    #[error("the client does not speak TLS")]
+    Plaintext,
+    #[error("no server is for the name the client asked for")]
+    NoServer,
+    #[error("the server has no certificate that can be used")]
+    NoCertificate,
+    #[error("the client has refused: {0:?}")]
+    Refused(AlertDescription),
+    #[error("the client's certificate is not good: {0}")]
+    ClientCertificate(rustls::Error),
+    #[error("{0}")]
+    Protocol(rustls::Error),
+}
+
+impl NoHandshake {
+    /// Under which it is counted.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::TimedOut => "timeout",
+            Self::Plaintext => "plaintext",
+            Self::NoServer => "no_server",
+            Self::NoCertificate => "no_certificate",
+            Self::Refused(_) => "refused_by_client",
+            Self::ClientCertificate(_) => "client_certificate",
+            Self::Protocol(_) => "protocol",
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::AlertReceived(alert)) => Self::Refused(*alert),
+            Some(
+                error @ (rustls::Error::NoCertificatesPresented
+                | rustls::Error::InvalidCertificate(_)
+                | rustls::Error::InvalidCertRevocationList(_)),
+            ) => Self::ClientCertificate(error.clone()),
+            Some(error) => Self::Protocol(error.clone()),
+            None => Self::Gone,
+        }
+    }
+}
+
+/// A connection that has begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) transport: Transport,
+    /// `None` for plaintext.
+    pub(super) tls: Option<Box<TlsFacts>>,
+}
+
+/// A handshake that failed, and what the client asked for.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) why: NoHandshake,
+    pub(super) server_name: Option<Arc<str>>,
+}
+
+impl From<NoHandshake> for Failed {
+    fn from(why: NoHandshake) -> Self {
+        Self { why, server_name: None }
+    }
+}
+
+/// Sees what `socket` speaks and makes its handshake, within the time that the sweep gives it.
+///
+/// # Errors
+/// Why there is no connection to serve. Whatever TLS has to say about it has been said to the client; one that meets no
+/// server, or no certificate, is told nothing, as by Envoy.
+pub(super) async fn begin(
+    worker: &Worker,
+    listener: ListenerKey,
+    socket: Socket,
+    activity: &Rc<Activity>,
+) -> Result<Begun, Failed> {
+    activity.enter(Phase::Handshake);
+    let mut making = pin!(make(worker, listener, socket));
+    let begun = poll_fn(|cx| {
+        activity.set_waker(cx.waker());
+        if activity.order() == Order::Expire {
+            return Poll::Ready(Err(NoHandshake::TimedOut.into()));
+        }
+        making.as_mut().poll(cx)
+    })
+    .await;
+    activity.enter(Phase::Idle);
+    begun
+}
+
+async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Result<Begun, Failed> {
+    let accepted = match hello(&mut socket).await? {
+        Hello::Plaintext(first) => {
+            // Envoy has no filter chain for it, unless there are plaintext servers on the port.
+            if !worker.published().load().speaks(listener).plaintext {
+                return Err(NoHandshake::Plaintext.into());
+            }
+            return Ok(Begun { transport: Transport::Begun(first, socket), tls: None });
+        }
+        Hello::Tls(accepted) => accepted,
+    };
+    let server_name: Option<Arc<str>> =
+        accepted.client_hello().server_name().map(|name| name.to_ascii_lowercase().into());
+    let failed = |why| Failed { why, server_name: server_name.clone() };
+    let server: Option<Arc<TlsServer>> = {
+        let snapshot = worker.published().load();
+        snapshot.chain(listener, server_name.as_deref()).map(|(_, server)| Arc::clone(server))
+    };
+    let server = server.ok_or_else(|| failed(NoHandshake::NoServer))?;
+    let configuration = worker.settings().tls.find(&server.termination).await;
+    let configuration = configuration.ok_or_else(|| failed(NoHandshake::NoCertificate))?;
+    let config = choose(&accepted, &configuration);
+    let stream = StartHandshake::from_parts(accepted, socket).into_stream(config).await;
+    let stream = stream.map_err(|error| failed(NoHandshake::of(&error)))?;
+    let connection = stream.get_ref().1;
+    let certificate = connection.peer_certificates().and_then(<[_]>::first);
+    let tls = TlsFacts {
+        server: server.id.clone(),
+        certificate: certificate.and_then(|certificate| peer::forwarded_client_cert(certificate)),
+        server_name,
+    };
+    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Box::new(tls)) })
+}
+
+/// The beginning of a connection.
+enum Hello {
+    Plaintext(Bytes),
+    Tls(Accepted),
+}
+
+/// Reads until the client's hello is complete.
+async fn hello(socket: &mut Socket) -> Result<Hello, NoHandshake> {
+    let mut acceptor = Acceptor::default();
+    let mut buffer = vec![0; READ_BYTES];
+    let mut is_first = true;
+    loop {
+        let read = socket.read(&mut buffer).await.map_err(|_io| NoHandshake::Gone)?;
+        let mut bytes = &buffer[..read];
+        match bytes.first() {
+            None => return Err(NoHandshake::Gone),
+            Some(&first) if is_first && first != HANDSHAKE_RECORD => {
+                return Ok(Hello::Plaintext(Bytes::copy_from_slice(bytes)));
+            }
+            Some(_) => is_first = false,
+        }
+        while !bytes.is_empty() {
+            if let Err(_full) = acceptor.read_tls(&mut bytes) {
+                return Err(NoHandshake::Protocol(rustls::Error::General("the hello is too large".to_owned())));
+            }
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(Hello::Tls(accepted)),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                let mut message = Vec::new();
+                if alert.write_all(&mut message).is_ok() {
+                    // The client may be gone; then nobody misses the alert.
+                    let _sent = socket.write_all(&message).await.is_ok();
+                }
+                return Err(NoHandshake::Protocol(error));
+            }
+        }
+    }
+}
+
+/// A client that offers only protocols we do not speak gets none, and is served: what Envoy does.
+fn choose(accepted: &Accepted, configuration: &Configuration) -> Arc<rustls::ServerConfig> {
+    let spoken = &configuration.with_alpn.alpn_protocols;
+    let common =
+        accepted.client_hello().alpn().is_some_and(|mut offered| offered.any(|o| spoken.iter().any(|s| s == o)));
+    Arc::clone(if common { &configuration.with_alpn } else { &configuration.without_alpn })
+}
