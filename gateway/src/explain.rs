@@ -72,6 +72,8 @@ pub enum Failure {
     NoRoute,
     NoCluster,
     NoEndpoints,
+    /// The endpoints are to be spoken to in TLS, which is not served.
+    NoTls,
     TlsRedirect,
     ProtocolError,
 }
@@ -270,6 +272,9 @@ impl Explanation {
                 if self.clusters.iter().all(|cluster| cluster.endpoints.is_empty()) {
                     self.body = Some("no healthy upstream".to_owned());
                     return self.failed(Failure::NoEndpoints, Some(503), "UH");
+                }
+                if self.cluster_policy.values().all(|policy| policy.tls.is_some()) {
+                    return self.failed(Failure::NoTls, Some(503), "UF");
                 }
             }
         }

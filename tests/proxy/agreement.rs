@@ -76,7 +76,12 @@ fn compare(explained: &Explanation, answer: &Message, context: &str) -> bool {
             let unknown = explained.clusters.iter().any(|cluster| cluster.unknown.is_some());
             let empty = explained.clusters.iter().any(|c| c.unknown.is_none() && c.endpoints.is_empty());
             if status == 503 {
-                let possible = if answer.body.is_empty() { unknown } else { empty };
+                let asks_for_tls = explained.cluster_policy.values().any(|policy| policy.tls.is_some());
+                let possible = match answer.text() {
+                    "" => unknown,
+                    text if text.contains("TLS") => asks_for_tls,
+                    _ => empty,
+                };
                 assert!(possible, "{context}\n{answer:#?}");
                 return false;
             }
