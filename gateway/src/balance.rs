@@ -1,5 +1,15 @@
-//! Choosing: which destination, which endpoint. Randomness and load are parameters.
+//! Choosing: which destination, which endpoint, and whether there is room for one more request. Randomness, time and load are
+//! parameters.
 
+pub mod balancer;
 pub mod endpoint;
+pub mod hash_key;
+pub mod host;
+pub mod limits;
 pub mod load;
+mod maglev;
+pub mod memory;
+pub mod outliers;
+mod ring;
+mod slow_start;
 pub mod weighted;

@@ -2,11 +2,13 @@
 //!
 //! The fields are the JSON contract of `gateway explain`: add to them freely, rename none.
 
+mod cluster_policy;
 mod facts;
 pub mod listing;
 mod policy_facts;
 mod trace;
 
+use crate::model::traffic_policy::HashKey;
 use crate::{
     message::{path, redirect},
     routing::{
@@ -16,7 +18,8 @@ use crate::{
         snapshot::{Listener, Snapshot},
     },
 };
-use facts::{ClusterPolicy, DestinationFacts, RouteFacts, UpstreamFacts};
+use cluster_policy::ClusterPolicy;
+use facts::{DestinationFacts, RouteFacts, UpstreamFacts};
 use http::{HeaderMap, Method};
 use policy_facts::{CorsFacts, FaultFacts, MirrorFacts};
 use serde::Serialize;
@@ -96,7 +99,8 @@ pub struct Explanation {
     pub fault: Option<FaultFacts>,
     pub mirrors: Vec<MirrorFacts>,
     pub cors: Option<CorsFacts>,
-    pub hash_policy: Option<()>,
+    /// What of a request is hashed: `header x-user`.
+    pub hash_policy: Option<String>,
     pub cluster_policy: BTreeMap<String, ClusterPolicy>,
     /// How often each cluster was drawn.
     pub samples: BTreeMap<String, u64>,
@@ -245,8 +249,10 @@ impl Explanation {
             RouteAction::Forward(forward) => {
                 self.outcome = Outcome::Forward;
                 self.clusters = forward.destinations.iter().map(|d| DestinationFacts::of(d, snapshot)).collect();
+                let used = || forward.destinations.iter().map(|d| snapshot.cluster(d.cluster));
                 self.cluster_policy =
-                    self.clusters.iter().map(|cluster| (cluster.name.clone(), ClusterPolicy::default())).collect();
+                    used().map(|cluster| (cluster.label.to_string(), ClusterPolicy::of(cluster))).collect();
+                self.hash_policy = used().find_map(|cluster| cluster.hash_key.as_ref()).map(hash_key_text);
                 let policy = forward.policy.as_deref();
                 let timeout = policy.and_then(|policy| policy.timeout);
                 self.timeout_ms = timeout.map_or(0, facts::milliseconds);
@@ -268,5 +274,14 @@ impl Explanation {
             }
         }
         self
+    }
+}
+
+fn hash_key_text(key: &HashKey) -> String {
+    match key {
+        HashKey::Header(name) => format!("header {name}"),
+        HashKey::Cookie(cookie) => format!("cookie {}", cookie.name),
+        HashKey::SourceIp => "source address".to_owned(),
+        HashKey::Query(name) => format!("query parameter {name}"),
     }
 }

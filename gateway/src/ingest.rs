@@ -32,6 +32,7 @@ mod load_balancer;
 mod mirrors;
 mod nulls;
 mod pod;
+mod policy_blocks;
 mod protocol;
 mod regex_syntax;
 mod retries;

@@ -20,4 +20,5 @@ pub mod service_entry;
 pub mod share;
 pub mod string_match;
 pub mod tls;
+pub mod traffic_policy;
 pub mod virtual_service;

@@ -11,6 +11,7 @@
 //! the drain begins.
 
 mod activity;
+mod affinity;
 mod arrival;
 mod attempt;
 mod attempts;
@@ -25,6 +26,7 @@ mod fields;
 mod forward;
 mod handshake;
 mod listeners;
+mod load_share;
 mod local_reply;
 mod mirror;
 mod outcome;
@@ -43,7 +45,11 @@ mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};
 
-use crate::{admin::readiness::Readiness, control::publish::Published, telemetry::Telemetry};
+use crate::{
+    admin::readiness::Readiness,
+    control::publish::Published,
+    telemetry::{Telemetry, clusters},
+};
 use drain::Drain;
 use futures_util::future::{join_all, select_all};
 use problems::NodeProblems;
@@ -79,6 +85,8 @@ pub async fn run(
     mut drain: Drain,
 ) -> Result<(), ProxyError> {
     let check = readiness.check("listeners");
+    let clusters = clusters::Collector(published.clone());
+    telemetry.register(|registry| registry.register_collector(Box::new(clusters)));
     let (stage, stages) = watch::channel(Stage::Serving);
     let mut listening = Vec::new();
     let mut ended: Vec<oneshot::Receiver<()>> = Vec::new();

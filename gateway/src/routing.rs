@@ -19,7 +19,9 @@ pub mod matching;
 pub mod names;
 pub mod route;
 pub mod route_policy;
+mod rules;
 pub mod snapshot;
+pub mod traffic;
 mod translate;
 pub mod world;
 

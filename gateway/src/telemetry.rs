@@ -1,6 +1,7 @@
 //! Metrics under Istio's names, and the access log.
 
 pub mod access_log;
+pub(crate) mod clusters;
 mod handshakes;
 mod histogram;
 mod mirrors;

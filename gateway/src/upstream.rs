@@ -7,6 +7,7 @@ pub(crate) mod connect;
 pub(crate) mod connection;
 mod doorbell;
 mod flow;
+pub(crate) mod lease;
 mod pause;
 pub(crate) mod pool;
 pub(crate) mod socket;

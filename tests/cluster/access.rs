@@ -15,9 +15,11 @@ fn the_service_account_may_do_what_the_manifest_says_and_nothing_else() {
     install(&cluster);
     let nobody = granted(&cluster, NOBODY);
     let ours: BTreeSet<_> = granted(&cluster, ACCOUNT).difference(&nobody).cloned().collect();
-    let role = &kustomize("local")[&("ClusterRole".to_owned(), "node-gateway".to_owned())];
-    let rules = role["rules"].as_array().expect("a list");
-    let expected: BTreeSet<_> = rules.iter().flat_map(lines).collect();
+    // In its own namespace, where it is asked: those of the cluster, and the Secrets of the Role.
+    let manifest = kustomize("local");
+    let rules = ["ClusterRole", "Role"].map(|kind| &manifest[&(kind.to_owned(), "node-gateway".to_owned())]["rules"]);
+    let expected: BTreeSet<_> =
+        rules.iter().flat_map(|rules| rules.as_array().expect("a list")).flat_map(lines).collect();
     assert_eq!(ours, expected, "left: what kubectl auth can-i --list says");
 
     for forbidden in ["get secrets", "list configmaps", "update virtualservices.networking.istio.io", "create pods"] {

@@ -11,6 +11,7 @@ mod article;
 mod backends;
 mod crash;
 mod degraded;
+mod egress;
 mod outage;
 mod outside;
 mod own_node;

@@ -46,8 +46,16 @@ fn the_rights_are_what_is_watched() {
     let role = &kustomize("gke")[&("ClusterRole".to_owned(), "node-gateway".to_owned())];
     insta::assert_json_snapshot!("cluster_role", role["rules"]);
     assert_eq!(role, &kustomize("plain")[&("ClusterRole".to_owned(), "node-gateway".to_owned())]);
-    let roles = ["gke", "plain", "local"].map(kustomize).into_iter().flat_map(Objects::into_keys);
-    assert!(roles.into_iter().all(|(kind, _)| kind != "Role"), "nothing beside the ClusterRole");
+    // Secrets are read in the gateway's own namespace only.
+    for profile in ["gke", "plain", "local"] {
+        let objects = kustomize(profile);
+        let roles: Vec<_> = objects.iter().filter(|((kind, _), _)| kind == "Role").map(|(_, role)| role).collect();
+        let [role] = roles[..] else { panic!("{profile}: {roles:?}") };
+        assert_eq!(role["metadata"]["namespace"], "istio-system");
+        let rules =
+            serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]}]);
+        assert_eq!(role["rules"], rules, "{profile}");
+    }
 }
 
 #[test]
@@ -96,7 +104,7 @@ fn components_fit_every_profile() {
 }
 
 /// An overlay of a user's own: one of ours and a component.
-fn with_component(profile: &str, component: &str) -> Objects {
+pub(crate) fn with_component(profile: &str, component: &str) -> Objects {
     let directory = tempfile::tempdir().expect("a directory");
     let root = directory.path().canonicalize().expect("it exists");
     // kustomize takes relative paths only.

@@ -3,6 +3,7 @@
 //!
 //! Lockdown itself cannot be taken back before the next boot. Its two signs are shown to the daemon instead: the file that
 //! says so, and (in `load.rs`) the words in which the verifier refuses the helper.
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking, and says what it measured")]
 
 use crate::cgroup::TestCgroup;
 use harness::{

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 /// Response fields that are not compared, and why:
 /// - `date`: the time;
 /// - `x-envoy-upstream-service-time`: a duration (its presence is compared);
+/// - the value of a cookie that the gateway makes up, which is the hash of its own address (its form is compared);
 /// - `content-length` of what a pod answered: it repeats the request, which is compared field by field.
 const TIMES: [&str; 1] = ["x-envoy-upstream-service-time"];
 const IGNORED: [&str; 1] = ["date"];
@@ -50,6 +51,17 @@ pub(crate) struct Upstream {
     body: String,
 }
 
+/// `name="16 hexadecimal digits"; …` without the digits.
+fn hide_made_up_value(cookie: &mut String) {
+    let parts = cookie.split_once("=\"").and_then(|(name, rest)| Some((name, rest.split_once('"')?)));
+    if let Some((name, (value, attributes))) = parts
+        && value.len() == 16
+        && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        *cookie = format!("{name}=\"(made up)\"{attributes}");
+    }
+}
+
 impl Answer {
     pub(crate) fn of(message: &Message) -> Self {
         let mut fields = by_name(&message.fields);
@@ -58,6 +70,9 @@ impl Answer {
             if let Some(values) = fields.get_mut(name) {
                 values.fill("(a time)".to_owned());
             }
+        }
+        for value in fields.get_mut("set-cookie").into_iter().flatten() {
+            hide_made_up_value(value);
         }
         let from_pod = fields.remove("x-echo").is_some();
         let upstream = from_pod.then(|| serde_json::from_slice(&message.body).ok()).flatten().map(Upstream::settle);

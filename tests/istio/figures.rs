@@ -1,57 +1,166 @@
-//! How soon an edit is served, and what both gateways take of the memory: from one run, in the same cluster.
+//! How soon an edit is served, alone and while other objects change, whether anything is answered wrongly meanwhile, and
+//! what both gateways take of the memory: from one run, in the same cluster. Part of `cargo xtask bench`.
 #![allow(clippy::print_stdout, reason = "this is the output of the program")]
 
-use super::{lab::Lab, request::Request};
+use super::{exchange::Gateway, lab::Lab, request::Request};
 use anyhow::Context;
-use harness::cluster::{Cluster, Gateway};
+use harness::{
+    cluster::{Cluster, Gateway as Installed},
+    kubernetes::Objects,
+};
 use serde_json::{Value, json};
 use std::{
-    fs, thread,
+    env, fs,
+    path::PathBuf,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
-/// Edits measured at each size: the 99th percentile of fewer would be the slowest.
-const EDITS: usize = 100;
-
-/// VirtualServices that are there besides, as in the article and as in a large cluster.
-const SIZES: [usize; 2] = [3, 3_000];
+/// What to measure.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Wanted {
+    /// Measure instead of comparing, and print JSON
+    #[arg(long)]
+    figures: bool,
+    /// VirtualServices that are there besides
+    #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [3_000, 10_000], requires = "figures")]
+    sizes: Vec<usize>,
+    /// Edits at each size, alone and then while others change
+    #[arg(long, value_name = "N", default_value_t = 100, requires = "figures")]
+    edits: usize,
+}
 
 /// Nothing that works takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two looks at a gateway: what is measured is a hundred times more.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Measures and prints.
-pub(crate) fn run(lab: &Lab) -> anyhow::Result<()> {
-    println!("{:>6}  {:<18} {:>10} {:>10} {:>10}", "routes", "gateway", "p50 ms", "p99 ms", "PSS MB");
-    for size in SIZES {
-        let others: Vec<Value> = (0..size).map(|index| virtual_service(&format!("figures-other-{index}"))).collect();
+/// Objects that change together while others do, and the pause after them.
+const CHANGED_AT_ONCE: usize = 10;
+const BETWEEN_CHANGES: Duration = Duration::from_millis(100);
+
+impl Wanted {
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.figures
+    }
+}
+
+/// Measures, and prints a list with an object for each size.
+pub(crate) fn run(lab: &Lab, wanted: &Wanted) -> anyhow::Result<()> {
+    let mut sizes = Vec::new();
+    for &size in &wanted.sizes {
+        let others: Vec<Value> = (0..size).map(|index| virtual_service(&other(index), "/")).collect();
         let _cleared = super::run::Cleared { lab, objects: &others };
         lab.apply(&others)?;
         lab.settle()?;
-        let (mut ours, mut istios) = (Vec::new(), Vec::new());
-        for edit in 0..EDITS {
-            let [of_ours, of_istio] = one_edit(lab, &format!("figures-edit-{size}-{edit}"))?;
-            ours.push(of_ours);
-            istios.push(of_istio);
-        }
+        let steady = virtual_service("figures-steady", "/");
+        let steady = [steady];
+        let _steady = super::run::Cleared { lab, objects: &steady };
+        lab.apply(&steady)?;
+        lab.settle()?;
+        let watched = lab.gateways().map(|(_, gateway)| Watched::of(gateway));
+        let (over, changes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let measured = thread::scope(|scope| {
+            let _over = Over(&over);
+            for watched in &watched {
+                scope.spawn(|| watched.ask_until(&over));
+            }
+            let alone = edits(lab, &format!("figures-{size}-alone"), wanted.edits)?;
+            scope.spawn(|| change_until(size, &changes, &over));
+            let began = Instant::now();
+            let among = edits(lab, &format!("figures-{size}-among"), wanted.edits)?;
+            anyhow::Ok((alone, among, changes.load(Ordering::Relaxed), began.elapsed()))
+        });
+        let (alone, among, changes, took) = measured?;
         let (own, envoy, istiod) = memory()?;
-        for (name, times, memory) in [
-            ("ours", &mut ours, format!("{own:.0}")),
-            ("Istio's", &mut istios, format!("{:.0} = {envoy:.0} Envoy + {istiod:.0} istiod", envoy + istiod)),
-        ] {
-            times.sort();
-            let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1000.0;
-            println!("{size:>6}  {name:<18} {:>10.1} {:>10.1} {memory:>10}", at(50), at(99));
+        let [ours, istio] = &watched;
+        sizes.push(json!({
+            "routes": size,
+            "alone_ms": {"ours": alone[0], "istio": alone[1]},
+            "among_ms": {"ours": among[0], "istio": among[1]},
+            "changes_per_second": rate(changes, took),
+            "asked": {"ours": ours.asked.load(Ordering::Relaxed), "istio": istio.asked.load(Ordering::Relaxed)},
+            "wrong": {"ours": ours.wrong.load(Ordering::Relaxed), "istio": istio.wrong.load(Ordering::Relaxed)},
+            "pss_mib": {"ours": own, "envoy": envoy, "istiod": istiod},
+        }));
+    }
+    println!("{}", Value::Array(sizes));
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of thousands")]
+fn rate(count: u64, took: Duration) -> f64 {
+    count as f64 / took.as_secs_f64()
+}
+
+/// Says that it is over, also when a measurement fails: the threads of a scope are waited for.
+struct Over<'o>(&'o AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A route that nobody touches, asked all the time.
+struct Watched {
+    gateway: Gateway,
+    asked: AtomicU64,
+    wrong: AtomicU64,
+}
+
+impl Watched {
+    fn of(gateway: Gateway) -> Self {
+        Self { gateway, asked: AtomicU64::new(0), wrong: AtomicU64::new(0) }
+    }
+
+    fn ask_until(&self, over: &AtomicBool) {
+        let request = Request::new("GET", "figures-steady.test", "/");
+        while !over.load(Ordering::Relaxed) {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            if self.gateway.ask(&request).status() != Some(200) {
+                self.wrong.fetch_add(1, Ordering::Relaxed);
+            }
+            super::lab::pause(BETWEEN_CHANGES / 10);
         }
     }
-    Ok(())
+}
+
+/// Changes the other objects, ten at a time, one after the other. It has a connection of its own to the API server.
+fn change_until(size: usize, changes: &AtomicU64, over: &AtomicBool) {
+    let Some(kubeconfig) = env::var_os("NODE_GATEWAY_KUBECONFIG") else { return };
+    let objects = Objects::connect(&PathBuf::from(kubeconfig));
+    for turn in 0.. {
+        let first = turn * CHANGED_AT_ONCE;
+        // Every time around, another path.
+        let path = format!("/{}", first / size.max(1));
+        let ten = (first..first + CHANGED_AT_ONCE).map(|index| virtual_service(&other(index % size.max(1)), &path));
+        let ten: Vec<Value> = ten.collect();
+        if over.load(Ordering::Relaxed) {
+            return;
+        }
+        let refused = objects.try_apply_all(&ten).len();
+        changes.fetch_add((CHANGED_AT_ONCE - refused) as u64, Ordering::Relaxed);
+        super::lab::pause(BETWEEN_CHANGES);
+    }
+}
+
+/// Milliseconds of edits one after the other, of ours and of Istio's.
+fn edits(lab: &Lab, name: &str, number: usize) -> anyhow::Result<[Vec<f64>; 2]> {
+    let mut all = [Vec::new(), Vec::new()];
+    for edit in 0..number {
+        for (all, took) in all.iter_mut().zip(one_edit(lab, &format!("{name}-{edit}"))?) {
+            all.push(took.as_secs_f64() * 1000.0);
+        }
+    }
+    Ok(all)
 }
 
 /// From the moment in which the object is sent to the API server to the first answer with it, of ours and of Istio's.
 fn one_edit(lab: &Lab, name: &str) -> anyhow::Result<[Duration; 2]> {
-    let object = [virtual_service(name)];
+    let object = [virtual_service(name, "/")];
     let _cleared = super::run::Cleared { lab, objects: &object };
     let request = Request::new("GET", &format!("{name}.test"), "/");
     let began = Instant::now();
@@ -76,7 +185,11 @@ fn one_edit(lab: &Lab, name: &str) -> anyhow::Result<[Duration; 2]> {
     Ok([ours.context("our gateway does not serve an edit")?, istio.context("Istio's gateway does not serve an edit")?])
 }
 
-fn virtual_service(name: &str) -> Value {
+fn other(index: usize) -> String {
+    format!("figures-other-{index}")
+}
+
+fn virtual_service(name: &str, prefix: &str) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1",
         "kind": "VirtualService",
@@ -84,17 +197,17 @@ fn virtual_service(name: &str) -> Value {
         "spec": {
             "hosts": [format!("{name}.test")],
             "gateways": ["g"],
-            "http": [{"match": [{"uri": {"prefix": "/"}}], "route": [{"destination": {"host": "a"}}]}],
+            "http": [{"match": [{"uri": {"prefix": prefix}}], "route": [{"destination": {"host": "a"}}]}],
         },
     })
 }
 
-/// Proportional set sizes in MB: our gateway of the node where Envoy is, Envoy, Istio's control plane.
+/// Proportional set sizes in MiB: our gateway of the node where Envoy is, Envoy, Istio's control plane.
 fn memory() -> anyhow::Result<(f64, f64, f64)> {
     let cluster = Cluster::connect();
     let istio = &cluster.state()["istio"];
     let node = istio["envoy_node"].as_str().context("the cluster's state does not name Envoy's node")?;
-    let ours = Gateway::of(&cluster, node).process().context("our gateway's process is not on this machine")?;
+    let ours = Installed::of(&cluster, node).process().context("our gateway's process is not on this machine")?;
     let process = |name: &str| istio[name].as_i64().with_context(|| format!("the cluster's state has no {name}"));
     Ok((pss(ours.into())?, pss(process("envoy_pid")?)?, pss(process("istiod_pid")?)?))
 }

@@ -19,6 +19,7 @@ mod report;
 mod request;
 mod run;
 mod table;
+mod validation;
 
 use clap::Parser;
 use run::Plan;
@@ -32,9 +33,8 @@ struct Arguments {
     cases: Vec<String>,
     /// The same, as a test runner takes it
     filter: Option<String>,
-    /// Measure instead of comparing
-    #[arg(long)]
-    figures: bool,
+    #[command(flatten)]
+    figures: figures::Wanted,
     /// What test runners say to their tests, and which makes no difference here
     #[arg(long, hide = true)]
     nocapture: bool,
@@ -51,8 +51,8 @@ struct Arguments {
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     arguments.cases.extend(arguments.filter.take());
-    if arguments.figures {
-        return match lab::Lab::open().and_then(|lab| figures::run(&lab)) {
+    if arguments.figures.is_wanted() {
+        return match lab::Lab::open().and_then(|lab| figures::run(&lab, &arguments.figures)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("error: {error:#}");

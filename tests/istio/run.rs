@@ -8,6 +8,7 @@ use super::{
     lab::Lab,
     random::{self, shrink},
     report::Report,
+    validation,
 };
 use anyhow::ensure;
 use serde_json::Value;
@@ -51,7 +52,8 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("istio");
     let mut cases = case::all(&folder)?;
     cases.retain(|case| plan.cases.iter().any(|name| case.name.contains(name.as_str())));
-    ensure!(!cases.is_empty() || plan.cases.is_empty(), "no case is named like {:?}", plan.cases);
+    let is_about_verdicts = plan.cases.iter().any(|name| validation::FEATURE.contains(name.as_str()));
+    ensure!(!cases.is_empty() || plan.cases.is_empty() || is_about_verdicts, "no case is named like {:?}", plan.cases);
     for request in cases.iter().flat_map(|case| &case.requests) {
         if let Some(entry) = &request.differs {
             ensure!(
@@ -62,6 +64,9 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
     }
     let lab = Lab::open()?;
     let mut report = Report::default();
+    if is_about_verdicts {
+        validation::run(&lab, &mut report)?;
+    }
     let (freezing, cases): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(|case| case.freezes.is_some());
     if !cases.is_empty() {
         run_together(&lab, &cases, &mut report)?;

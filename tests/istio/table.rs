@@ -176,7 +176,7 @@ fn our_row(row: &RouteRow) -> Row {
         conditions,
         action: row.action.clone(),
         destinations: row.destinations.iter().map(|d| (d.cluster.clone(), d.weight.into())).collect(),
-        extras: row.also.clone(),
+        extras: row.also.iter().cloned().chain(row.hash_policy.then(|| "hash policy".to_owned())).collect(),
         policy: None,
     }
 }

@@ -6,6 +6,7 @@ use gateway::{
         delta::Delta,
         publish::{self, Publisher},
     },
+    explain::listing::Lists,
     ingest::{IngestContext, ingest, manifest},
     model::{object::Kind, problem::Problem},
     proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
@@ -17,8 +18,8 @@ use gateway::{
     telemetry::{Telemetry, TelemetrySettings},
     tls::{Keeper, SecretsCome},
 };
-pub(crate) use harness::objects::{routes, service};
-use harness::{http::client::Client, objects::PORT, wait};
+pub(crate) use harness::objects::{PORT, routes, service};
+use harness::{http::client::Client, wait};
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -146,6 +147,14 @@ impl Gateway {
     /// What is wrong with certificates.
     pub(crate) fn tls_problems(&self) -> Vec<Problem> {
         self.keeper.problems()
+    }
+
+    /// Everything that can be printed of a gateway.
+    pub(crate) fn shown(&mut self) -> String {
+        let snapshot = self.compiler.snapshot();
+        let lists = serde_json::to_string(&Lists::of(&snapshot)).expect("JSON");
+        let metrics = self.telemetry.encode().expect("metrics");
+        format!("{lists}\n{metrics}\n{:?}\n{:?}\n{snapshot:?}\n{:?}", self.keeper, self.compiler, self.tls_problems())
     }
 
     /// Reads certificate files again.

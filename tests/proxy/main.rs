@@ -16,6 +16,7 @@ mod limits;
 mod local_replies;
 mod mirrors;
 mod names;
+mod policies;
 mod pooling;
 mod retries;
 mod rollout;

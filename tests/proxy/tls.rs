@@ -5,9 +5,10 @@ mod secrets;
 mod selection;
 mod trouble;
 
-use crate::gateway::{Gateway, PORT, service};
+use crate::gateway::{Gateway, service};
 use harness::{
     http::{backend::Backend, client::get, message::Message},
+    objects::PORT,
     tls::{
         certificates::{Authority, Pair, Wish},
         client::Dialect,

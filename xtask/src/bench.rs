@@ -140,7 +140,8 @@ fn measure(
     };
     let groups = || GROUPS.iter().map(|group| (group, wanted(group))).filter(|(_, wanted)| !wanted.is_empty());
     let is_on_stage = |group: &Group| matches!(group.needs, Needs::Stage(_));
-    if groups().any(|(group, _)| !matches!(group.needs, Needs::Nothing(_))) {
+    let is_in_place = |group: &Group| matches!(group.needs, Needs::Stage(_) | Needs::Place(_));
+    if groups().any(|(group, _)| is_in_place(group)) {
         match place(interrupt) {
             Ok(place) => {
                 let bench = Bench { place: &place, tools, effort, interrupt };
@@ -164,18 +165,22 @@ fn measure(
             Err(error) => {
                 interrupt.check()?;
                 let why = format!("{error:#}");
-                for (group, wanted) in groups().filter(|(group, _)| !matches!(group.needs, Needs::Nothing(_))) {
+                for (group, wanted) in groups().filter(|(group, _)| is_in_place(group)) {
                     report.cells.extend(or_unmeasured(Err(why.clone()), group, &wanted));
                 }
             }
         }
     }
     for (group, wanted) in groups() {
-        if let Needs::Nothing(run) = group.needs {
-            let cells = run(profile, effort, interrupt, &wanted).map_err(|error| format!("{error:#}"));
-            interrupt.check()?;
-            report.cells.extend(or_unmeasured(cells, group, &wanted));
-        }
+        let cells = match group.needs {
+            Needs::Nothing(run) => run(profile, effort, interrupt, &wanted),
+            // A cluster takes longer to come up than a first look may take.
+            Needs::Cluster(_) if effort.quick && arguments.only.is_empty() => continue,
+            Needs::Cluster(run) => run(effort, interrupt, &wanted),
+            Needs::Stage(_) | Needs::Place(_) => continue,
+        };
+        interrupt.check()?;
+        report.cells.extend(or_unmeasured(cells.map_err(|error| format!("{error:#}")), group, &wanted));
     }
     Ok(())
 }

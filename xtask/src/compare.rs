@@ -25,9 +25,6 @@ pub(crate) struct Arguments {
     /// Random requests over all worlds.
     #[arg(long, value_name = "N", default_value_t = 2000)]
     requests: usize,
-    /// Measure instead: how soon an edit is served, and what both take of the memory. Minutes, on a quiet machine.
-    #[arg(long, conflicts_with_all = ["seeds", "cases", "requests"])]
-    figures: bool,
     /// A cluster that has both gateways already; it is left up.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -43,9 +40,6 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
     test.args(arguments.seeds.iter().flat_map(|seeds| ["--seeds", seeds]));
     test.args(arguments.cases.iter().flat_map(|case| ["--case", case]));
     test.args(["--requests", &arguments.requests.to_string()]);
-    if arguments.figures {
-        test.arg("--figures");
-    }
     let status = command::stream(&mut test, interrupt, |line| println!("{line}"))?;
     drop(stage);
     if status.success() { Ok(()) } else { bail!("the gateways differ, see above") }

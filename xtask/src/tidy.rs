@@ -36,6 +36,8 @@ pub(crate) fn run(_: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     rule("the pure half names nothing of the outside", purity::imports(&tracked)?);
     rule("every invariant has its test", docs::invariants(&tracked)?);
 
+    rule("every field has its row and every row its test", docs::features(&tracked)?);
+
     let commands = [
         ("formatting", vec!["fmt", "--all", "--check"]),
         (

@@ -15,6 +15,10 @@ use gateway::model::{
     },
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
     string_match::{FullMatch, StringMatch},
+    traffic_policy::{
+        Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, PolicyBlocks,
+        TlsMode as UpstreamTls, TrafficPolicy,
+    },
     virtual_service::{
         Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
         HttpRule, QueryMatch, Redirect, RedirectPort, VirtualService,
@@ -357,14 +361,45 @@ fn destination_rule(choices: &mut Choices<'_>) -> Resource {
     let meta = meta(choices, Kind::DestinationRule, &["d1", "d2"]);
     let host =
         choices.pick(&["reviews.default.svc.cluster.local", "ratings.team.svc.cluster.local", "*.cluster.local", "*"]);
-    let subset = |name: &str, version: &str| Subset { name: name.into(), labels: labels("version", version) };
+    let subset = |name: &str, version: &str, traffic_policy| Subset {
+        name: name.into(),
+        labels: labels("version", version),
+        traffic_policy,
+    };
     Resource::DestinationRule(DestinationRule {
         meta,
         host: HostPattern::new(host),
         visibility: visibility(choices),
-        subsets: choices.list(2, |c| subset(c.pick(&["s1", "s2"]), c.pick(&["1", "2"]))),
+        traffic_policy: choices.some(2, traffic_policy),
+        subsets: choices.list(2, |c| {
+            let (name, version) = (c.pick(&["s1", "s2"]), c.pick(&["1", "2"]));
+            subset(name, version, c.some(3, traffic_policy))
+        }),
         workload_selector: choices.some(8, |c| labels("istio", c.pick(&["ingressgateway", "x"]))),
     })
+}
+
+fn traffic_policy(choices: &mut Choices<'_>) -> TrafficPolicy {
+    TrafficPolicy {
+        blocks: policy_blocks(choices),
+        ports: if choices.once_in(3) { vec![(9080, policy_blocks(choices))] } else { Vec::new() },
+    }
+}
+
+fn policy_blocks(choices: &mut Choices<'_>) -> PolicyBlocks {
+    let key = Some(HashKey::Query("q".into()));
+    let ring = ConsistentHash { key, table: HashTable::Ring { minimum_size: 16 } };
+    let algorithms =
+        [Algorithm::LeastRequest, Algorithm::RoundRobin, Algorithm::Random, Algorithm::ConsistentHash(ring)];
+    let algorithm =
+        if choices.once_in(2) { usize::from(choices.once_in(2)) } else { 2 + usize::from(choices.once_in(2)) };
+    let pool = ConnectionPool { max_connections: choices.some(2, |_| 7), ..ConnectionPool::default() };
+    PolicyBlocks {
+        load_balancer: choices.some(2, |_| LoadBalancer { algorithm: algorithms[algorithm].clone(), warmup: None }),
+        connection_pool: choices.some(3, |_| pool),
+        outlier_detection: None,
+        tls: choices.some(6, |_| UpstreamTls::Required),
+    }
 }
 
 fn service(choices: &mut Choices<'_>) -> Resource {

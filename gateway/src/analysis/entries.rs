@@ -8,9 +8,12 @@ pub(super) fn look(world: &World<'_>, report: &mut Report) {
     for read in world.objects.iter().filter(|read| read.manifest.kind() == Kind::ServiceEntry) {
         let spec = &read.manifest.object["spec"];
         let has_addresses = spec["addresses"].as_array().is_some_and(|addresses| !addresses.is_empty());
+        let label = read.manifest.labels.get("networking.istio.io/enable-autoallocate-ip");
+        let may_allocate = !matches!(spec["resolution"].as_str(), None | Some("NONE"))
+            && label.is_none_or(|value| !value.eq_ignore_ascii_case("false"));
         for (index, port) in spec["ports"].as_array().into_iter().flatten().enumerate() {
             let protocol = port["protocol"].as_str().unwrap_or_default();
-            if !has_addresses && (protocol.is_empty() || protocol.eq_ignore_ascii_case("tcp")) {
+            if !has_addresses && !may_allocate && (protocol.is_empty() || protocol.eq_ignore_ascii_case("tcp")) {
                 let message = "ServiceEntry addresses are required for this protocol";
                 report.say(
                     "IST0134",

@@ -223,7 +223,7 @@ fn entries_and_services() {
             &format!("{{hosts: [e.com], ports: [{{number: 80, name: p, protocol: {protocol}}}], {rest}}}"),
         )
     };
-    check(&entry("e", "TCP", "resolution: DNS"), &["IST0134 ServiceEntry default/e spec.ports[0].protocol"]);
+    check(&entry("e", "TCP", "resolution: NONE"), &["IST0134 ServiceEntry default/e spec.ports[0].protocol"]);
     check(
         &(entry("e", "HTTP", "resolution: DNS") + &entry("f", "GRPC", "resolution: DNS")),
         &["IST0177 ServiceEntry default/e spec.ports", "IST0177 ServiceEntry default/f spec.ports"],

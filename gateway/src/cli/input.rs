@@ -5,6 +5,7 @@ use crate::{
     files,
     ingest::manifest::{self, Parsed},
     k8s,
+    model::object::Kind,
 };
 use clap::{Args, ValueEnum};
 use std::{
@@ -59,7 +60,8 @@ impl InputArgs {
         let mut all = Parsed::default();
         for path in &self.filename {
             let parsed = if path == Path::new("-") { stdin()? } else { files::read(path, DEFAULT_NAMESPACE)? };
-            all.manifests.extend(parsed.manifests);
+            // Nothing that is printed needs what is in a Secret.
+            all.manifests.extend(parsed.manifests.into_iter().filter(|manifest| manifest.kind() != Kind::Secret));
             all.problems.extend(parsed.problems);
             all.foreign.extend(parsed.foreign);
             all.ignored += parsed.ignored;

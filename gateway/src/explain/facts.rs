@@ -76,16 +76,6 @@ pub struct Retries {
     pub back_off_ms: u64,
 }
 
-/// The traffic policy of a cluster; Istio's defaults.
-#[derive(Clone, Debug, Serialize)]
-pub struct ClusterPolicy {
-    pub lb: &'static str,
-    pub circuit_breakers: BTreeMap<String, u64>,
-    pub outlier_detection: Option<()>,
-    pub connect_timeout_ms: u64,
-    pub tls: Option<()>,
-}
-
 impl Retries {
     pub(super) fn of(retries: &retries::Retries) -> Self {
         Self {
@@ -101,18 +91,6 @@ impl Retries {
 /// Whole milliseconds of a duration.
 pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Default for ClusterPolicy {
-    fn default() -> Self {
-        Self {
-            lb: "LEAST_REQUEST",
-            circuit_breakers: BTreeMap::new(),
-            outlier_detection: None,
-            connect_timeout_ms: 10_000,
-            tls: None,
-        }
-    }
 }
 
 impl RouteFacts {

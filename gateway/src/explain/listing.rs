@@ -2,8 +2,9 @@
 //! admin server's `/config`.
 
 use super::{policy_facts, trace::conditions};
+use crate::balance::outliers::Outliers;
 use crate::routing::{
-    cluster::ClusterState,
+    cluster::{Cluster, ClusterState},
     route::RouteAction,
     snapshot::{Listener, Snapshot, VirtualHost},
 };
@@ -47,6 +48,9 @@ pub struct RouteRow {
     /// What else is done: `mirrors`, `faults`, `CORS`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
+    /// Some part of the request is hashed to find its endpoint.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hash_policy: bool,
     pub object: String,
     pub rule: usize,
     #[serde(rename = "match_index")]
@@ -68,6 +72,41 @@ pub struct ClusterRow {
     /// `known`, or why it does not exist: `unknown host` …
     pub state: String,
     pub endpoints: usize,
+    /// What a DestinationRule asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRow>,
+}
+
+/// A cluster's policy and what has come of it so far, in this process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PolicyRow {
+    /// Envoy's `lb_policy`.
+    pub lb: String,
+    pub connections: u32,
+    pub requests: u32,
+    pub pending_requests: u32,
+    /// Requests refused because the cluster was as busy as it may be.
+    pub overflow: u64,
+    /// Endpoints that outlier detection leaves out now; null without it.
+    pub ejected: Option<u32>,
+    pub ejections: Option<u64>,
+}
+
+impl PolicyRow {
+    fn of(cluster: &Cluster) -> Option<Self> {
+        let balancer = &cluster.traffic.as_deref()?.balancer;
+        let limits = balancer.memory().limits.counts();
+        let outliers = balancer.memory().outliers.as_ref().map(Outliers::counts);
+        Some(Self {
+            lb: super::cluster_policy::name(&balancer.settings().algorithm).to_owned(),
+            connections: limits.connections,
+            requests: limits.requests,
+            pending_requests: limits.pending,
+            overflow: limits.request_overflow + limits.pending_overflow + limits.retry_overflow,
+            ejected: outliers.map(|counts| counts.ejected),
+            ejections: outliers.map(|counts| counts.ejections),
+        })
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,6 +117,9 @@ pub struct EndpointRow {
     pub node: Option<String>,
     pub zone: Option<String>,
     pub active_requests: u32,
+    /// Left out by outlier detection.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ejected: bool,
 }
 
 impl Lists {
@@ -109,14 +151,17 @@ impl Lists {
                     ClusterState::Unknown(why) => format!("unknown {}", super::facts::unknown_name(*why)),
                 },
                 endpoints: endpoints.len(),
+                policy: PolicyRow::of(cluster),
             });
-            lists.endpoints.extend(endpoints.iter().map(|endpoint| EndpointRow {
+            let balancer = cluster.traffic.as_deref().map(|traffic| &traffic.balancer);
+            lists.endpoints.extend(endpoints.iter().enumerate().map(|(index, endpoint)| EndpointRow {
                 address: endpoint.address.to_string(),
                 cluster: cluster.label.to_string(),
                 pod: endpoint.pod.as_deref().map(str::to_owned),
                 node: endpoint.node.as_deref().map(str::to_owned),
                 zone: endpoint.zone.as_deref().map(str::to_owned),
                 active_requests: endpoint.load.get(),
+                ejected: balancer.is_some_and(|balancer| balancer.is_ejected(index)),
             }));
         }
         lists
@@ -144,6 +189,7 @@ fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<R
             action: action.to_owned(),
             destinations,
             also,
+            hash_policy: hashes(snapshot, route),
             object: route.origin.object.to_string(),
             rule: route.origin.rule,
             entry: route.origin.entry,
@@ -152,4 +198,9 @@ fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<R
         }
     };
     host.routes.iter().map(row).collect()
+}
+
+fn hashes(snapshot: &Snapshot, route: &crate::routing::route::Route) -> bool {
+    let RouteAction::Forward(forward) = &route.action else { return false };
+    forward.destinations.iter().any(|destination| snapshot.cluster(destination.cluster).hash_key.is_some())
 }

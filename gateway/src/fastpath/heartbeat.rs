@@ -35,9 +35,11 @@ impl Heartbeat {
         // Not on yet.
         let mut off = None;
         let (stop, stopped) = mpsc::channel();
+        let (gave_up, given_up) = mpsc::channel::<()>();
         let thread = thread::Builder::new().name("fastpath".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             // Writing to a map takes none of them; where it does, none has been given up.
             let _given_up = privileges::give_up();
+            drop(gave_up);
             while stopped.recv_timeout(PERIOD) == Err(RecvTimeoutError::Timeout) {
                 let now_off = beat(&loaded);
                 if now_off != off && !loaded.is_uninstalled() {
@@ -49,6 +51,8 @@ impl Heartbeat {
                 }
             }
         })?;
+        // Nothing is served while this thread has not had its turn, and still holds them.
+        let _disconnected = given_up.recv();
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }

@@ -29,7 +29,8 @@ pub(super) fn ingest(
     } else if let Err(reason) = hosts::check_pattern(&spec.host) {
         findings.invalid(&host_path, reason);
     }
-    traffic_policy::check(spec.traffic_policy.as_ref(), namespace, &path.field("trafficPolicy"), findings);
+    let policy_path = path.field("trafficPolicy");
+    let traffic_policy = traffic_policy::read(spec.traffic_policy.as_ref(), namespace, &policy_path, findings);
 
     let mut subsets: Vec<Subset> = Vec::with_capacity(spec.subsets.len());
     for (index, subset) in spec.subsets.iter().enumerate() {
@@ -37,7 +38,8 @@ pub(super) fn ingest(
         let path = path.index(index);
         let name_path = path.field("name");
         labels::check(&subset.labels, &path.field("labels"), findings);
-        traffic_policy::check(subset.traffic_policy.as_ref(), namespace, &path.field("trafficPolicy"), findings);
+        let policy_path = path.field("trafficPolicy");
+        let traffic_policy = traffic_policy::read(subset.traffic_policy.as_ref(), namespace, &policy_path, findings);
         if subset.name.is_empty() {
             findings.schema(&name_path, "is required");
         } else if !is_dns_label(&subset.name) {
@@ -45,7 +47,8 @@ pub(super) fn ingest(
         } else if subsets.iter().any(|other| *other.name == *subset.name) {
             findings.invalid(&name_path, format!("{:?} is the name of a subset before it, which is used", subset.name));
         } else {
-            subsets.push(Subset { name: subset.name.as_str().into(), labels: labels::labels(&subset.labels) });
+            let labels = labels::labels(&subset.labels);
+            subsets.push(Subset { name: subset.name.as_str().into(), labels, traffic_policy });
         }
     }
     let exporter = Exporter::DestinationRule { has_selector: spec.workload_selector.is_some() };
@@ -65,6 +68,7 @@ pub(super) fn ingest(
         meta: manifest.meta.clone(),
         host: hosts::expand(&spec.host, namespace, context),
         visibility,
+        traffic_policy,
         subsets,
         workload_selector,
     })

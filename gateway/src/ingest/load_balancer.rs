@@ -1,4 +1,4 @@
-//! `loadBalancer` of a traffic policy: checked, not served yet.
+//! `loadBalancer` of a traffic policy: what the webhook has against it.
 
 use super::{
     duration,
@@ -9,9 +9,9 @@ use crate::istio::destination_rule as istio;
 use std::collections::BTreeSet;
 
 /// Maglev's tables must be smaller than this (Envoy's limit).
-const MAGLEV_LIMIT: u64 = 5_000_011;
+pub(super) const MAGLEV_LIMIT: u64 = 5_000_011;
 /// Above it Envoy refuses every cluster of the gateway (2²³).
-const RING_LIMIT: u64 = 8_388_608;
+pub(super) const RING_LIMIT: u64 = 8_388_608;
 
 /// Reports what the webhook has against the settings (`validateLoadBalancer` in
 /// istio/pkg/config/validation/validation.go); `ejects` says that there is outlier detection beside them.
@@ -27,9 +27,15 @@ pub(super) fn check(settings: &istio::LoadBalancer, ejects: bool, path: &Path<'_
     }
     if let Some(locality) = &settings.locality_lb_setting {
         check_locality(locality, ejects, &path.field("localityLbSetting"), findings);
+        if locality.enabled != Some(false) {
+            findings.not_served(&path.field("localityLbSetting"), "endpoints are chosen wherever they are");
+        }
     }
     if let Some(zone) = &settings.zone_aware_lb_setting {
         let path = path.field("zoneAwareLbSetting");
+        if zone.enabled != Some(false) {
+            findings.not_served(&path, "endpoints are chosen wherever they are");
+        }
         if let Some(label) = zone.failover_priority.iter().find(|label| is_topology_label(label)) {
             findings
                 .invalid(&path.field("failoverPriority"), format!("{label} is handled by zone awareness: remove it"));
@@ -104,7 +110,7 @@ fn check_hash(hash: &istio::ConsistentHash, path: &Path<'_>, findings: &mut Find
 }
 
 /// For numbers below [`MAGLEV_LIMIT`].
-fn is_prime(number: u64) -> bool {
+pub(super) fn is_prime(number: u64) -> bool {
     let mut factors = (2..).take_while(|factor| factor * factor <= number);
     number > 1 && factors.all(|factor| !number.is_multiple_of(factor))
 }

@@ -9,10 +9,10 @@ use crate::model::{
     problem::{Problem, ProblemKind, Severity},
 };
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 /// One object of a kind the gateway reads.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Manifest {
     pub meta: Meta,
     /// `networking.istio.io/v1alpha3`
@@ -71,6 +71,22 @@ pub struct Parsed {
     pub foreign: Vec<Foreign>,
     /// Objects of other kinds, which the gateway does not use.
     pub ignored: usize,
+}
+
+/// Without what is in a Secret.
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Manifest");
+        shown.field("meta", &self.meta).field("api_version", &self.api_version);
+        if self.kind() == Kind::Secret {
+            return shown.finish_non_exhaustive();
+        }
+        shown
+            .field("labels", &self.labels)
+            .field("annotations", &self.annotations)
+            .field("object", &self.object)
+            .finish()
+    }
 }
 
 impl Manifest {

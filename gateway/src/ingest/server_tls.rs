@@ -78,6 +78,14 @@ fn check_ciphers(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findin
 }
 
 fn check_certificates(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings<'_>) {
+    // The CRD's schema allows no more.
+    for (field, count) in
+        [("tlsCertificates", tls.tls_certificates.len()), ("credentialNames", tls.credential_names.len())]
+    {
+        if count > 2 {
+            findings.schema(&path.field(field), format!("has {count} entries, and 2 are allowed"));
+        }
+    }
     let has_credential = !tls.credential_name.is_empty();
     let has_credentials = !tls.credential_names.is_empty();
     if tls.mode == istio::TlsMode::IstioMutual {
@@ -118,9 +126,6 @@ fn check_certificates(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut F
 fn check_files(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings<'_>) {
     if tls.mode != istio::TlsMode::Simple && tls.ca_certificates.is_empty() {
         findings.invalid(&path.field("caCertificates"), "is required to verify clients with MUTUAL");
-    }
-    if tls.tls_certificates.len() > 2 {
-        findings.suspicious(&path.field("tlsCertificates"), "has more than two certificates: the rest is ignored");
     }
     let require = |value: &str, path: &Path<'_>, findings: &mut Findings<'_>| {
         if value.is_empty() {

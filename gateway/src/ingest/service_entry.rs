@@ -27,6 +27,7 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
     let hosts = read_hosts(&spec, &path.field("hosts"), findings);
     check_addresses(&spec, &path.field("addresses"), findings);
     let ports = read_ports(&spec, &path.field("ports"), findings);
+    check_allocation(&spec, manifest, &path.field("ports"), findings);
     check_resolution(&spec, findings);
     check_sizes(&spec, findings);
     let endpoints = read_endpoints(&spec, &path.field("endpoints"), findings);
@@ -99,6 +100,20 @@ fn read_hosts(spec: &istio::ServiceEntry, path: &Path<'_>, findings: &mut Findin
         hosts.push(HostPattern::new(host));
     }
     hosts
+}
+
+/// Ports of plain TCP need an address to be told apart by; without one Istio allocates it, where it may
+/// (`ShouldV2AutoAllocateIPFromConfig` in istio/pkg/config/serviceentry).
+fn check_allocation(spec: &istio::ServiceEntry, manifest: &Manifest, path: &Path<'_>, findings: &mut Findings<'_>) {
+    let label = manifest.labels.get("networking.istio.io/enable-autoallocate-ip");
+    let may_allocate =
+        spec.resolution != istio::Resolution::None && label.is_none_or(|value| !value.eq_ignore_ascii_case("false"));
+    if may_allocate || !spec.addresses.is_empty() {
+        return;
+    }
+    for (index, _) in spec.ports.iter().enumerate().filter(|(_, port)| matches!(&*port.protocol, "" | "TCP")) {
+        findings.suspicious(&path.index(index), "addresses are required for ports of TCP or without a protocol");
+    }
 }
 
 /// The lists' lengths in the CRD (istio/api's serviceentry schema).
@@ -263,6 +278,9 @@ fn read_endpoint(
         }
         if !endpoint.ports.is_empty() {
             findings.invalid(&path.field("ports"), "is not allowed for a unix socket");
+        }
+        if spec.ports.len() != 1 {
+            findings.invalid(&address_path, "is a unix socket, which has one port: so must the ServiceEntry");
         }
         findings.not_served(&address_path, "unix sockets are not connected to; the endpoint is left out");
         return None;

@@ -1,6 +1,7 @@
 //! What ingest makes of whole objects, and what it says about them.
 
 mod article;
+mod features;
 mod findings;
 mod isolation;
 mod manifests;

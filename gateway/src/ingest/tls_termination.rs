@@ -150,13 +150,12 @@ fn cipher_suites(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findin
         if name == "ALL" {
             return (Vec::new(), false);
         }
-        // What is no suite at all has been found already.
-        if !super::server_tls::is_cipher_suite(name) {
+        // What is no suite at all, or repeated, has been found already.
+        if !super::server_tls::is_cipher_suite(name) || tls.cipher_suites[..index].contains(name) {
             continue;
         }
         chosen = true;
         match CipherSuite::ALL.into_iter().find(|suite| suite.name() == name) {
-            Some(suite) if spoken.contains(&suite) => {}
             Some(suite) => spoken.push(suite),
             None => findings.not_served(
                 &path.index(index),

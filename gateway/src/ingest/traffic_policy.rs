@@ -1,26 +1,29 @@
-//! `trafficPolicy` of a DestinationRule and of its subsets: checked, not served yet.
+//! `trafficPolicy` of a DestinationRule and of its subsets.
 
 use super::{
     destination, duration,
     findings::{Findings, Path},
-    hosts, load_balancer,
+    hosts, load_balancer, policy_blocks,
 };
-use crate::istio::destination_rule as istio;
+use crate::{
+    istio::destination_rule as istio,
+    model::traffic_policy::{PolicyBlocks, TrafficPolicy},
+};
 
-/// Reports that the policy is not served, and what the webhook has against it (`validateTrafficPolicy` in
-/// istio/pkg/config/validation/validation.go).
-pub(super) fn check(
+/// Reads a policy, and reports what the webhook has against it (`validateTrafficPolicy` in
+/// istio/pkg/config/validation/validation.go). A value that cannot be served is left at its default. `None` when there is
+/// nothing to serve.
+pub(super) fn read(
     policy: Option<&istio::TrafficPolicy>,
     namespace: &str,
     path: &Path<'_>,
     findings: &mut Findings<'_>,
-) {
-    let Some(policy) = policy else { return };
+) -> Option<TrafficPolicy> {
+    let policy = policy?;
     if *policy == istio::TrafficPolicy::default() {
         findings.invalid(path, "is empty: give it a field or remove it");
-        return;
+        return None;
     }
-    findings.not_served(path, "endpoints are chosen by the gateway's own balancing, without limits, ejection or TLS");
     if policy.tunnel.is_some() && policy.proxy_protocol.is_some() {
         findings.invalid(path, "has both tunnel and proxyProtocol: keep one");
     }
@@ -30,17 +33,29 @@ pub(super) fn check(
         outlier_detection: policy.outlier_detection.as_ref(),
         tls: policy.tls.as_ref(),
     };
-    blocks.check(namespace, path, findings);
+    let mut served = TrafficPolicy { blocks: blocks.read(namespace, path, findings), ports: Vec::new() };
     for (index, settings) in policy.port_level_settings.iter().flatten().enumerate() {
         let path = path.field("portLevelSettings");
-        check_port(settings, namespace, &path.index(index), findings);
+        let blocks = read_port(settings, namespace, &path.index(index), findings);
+        if let Some(number) = settings.port.as_ref().and_then(|port| u16::try_from(port.number).ok()) {
+            served.ports.push((number, blocks));
+        }
     }
     if let Some(tunnel) = &policy.tunnel {
         check_tunnel(tunnel, &path.field("tunnel"), findings);
+        findings.not_served(&path.field("tunnel"), "it concerns TCP and TLS routes, which are not served");
     }
-    if let Some(percent) = policy.retry_budget.as_ref().and_then(|budget| budget.percent) {
-        check_range(percent, 0.0..=100.0, &path.field("retryBudget").field("percent"), findings);
+    if policy.proxy_protocol.is_some() {
+        findings.not_served(&path.field("proxyProtocol"), "connections begin with HTTP");
     }
+    if let Some(budget) = &policy.retry_budget {
+        let path = path.field("retryBudget");
+        if let Some(percent) = budget.percent {
+            check_range(percent, 0.0..=100.0, &path.field("percent"), findings);
+        }
+        findings.not_served(&path, "retries have no budget; connectionPool.http.maxRetries bounds them");
+    }
+    Some(served)
 }
 
 /// What the policy of a service and of one of its ports have in common.
@@ -52,7 +67,7 @@ struct Blocks<'a> {
 }
 
 impl Blocks<'_> {
-    fn check(&self, namespace: &str, path: &Path<'_>, findings: &mut Findings<'_>) {
+    fn read(&self, namespace: &str, path: &Path<'_>, findings: &mut Findings<'_>) -> PolicyBlocks {
         if let Some(outlier) = self.outlier_detection {
             check_outlier_detection(outlier, &path.field("outlierDetection"), findings);
         }
@@ -66,11 +81,22 @@ impl Blocks<'_> {
         if let Some(tls) = self.tls {
             check_tls(tls, namespace, &path.field("tls"), findings);
         }
+        PolicyBlocks {
+            load_balancer: self.load_balancer.map(policy_blocks::load_balancer),
+            connection_pool: self.connection_pool.map(policy_blocks::connection_pool),
+            outlier_detection: self.outlier_detection.map(policy_blocks::outlier_detection),
+            tls: self.tls.map(policy_blocks::tls),
+        }
     }
 }
 
 /// `validatePortTrafficPolicies`.
-fn check_port(settings: &istio::PortTrafficPolicy, namespace: &str, path: &Path<'_>, findings: &mut Findings<'_>) {
+fn read_port(
+    settings: &istio::PortTrafficPolicy,
+    namespace: &str,
+    path: &Path<'_>,
+    findings: &mut Findings<'_>,
+) -> PolicyBlocks {
     if settings.port.is_none() {
         findings.invalid(&path.field("port"), "is required: name a port number of the service");
     }
@@ -84,7 +110,7 @@ fn check_port(settings: &istio::PortTrafficPolicy, namespace: &str, path: &Path<
     if is_empty {
         findings.invalid(path, "sets nothing for its port: give it a field or remove it");
     }
-    blocks.check(namespace, path, findings);
+    blocks.read(namespace, path, findings)
 }
 
 /// `validateOutlierDetection`.
@@ -106,6 +132,9 @@ fn check_outlier_detection(outlier: &istio::OutlierDetection, path: &Path<'_>, f
     for (field, percent) in percents {
         check_range(f64::from(percent), 0.0..=100.0, &path.field(field), findings);
     }
+    if !outlier.outlier_detection_http_error_codes.is_empty() {
+        findings.not_served(&path.field("outlierDetectionHttpErrorCodes"), "every status of 500 and more counts");
+    }
 }
 
 /// `validateConnectionPool`.
@@ -126,6 +155,15 @@ fn check_connection_pool(pool: &istio::ConnectionPool, path: &Path<'_>, findings
             findings.invalid(&path.field(field), "is negative");
         }
         duration::check(http.idle_timeout.as_deref(), &path.field("idleTimeout"), findings);
+        let of_http2 = [
+            ("h2UpgradePolicy", http.h2_upgrade_policy == istio::H2UpgradePolicy::Upgrade),
+            ("useClientProtocol", http.use_client_protocol),
+            ("maxConcurrentStreams", http.max_concurrent_streams > 0),
+            ("http2KeepAlive", http.http2_keep_alive.is_some()),
+        ];
+        for (field, _) in of_http2.into_iter().filter(|(_, given)| *given) {
+            findings.not_served(&path.field(field), "pods are spoken to in HTTP/1.1");
+        }
         if http.h2_upgrade_policy == istio::H2UpgradePolicy::Upgrade && http.use_client_protocol {
             findings.invalid(&path.field("useClientProtocol"), "contradicts h2UpgradePolicy: UPGRADE: keep one");
         }
@@ -173,6 +211,9 @@ fn check_tls(tls: &istio::ClientTlsSettings, namespace: &str, path: &Path<'_>, f
             &path.field("insecureSkipVerify"),
             "contradicts caCertificates, credentialName or subjectAltNames: keep one",
         );
+    }
+    if tls.mode != istio::ClientTlsMode::Disable {
+        findings.not_served(path, "requests get 503: nothing is sent in plaintext instead");
     }
     if !matches!(tls.mode, Simple | Mutual) {
         return;

@@ -1,9 +1,10 @@
-//! Istio's DestinationRule: the subsets of a service.
+//! Istio's DestinationRule: the subsets of a service, and the policy of each.
 
 use super::{
     export::Visibility,
     host::HostPattern,
     object::{Labels, Meta},
+    traffic_policy::TrafficPolicy,
 };
 use std::sync::Arc;
 
@@ -13,14 +14,16 @@ pub struct DestinationRule {
     /// Short names are expanded.
     pub host: HostPattern,
     pub visibility: Visibility,
+    pub traffic_policy: Option<TrafficPolicy>,
     pub subsets: Vec<Subset>,
     /// `workloadSelector.matchLabels`: the proxies the rule is for; `None` for all.
     pub workload_selector: Option<Labels>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Subset {
     pub name: Arc<str>,
     /// Every pair must be on the endpoint's pod; empty: every endpoint.
     pub labels: Labels,
+    pub traffic_policy: Option<TrafficPolicy>,
 }

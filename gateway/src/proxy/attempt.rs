@@ -5,10 +5,13 @@ use super::{
     body::RequestBody,
     choice::acquire,
     client::Client,
+    load_share::LoadShare,
+    local_reply::LocalReply,
     timing::{Passed, Timing, within},
     upload::Upload,
 };
 use crate::{
+    balance::outliers::Observed,
     message::retry_policy::Reset,
     upstream::{
         connect::ConnectError,
@@ -17,7 +20,7 @@ use crate::{
 };
 use http::{Request, Response};
 use hyper::body::Incoming;
-use std::{net::SocketAddr, rc::Rc};
+use std::rc::Rc;
 
 /// What came of an attempt.
 pub(super) enum Tried {
@@ -36,6 +39,8 @@ pub(super) enum Tried {
         /// The request was on its way: the next connection must be a new one.
         fresh: bool,
     },
+    /// Nothing was tried, and nothing would be: the answer is ours.
+    Refused(LocalReply),
     /// The request's own body failed.
     ClientFailed,
     /// The time for the whole request has passed.
@@ -45,7 +50,8 @@ pub(super) enum Tried {
 /// What an attempt is made with.
 pub(super) struct Attempt<'a> {
     pub(super) client: &'a Client,
-    pub(super) endpoint: SocketAddr,
+    /// Of the endpoint.
+    pub(super) share: &'a LoadShare,
     pub(super) upload: Option<&'a Rc<Upload>>,
     /// On a new connection in any case.
     pub(super) fresh: bool,
@@ -59,15 +65,17 @@ impl Attempt<'_> {
         attempts: &mut Attempts<'_>,
         timing: &mut Option<Box<Timing>>,
     ) -> Tried {
-        let connecting = acquire(&self.client.worker, self.endpoint, self.fresh);
+        let connecting = acquire(&self.client.worker, self.share, self.fresh);
         let mut connection = match within(timing, self.upload.map(Rc::as_ref), connecting).await {
             Err(_passed) => return Tried::TimedOut,
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
-                tracing::debug!(endpoint = %self.endpoint, ?error, "cannot connect");
+                tracing::debug!(endpoint = %self.share.address(), ?error, "cannot connect");
                 let reset = match error {
                     ConnectError::Failed(_) => Reset::ConnectFailed,
                     ConnectError::TimedOut => Reset::ConnectTimedOut,
+                    ConnectError::Overflow => return Tried::Refused(LocalReply::overflow()),
+                    ConnectError::NoTls => return Tried::Refused(LocalReply::no_tls()),
                 };
                 // Nothing of it has been read.
                 return Tried::Reset { reset, again: Some(request), is_whole: true };
@@ -93,6 +101,13 @@ impl Attempt<'_> {
         }
         let is_whole = self.upload.map_or(was_whole, |upload| upload.is_whole());
         let next = |again: Option<Again>| again.filter(|_| is_allowed).map(|again| again.into_request(self.client));
+        match &sent {
+            Ok(Ok(response)) => self.share.observe_answer(response.status(), response.headers()),
+            // Neither the client's failure nor a kept connection that had died says anything about the endpoint.
+            Ok(Err(error)) if error.kind == SendErrorKind::RequestBody || (error.unsent.is_some() && reused) => {}
+            Ok(Err(_)) => self.share.observe(Observed::Failed),
+            Err(_) => self.share.observe(Observed::TimedOut),
+        }
         match sent {
             Ok(Ok(response)) => {
                 attempts.has_begun();

@@ -1,7 +1,8 @@
 //! How often one request has been sent, and whether it is sent again.
 
-use super::{body::RequestBody, client::Client, record::Record, upload::Upload};
+use super::{body::RequestBody, client::Client, load_share::LoadShare, record::Record, upload::Upload};
 use crate::{
+    balance::limits::Permit,
     message::retry_policy::{self, Reset, repeats_reset, repeats_response},
     model::retries::Retries,
 };
@@ -19,6 +20,8 @@ pub(super) struct Attempts<'p> {
     tried: SmallVec<[SocketAddr; 3]>,
     /// Some attempt has written something of the request.
     is_started: bool,
+    /// The present attempt's place among the retries of its cluster (`maxRetries`).
+    retry: Option<Permit>,
 }
 
 /// The head of a request that may be sent again. Its body is empty, or kept.
@@ -32,7 +35,7 @@ pub(super) struct Again {
 
 impl<'p> Attempts<'p> {
     pub(super) fn new(policy: &'p Retries) -> Self {
-        Self { policy, left: policy.attempts, number: 1, tried: SmallVec::new(), is_started: false }
+        Self { policy, left: policy.attempts, number: 1, tried: SmallVec::new(), is_started: false, retry: None }
     }
 
     /// Whether the present attempt is not the first.
@@ -68,40 +71,43 @@ impl<'p> Attempts<'p> {
         self.is_started = true;
     }
 
-    /// The attempt at `endpoint` was answered. Returns how long to wait before the next, if there is to be one. A
+    /// The attempt of `share` was answered. Returns how long to wait before the next, if there is to be one. A
     /// request that is not whole any more cannot be sent again.
     pub(super) fn after_response(
         &mut self,
-        endpoint: SocketAddr,
+        share: &LoadShare,
         status: StatusCode,
         headers: &HeaderMap,
         is_whole: bool,
         record: &mut Record,
     ) -> Option<Duration> {
         let repeats = is_whole && repeats_response(self.policy, status, headers);
-        if repeats { self.again(endpoint, record) } else { None }
+        if repeats { self.again(share, record) } else { None }
     }
 
     /// The same after an attempt that got no answer.
     pub(super) fn after_reset(
         &mut self,
-        endpoint: SocketAddr,
+        share: &LoadShare,
         reset: Reset,
         is_whole: bool,
         record: &mut Record,
     ) -> Option<Duration> {
         let repeats = is_whole && repeats_reset(self.policy, reset, self.is_started);
-        if repeats { self.again(endpoint, record) } else { None }
+        if repeats { self.again(share, record) } else { None }
     }
 
     /// The one place that says yes to another attempt.
-    fn again(&mut self, endpoint: SocketAddr, record: &mut Record) -> Option<Duration> {
+    fn again(&mut self, share: &LoadShare, record: &mut Record) -> Option<Duration> {
         if self.left == 0 {
             record.past().exhausted = true;
             return None;
         }
+        // The place of the attempt that has just ended is free for the next.
+        self.retry = None;
+        self.retry = share.retry()?;
         self.left -= 1;
-        self.tried.push(endpoint);
+        self.tried.push(share.address());
         let wait = retry_policy::back_off(self.policy, self.number, fastrand::u64(..));
         self.number += 1;
         Some(wait)

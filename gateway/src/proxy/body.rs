@@ -2,8 +2,9 @@
 
 use super::{
     activity::Activity,
+    load_share::LoadShare,
     outcome::Outcome,
-    record::{LoadShare, Record},
+    record::Record,
     tap::Tap,
     timing::Timing,
     upload::{Position, Upload},

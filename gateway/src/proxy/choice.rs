@@ -1,12 +1,22 @@
 //! Which endpoint of a cluster a request goes to, and a connection to it.
 
-use super::{body::RequestBody, worker::Worker};
+use super::{
+    affinity::Affinity,
+    body::RequestBody,
+    load_share::{Chosen, LoadShare, now},
+    worker::Worker,
+};
 use crate::{
-    balance::endpoint::least_request,
-    routing::cluster::Endpoint,
+    balance::{balancer::Choice, endpoint::least_request, limits::Limited, outliers::Observed},
+    model::traffic_policy::{ConnectionPool, TlsMode},
+    routing::{
+        cluster::{Cluster, Endpoint},
+        traffic::Traffic,
+    },
     upstream::{
-        connect::{ConnectError, connect},
+        connect::{Bounds, ConnectError, connect},
         connection::UpstreamConnection,
+        lease::PoolKey,
     },
 };
 use std::{net::SocketAddr, sync::Arc};
@@ -14,11 +24,23 @@ use std::{net::SocketAddr, sync::Arc};
 /// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
 const OTHER_ENDPOINT_DRAWS: usize = 5;
 
-/// An endpoint that has not failed this request yet; any, once every one has.
+/// An endpoint of `cluster` that has not failed this request yet; any, once every one has.
 ///
 /// Envoy's predicate `previous_hosts` gives up after the draws and takes what the last one gave. Beside a dead endpoint,
 /// which is never busy, that is often the dead one again; looking through the list costs nothing and loses no request.
-pub(super) fn choose<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> Option<&'e Arc<Endpoint>> {
+pub(super) fn choose(cluster: &Arc<Cluster>, affinity: Option<&Affinity>, tried: &[SocketAddr]) -> Option<Chosen> {
+    let Some(traffic) = &cluster.traffic else {
+        let endpoint = choose_by_load(cluster.endpoints(), tried)?;
+        return Some(Chosen { endpoint: Arc::clone(endpoint), member: None });
+    };
+    let tried = if affinity.is_some_and(|affinity| affinity.stays) { &[] } else { tried };
+    let choice = Choice { now: now(), hash: affinity.and_then(|affinity| affinity.hash), tried };
+    let index = traffic.balancer.choose(choice, &mut || fastrand::u64(..))?;
+    let endpoint = Arc::clone(traffic.balancer.endpoint(index)?);
+    Some(Chosen { endpoint, member: Some((Arc::clone(cluster), index)) })
+}
+
+fn choose_by_load<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> Option<&'e Arc<Endpoint>> {
     let draw = || least_request(endpoints, fastrand::u64(..));
     let first = draw()?;
     if tried.is_empty() {
@@ -30,25 +52,99 @@ pub(super) fn choose<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -
     Some(candidates.find(|endpoint| !tried.contains(&endpoint.address)).unwrap_or(first))
 }
 
-/// A kept connection, or a new one. `fresh` asks for a new one in any case.
+/// A kept connection to the endpoint of `share`, or a new one. `fresh` asks for a new one in any case. Outlier detection
+/// learns how it went.
 pub(super) async fn acquire(
+    worker: &Worker,
+    share: &LoadShare,
+    fresh: bool,
+) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
+    let Some(traffic) = share.traffic() else { return acquire_plain(worker, share.address(), fresh).await };
+    if traffic.tls == TlsMode::Required {
+        return Err(ConnectError::NoTls);
+    }
+    let acquired = match &traffic.connections {
+        Some(settings) => Box::pin(acquire_bounded(worker, share, traffic, settings, fresh)).await,
+        None => acquire_plain(worker, share.address(), fresh).await,
+    };
+    match &acquired {
+        Ok(_) => share.observe(Observed::Connected),
+        Err(ConnectError::Failed(_)) => share.observe(Observed::Failed),
+        Err(ConnectError::TimedOut) => share.observe(Observed::TimedOut),
+        // The endpoint has nothing to do with it.
+        Err(ConnectError::Overflow | ConnectError::NoTls) => {}
+    }
+    acquired
+}
+
+async fn acquire_plain(
     worker: &Worker,
     endpoint: SocketAddr,
     fresh: bool,
 ) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    if !fresh && let Some(kept) = worker.pool().take(endpoint) {
+    if !fresh && let Some(kept) = worker.pool().take(PoolKey { pool: 0, endpoint }) {
         return Ok(kept);
     }
     let settings = worker.settings();
     // Boxed, so that every exchange does not carry the room for it.
     let fastpath = settings.fastpath.as_ref();
-    Box::pin(connect(endpoint, settings.limits.connect_timeout, fastpath)).await
+    Box::pin(connect(endpoint, settings.limits.connect_timeout, fastpath, None)).await
+}
+
+/// The same within the bounds of `connectionPool`. As in Envoy, a request counts as pending from the moment in which there is
+/// no connection at rest for it until it has one, and as a request of the cluster from then on (`ConnPoolImplBase` in
+/// source/common/conn_pool/conn_pool_base.cc).
+async fn acquire_bounded(
+    worker: &Worker,
+    share: &LoadShare,
+    traffic: &Traffic,
+    settings: &ConnectionPool,
+    fresh: bool,
+) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
+    let memory = traffic.balancer.memory();
+    let limits = &memory.limits;
+    let key = PoolKey { pool: memory.pool, endpoint: share.address() };
+    let kept = || if fresh { None } else { worker.pool().take(key) };
+    let is_first = settings.max_connections.is_none() || !limits.has_line();
+    let mut connection = if is_first { kept() } else { None };
+    if connection.is_none() {
+        let pending = limits.permit(Limited::Pending, settings.max_pending_requests).ok_or(ConnectError::Overflow)?;
+        let mut permit = None;
+        if let Some(most) = settings.max_connections {
+            let waiting = limits.wait(most);
+            while connection.is_none() && permit.is_none() {
+                waiting.turn().await;
+                connection = kept();
+                if connection.is_none() {
+                    permit = waiting.open();
+                }
+            }
+        }
+        if connection.is_none() {
+            let gateway = worker.settings();
+            let timeout = settings.connect_timeout.unwrap_or(gateway.limits.connect_timeout);
+            let bounds = Bounds { pool: memory.pool, settings, permit, now: worker.clock().now() };
+            connection = Some(connect(key.endpoint, timeout, gateway.fastpath.as_ref(), Some(bounds)).await?);
+        }
+        drop(pending);
+    }
+    let connection = connection.ok_or(ConnectError::Overflow)?;
+    match limits.permit(Limited::Request, settings.max_requests) {
+        Some(request) => {
+            share.admit(request);
+            Ok(connection)
+        }
+        None => {
+            worker.give_back(connection);
+            Err(ConnectError::Overflow)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{balance::load::Load, proxy::record::LoadShare};
+    use crate::balance::load::Load;
 
     fn endpoint(last: u8) -> Arc<Endpoint> {
         let address = SocketAddr::from(([10, 0, 0, last], 80));
@@ -60,12 +156,13 @@ mod tests {
         let endpoints: Vec<_> = (0..4).map(endpoint).collect();
         let tried: Vec<_> = endpoints[1..].iter().map(|endpoint| endpoint.address).collect();
         // The only one left is the busiest, so that a draw by load hardly ever leads to it.
-        let _busy: Vec<_> = (0..100).map(|_| LoadShare::begin(&endpoints[0])).collect();
+        let busy = || LoadShare::begin(Chosen { endpoint: Arc::clone(&endpoints[0]), member: None });
+        let _busy: Vec<_> = (0..100).map(|_| busy()).collect();
         for _ in 0..1000 {
-            assert_eq!(choose(&endpoints, &tried).map(|chosen| chosen.address), Some(endpoints[0].address));
+            assert_eq!(choose_by_load(&endpoints, &tried).map(|chosen| chosen.address), Some(endpoints[0].address));
         }
         let all: Vec<_> = endpoints.iter().map(|endpoint| endpoint.address).collect();
-        assert!(choose(&endpoints, &all).is_some(), "a failed one is better than none");
-        assert!(choose(&[], &[]).is_none());
+        assert!(choose_by_load(&endpoints, &all).is_some(), "a failed one is better than none");
+        assert!(choose_by_load(&[], &[]).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Forwarding: a destination, an endpoint, a connection, and the answer back.
 
 use super::{
+    affinity::Affinity,
     arrival::{Arrived, with_path},
     attempt::{Attempt, Tried},
     attempts::{Attempts, new_request},
@@ -8,10 +9,11 @@ use super::{
     choice::choose,
     client::Client,
     fields::{self, ResponseFields},
+    load_share::LoadShare,
     local_reply::LocalReply,
     mirror::{self, Drawn, Original},
     outcome::Outcome,
-    record::{LoadShare, Record},
+    record::Record,
     returned,
     timing::{RequestEnd, Timing, within},
     upload::Upload,
@@ -58,6 +60,7 @@ pub(super) struct Plan {
     websocket: bool,
     cluster: Arc<Cluster>,
     cluster_id: ClusterId,
+    affinity: Option<Box<Affinity>>,
     policy: Option<Arc<RoutePolicy>>,
     limits: TimeLimits,
     mirrors: Drawn,
@@ -121,11 +124,25 @@ impl Plan {
             arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
+        let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
         let mirrors =
             policy.as_deref().filter(|_| !websocket).map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));
         let (cluster_id, mirrors) = (destination.cluster, mirrors.unwrap_or_default());
-        Self { method, target, headers, body, websocket, cluster, cluster_id, policy, limits, mirrors, fields }
+        Self {
+            method,
+            target,
+            headers,
+            body,
+            websocket,
+            cluster,
+            cluster_id,
+            affinity,
+            policy,
+            limits,
+            mirrors,
+            fields,
+        }
     }
 }
 
@@ -139,6 +156,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         websocket,
         mut cluster,
         cluster_id,
+        affinity,
         policy,
         limits,
         mut mirrors,
@@ -166,16 +184,17 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
     let mut request = new_request(&method, target, headers, body);
     let mut fresh = false;
     loop {
-        let ClusterState::Known(endpoints) = &cluster.state else {
+        let ClusterState::Known(_) = &cluster.state else {
             let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
             return reply(unknown, record, fields.as_ref());
         };
-        let Some(endpoint) = choose(endpoints, attempts.tried()) else {
+        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried()) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and
         // draw every request to itself.
-        let (load, endpoint) = (LoadShare::begin(endpoint), endpoint.address);
+        let load = LoadShare::begin(chosen);
+        let endpoint = load.address();
         if let Some(fields) = &mut fields {
             fields.upstream = Some(endpoint);
         }
@@ -185,8 +204,12 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         if !mirrors.is_empty() {
             copy(client, &request, upload.as_ref(), limits.total, std::mem::take(&mut mirrors));
         }
-        let attempt = Attempt { client, endpoint, upload: upload.as_ref(), fresh };
-        let (wait, next) = match attempt.run(request, &mut attempts, &mut timing).await {
+        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh };
+        let mut tried = attempt.run(request, &mut attempts, &mut timing).await;
+        if let (Tried::Answered { response, .. }, Some(affinity)) = (&mut tried, &affinity) {
+            affinity.give_cookies(response.headers_mut());
+        }
+        let (wait, next) = match tried {
             Tried::Answered { response, connection, .. } if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 if !websocket {
                     return reply(
@@ -201,7 +224,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
             Tried::Answered { response, connection, again, is_whole } => {
                 let (status, headers) = (response.status(), response.headers());
-                let wait = attempts.after_response(endpoint, status, headers, is_whole, &mut record);
+                let wait = attempts.after_response(&load, status, headers, is_whole, &mut record);
                 if let Some((wait, again)) = wait.zip(again) {
                     returned::discard(client, response, connection).await;
                     (wait, again.into_request(client))
@@ -216,7 +239,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             }
             Tried::Reset { reset, again, is_whole } => {
                 let is_retry = attempts.is_retry();
-                match attempts.after_reset(endpoint, reset, is_whole, &mut record).zip(again) {
+                match attempts.after_reset(&load, reset, is_whole, &mut record).zip(again) {
                     Some(next) => next,
                     None => return reply(upstream_failure::reset(reset, is_retry), record, fields.as_ref()),
                 }
@@ -225,6 +248,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
                 (request, fresh) = (next, fresh || must_be_fresh);
                 continue;
             }
+            Tried::Refused(answer) => return reply(answer, record, fields.as_ref()),
             Tried::ClientFailed => return reply(upstream_failure::request_body(client), record, fields.as_ref()),
             Tried::TimedOut => return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref()),
         };

@@ -43,6 +43,26 @@ impl LocalReply {
         Self::with_text(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_ENDPOINT, "no healthy upstream")
     }
 
+    /// 503, for a cluster that is as busy as it may be.
+    pub(super) fn overflow() -> Self {
+        Self::with_text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::OVERFLOW,
+            "upstream connect error or disconnect/reset before headers. reset reason: overflow",
+        )
+        .with_header(HeaderName::from_static("x-envoy-overloaded"), HeaderValue::from_static("true"))
+    }
+
+    /// 503, for endpoints that are to be spoken to in TLS.
+    pub(super) fn no_tls() -> Self {
+        Self::with_text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::NO_TLS,
+            "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure, \
+             transport failure reason: TLS to endpoints is not served",
+        )
+    }
+
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
         self

@@ -4,17 +4,13 @@ use super::{
     body::RequestBody,
     choice::{acquire, choose},
     client::Client,
-    record::LoadShare,
+    load_share::LoadShare,
     tap::Tap,
     worker::Worker,
 };
 use crate::{
     message::forwarded,
-    routing::{
-        cluster::{Cluster, ClusterState},
-        route_policy::RoutePolicy,
-        snapshot::Snapshot,
-    },
+    routing::{cluster::Cluster, route_policy::RoutePolicy, snapshot::Snapshot},
 };
 use http::{HeaderMap, Method, Request, uri::PathAndQuery};
 use http_body::Body as _;
@@ -48,9 +44,8 @@ pub(super) struct Original<'a> {
 
 /// Sends a copy of `original` to `cluster`, if it has an endpoint, and returns at once. `body` is there for a request that
 /// has one.
-pub(super) fn send(client: &Client, cluster: &Cluster, original: &Original<'_>, body: Option<Rc<Tap>>) {
-    let ClusterState::Known(endpoints) = &cluster.state else { return };
-    let Some(endpoint) = choose(endpoints, &[]) else { return };
+pub(super) fn send(client: &Client, cluster: &Arc<Cluster>, original: &Original<'_>, body: Option<Rc<Tap>>) {
+    let Some(chosen) = choose(cluster, None, &[]) else { return };
     let worker = Rc::clone(&client.worker);
     let Some(place) = Place::take(&worker) else {
         worker.telemetry().mirrors().refused.inc();
@@ -63,12 +58,10 @@ pub(super) fn send(client: &Client, cluster: &Cluster, original: &Original<'_>, 
     let mut request =
         super::attempts::new_request(original.method, original.target.clone(), original.headers.clone(), body);
     forwarded::mark_as_copy(request.headers_mut(), client.local.ip().to_canonical());
-    let (load, limit) = (LoadShare::begin(endpoint), original.limit.unwrap_or(PATIENCE));
-    let endpoint = endpoint.address;
+    let (share, limit) = (LoadShare::begin(chosen), original.limit.unwrap_or(PATIENCE));
     task::spawn_local(async move {
         let _place = place;
-        let _load = load;
-        let carried = matches!(timeout(limit, carry(&worker, endpoint, request)).await, Ok(Some(())));
+        let carried = matches!(timeout(limit, carry(&worker, &share, request)).await, Ok(Some(())));
         let mirrors = worker.telemetry().mirrors();
         if carried {
             mirrors.sent.inc()
@@ -79,8 +72,8 @@ pub(super) fn send(client: &Client, cluster: &Cluster, original: &Original<'_>, 
 }
 
 /// Sends `request` and reads its answer to the end. `None` when something went wrong; nobody wants to know what.
-async fn carry(worker: &Worker, endpoint: std::net::SocketAddr, request: Request<RequestBody>) -> Option<()> {
-    let mut connection = acquire(worker, endpoint, false).await.ok()?;
+async fn carry(worker: &Worker, share: &LoadShare, request: Request<RequestBody>) -> Option<()> {
+    let mut connection = acquire(worker, share, false).await.ok()?;
     let mut body = connection.send(request).await.ok()?.into_body();
     poll_fn(|cx| {
         loop {

@@ -27,6 +27,11 @@ impl Outcome {
         Self { flags: "UF", details: "upstream_reset_before_response_started{remote_connection_failure}" };
     pub(crate) const CONNECT_TIMED_OUT: Self =
         Self { flags: "UF", details: "upstream_reset_before_response_started{connection_timeout}" };
+    pub(crate) const OVERFLOW: Self = Self { flags: "UO", details: "upstream_reset_before_response_started{overflow}" };
+    pub(crate) const NO_TLS: Self = Self {
+        flags: "UF",
+        details: "upstream_reset_before_response_started{remote_connection_failure,tls_not_served}",
+    };
     pub(crate) const TERMINATED: Self =
         Self { flags: "UC", details: "upstream_reset_before_response_started{connection_termination}" };
     pub(crate) const PROTOCOL_ERROR: Self =

@@ -6,7 +6,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    routing::cluster::{Cluster, Endpoint},
+    routing::cluster::Cluster,
     telemetry::{
         access_log::RequestFacts,
         requests::{Measured, RequestProtocol},
@@ -31,10 +31,6 @@ pub(crate) struct Record {
     /// `None` while there is no access log.
     facts: Option<Box<RequestFacts>>,
 }
-
-/// One request's share of an endpoint's load; it ends with the value.
-#[derive(Debug)]
-pub(crate) struct LoadShare(Arc<Endpoint>);
 
 impl Record {
     pub(super) fn new(
@@ -123,18 +119,5 @@ impl Drop for Record {
             let label = self.cluster.as_ref().map(|cluster| &*cluster.label);
             self.worker.telemetry().log(&facts, &measured, self.outcome.details, label);
         }
-    }
-}
-
-impl LoadShare {
-    pub(super) fn begin(endpoint: &Arc<Endpoint>) -> Self {
-        endpoint.load.begin();
-        Self(Arc::clone(endpoint))
-    }
-}
-
-impl Drop for LoadShare {
-    fn drop(&mut self) {
-        self.0.load.end();
     }
 }

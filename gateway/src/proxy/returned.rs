@@ -4,8 +4,9 @@ use super::{
     body::{RequestBody, ResponseBody, StreamingBody},
     client::Client,
     fields::ResponseFields,
+    load_share::LoadShare,
     outcome::Outcome,
-    record::{LoadShare, Record},
+    record::Record,
     timing::Timing,
     tunnel::Tunnel,
 };
@@ -103,7 +104,7 @@ pub(super) async fn discard(
 pub(super) async fn switch(
     client: &Client,
     response: Response<Incoming>,
-    connection: UpstreamConnection<RequestBody>,
+    mut connection: UpstreamConnection<RequestBody>,
     mut record: Record,
     load: LoadShare,
     fields: Option<&ResponseFields>,
@@ -117,6 +118,7 @@ pub(super) async fn switch(
     finish_head(parts.status, &mut parts.headers, &mut record, fields);
     record.answered(parts.status, Outcome::VIA_UPSTREAM);
 
+    load.keep(connection.take_lease());
     let upstream = connection.into_tunnel().await;
     let tunnel = Tunnel::new(upstream.io.into_inner(), upstream.read_buf, record, load);
     client.tunnel.replace(Some(tunnel));

@@ -1,6 +1,6 @@
 //! Bytes both ways after a protocol switch: WebSocket.
 
-use super::record::{LoadShare, Record};
+use super::{load_share::LoadShare, record::Record};
 use crate::upstream::socket::Socket;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};

@@ -15,6 +15,7 @@ use crate::{
     telemetry::{Telemetry, requests::Recorder},
     upstream::{
         connection::UpstreamConnection,
+        lease::PoolKey,
         pool::{Pool, PoolLimits},
     },
 };
@@ -283,10 +284,16 @@ impl Worker {
 
     fn sweep_pool(&self) {
         let snapshot = self.published.load();
-        let wanted: HashSet<SocketAddr, RandomState> =
-            snapshot.clusters().iter().flat_map(|cluster| cluster.endpoints()).map(|e| e.address).collect();
+        let wanted: HashSet<PoolKey, RandomState> = snapshot
+            .clusters()
+            .iter()
+            .flat_map(|cluster| {
+                let pool = cluster.pool();
+                cluster.endpoints().iter().map(move |endpoint| PoolKey { pool, endpoint: endpoint.address })
+            })
+            .collect();
         let mut pool = self.pool.borrow_mut();
-        pool.sweep(self.clock.now(), |endpoint| wanted.contains(endpoint));
+        pool.sweep(self.clock.now(), |key| wanted.contains(key));
         self.recorder.borrow_mut().idle_upstream(pool.len());
     }
 }

@@ -177,7 +177,7 @@ impl Attachments {
                         )
                     }
                     UnknownCluster::Resolution => {
-                        format!("{} has not been resolved by DNS yet", name.host)
+                        format!("{} has no endpoint whose name DNS has answered for yet", name.host)
                     }
                 };
                 say(

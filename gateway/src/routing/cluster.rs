@@ -1,6 +1,7 @@
 //! A cluster: one service, port and subset, with the endpoints that serve it.
 
-use crate::balance::load::Load;
+use super::traffic::Traffic;
+use crate::{balance::load::Load, model::traffic_policy::HashKey};
 use std::{fmt, net::SocketAddr, sync::Arc};
 
 /// Index of a cluster in its snapshot. A route keeps it across snapshots, so that a change of endpoints never touches
@@ -34,6 +35,10 @@ pub struct Cluster {
     /// The namespace of the service; empty when there is none.
     pub namespace: Arc<str>,
     pub state: ClusterState,
+    /// What a DestinationRule asks for; `None` where everything is as it is without one.
+    pub traffic: Option<Box<Traffic>>,
+    /// What is hashed of requests to a destination that is this cluster.
+    pub hash_key: Option<HashKey>,
 }
 
 #[derive(Debug)]
@@ -53,7 +58,7 @@ pub enum UnknownCluster {
     Port,
     /// The DestinationRule in force has no such subset, or there is none.
     Subset,
-    /// DNS has not said yet where its endpoints are.
+    /// DNS has not said yet where its endpoints are, or is not asked, for a subset that none of them is in.
     Resolution,
 }
 
@@ -64,6 +69,12 @@ impl Cluster {
             ClusterState::Known(endpoints) => endpoints,
             ClusterState::Unknown(_) => &[],
         }
+    }
+
+    /// Which of its connections may be exchanged for those of other clusters: 0 for all of them, else only with its own.
+    pub fn pool(&self) -> u64 {
+        let traffic = self.traffic.as_deref().filter(|traffic| traffic.connections.is_some());
+        traffic.map_or(0, |traffic| traffic.balancer.memory().pool)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     cluster::{Cluster, ClusterId, ClusterName, ClusterState, UnknownCluster},
-    clusters::{ClusterRequest, Endpoints, resolve},
+    clusters::{ClusterRequest, Shared, resolve},
     world::{CompileSettings, HashMap, World},
 };
 use crate::model::host::HostPattern;
@@ -23,7 +23,7 @@ pub(super) struct ClusterTable {
     /// Which slots are stale when DNS says something else of a name.
     by_name: BTreeMap<Arc<str>, BTreeSet<ClusterId>>,
     stale: BTreeSet<ClusterId>,
-    endpoints: Endpoints,
+    shared: Shared,
     /// Clusters resolved since the addresses were last tidied.
     resolved: usize,
     clusters: Vec<Arc<Cluster>>,
@@ -112,7 +112,7 @@ impl ClusterTable {
         for id in std::mem::take(&mut self.stale) {
             let slot = &mut self.slots[id.0 as usize];
             let Some(request) = &slot.request else { continue };
-            let resolved = resolve(request, world, settings, &mut self.endpoints);
+            let resolved = resolve(request, world, settings, &mut self.shared);
             for host in slot.depends_on.difference(&resolved.depends_on) {
                 self.dependents.entry(host.clone()).or_default().remove(&id);
             }
@@ -131,7 +131,7 @@ impl ClusterTable {
             self.resolved += 1;
         }
         if self.resolved > 4096 {
-            self.endpoints.shed();
+            self.shared.shed();
             self.dependents.retain(|_, ids| !ids.is_empty());
             self.resolved = 0;
         }
@@ -160,5 +160,7 @@ fn nothing() -> Cluster {
         label: "".into(),
         namespace: "".into(),
         state: ClusterState::Unknown(UnknownCluster::Host),
+        traffic: None,
+        hash_key: None,
     }
 }

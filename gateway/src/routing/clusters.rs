@@ -3,15 +3,17 @@
 use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, UnknownCluster},
     entry_endpoints::{self, Found},
+    rules::RulesInForce,
+    traffic::{Memories, Traffic},
     world::{CompileSettings, HashMap, Key, World, key_of},
 };
 use crate::model::{
-    destination_rule::{DestinationRule, Subset},
     export::Visibility,
     host::HostPattern,
     object::{Labels, selects},
     service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
     service_entry::ServiceEntry,
+    traffic_policy::{Algorithm, TrafficPolicy},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,9 +43,24 @@ pub(super) struct Resolved {
     pub(super) names: BTreeSet<Arc<str>>,
 }
 
+/// What clusters and snapshots share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    endpoints: Endpoints,
+    memories: Memories,
+}
+
+impl Shared {
+    /// Forgets what nobody uses any more.
+    pub(super) fn shed(&mut self) {
+        self.endpoints.0.retain(|_, endpoint| endpoint.strong_count() > 0);
+        self.memories.shed();
+    }
+}
+
 /// Endpoints by what they are, so that all clusters and snapshots share one.
 #[derive(Debug, Default)]
-pub(super) struct Endpoints(HashMap<SocketAddr, Weak<Endpoint>>);
+struct Endpoints(HashMap<SocketAddr, Weak<Endpoint>>);
 
 impl Endpoints {
     fn share(&mut self, address: SocketAddr, facts: &Facts) -> Arc<Endpoint> {
@@ -60,11 +77,6 @@ impl Endpoints {
             self.0.insert(address, Arc::downgrade(&endpoint));
             endpoint
         })
-    }
-
-    /// Forgets the addresses nobody uses any more.
-    pub(super) fn shed(&mut self) {
-        self.0.retain(|_, endpoint| endpoint.strong_count() > 0);
     }
 }
 
@@ -91,6 +103,7 @@ pub(super) struct Candidate {
     address: SocketAddr,
     facts: Facts,
     condition: EndpointCondition,
+    weight: u32,
 }
 
 /// Everything of one name: the Kubernetes Service and the ServiceEntries that pool with it.
@@ -107,7 +120,7 @@ pub(super) fn resolve(
     request: &ClusterRequest,
     world: &World,
     settings: &CompileSettings,
-    endpoints: &mut Endpoints,
+    shared: &mut Shared,
 ) -> Resolved {
     let mut depends_on = BTreeSet::from([request.host.clone()]);
     let subset = request.subset.clone().unwrap_or_else(|| "".into());
@@ -115,8 +128,9 @@ pub(super) fn resolve(
         |host: &HostPattern, port: u16| ClusterName { host: host.as_str().into(), port, subset: Arc::clone(&subset) };
     let finish = |name: ClusterName, namespace: &Arc<str>, state: ClusterState, depends_on| {
         let label = name.to_string().into();
+        let namespace = Arc::clone(namespace);
         Resolved {
-            cluster: Cluster { name, label, namespace: Arc::clone(namespace), state },
+            cluster: Cluster { name, label, namespace, state, traffic: None, hash_key: None },
             depends_on,
             names: BTreeSet::new(),
         }
@@ -146,31 +160,43 @@ pub(super) fn resolve(
     if !target.ports().contains(&port) {
         return unknown(&target.host, port, &target.namespace, UnknownCluster::Port, depends_on);
     }
-    let labels = match &request.subset {
+    let rules = RulesInForce::find(&target.host, &target.namespace, world, settings);
+    let subset = match &request.subset {
         None => None,
-        Some(name) => match subset_of(&target, name, world, settings) {
-            Some(subset) => Some(&subset.labels),
+        Some(name) => match rules.subset(name) {
+            Some(subset) => Some(subset),
             None => return unknown(&target.host, port, &target.namespace, UnknownCluster::Subset, depends_on),
         },
     };
-    let found = target.endpoints(port, labels, world, settings);
-    let state = if found.is_pending && found.candidates.is_empty() {
-        ClusterState::Unknown(UnknownCluster::Resolution)
-    } else {
-        ClusterState::Known(usable(found.candidates, endpoints))
-    };
-    Resolved { names: found.names, ..finish(named(&target.host, port), &target.namespace, state, depends_on) }
+    let found = target.endpoints(port, subset.map(|subset| &subset.labels), world, settings);
+    let name = named(&target.host, port);
+    if found.is_pending && found.candidates.is_empty() {
+        let state = ClusterState::Unknown(UnknownCluster::Resolution);
+        return Resolved { names: found.names, ..finish(name, &target.namespace, state, depends_on) };
+    }
+    let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_ref()));
+    let policy = TrafficPolicy::effective(service, own, port);
+    // The address the client asked for is the gateway's: there is no other to pass it through to.
+    let passes_through = policy.load_balancer.as_ref().is_some_and(|lb| lb.algorithm == Algorithm::Passthrough);
+    let weighted = if passes_through { Vec::new() } else { usable(found.candidates, &mut shared.endpoints) };
+    let traffic = Traffic::new(&name, policy, &weighted, &mut shared.memories);
+    let endpoints = weighted.into_iter().map(|(endpoint, _)| endpoint).collect();
+    let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
+    resolved.cluster.traffic = traffic.map(Box::new);
+    resolved.cluster.hash_key = TrafficPolicy::hash_key(service, own, request.port);
+    Resolved { names: found.names, ..resolved }
 }
 
-/// Ready endpoints; those that terminate but still serve when none is ready. In order of address, each once.
-fn usable(candidates: Vec<Candidate>, endpoints: &mut Endpoints) -> Vec<Arc<Endpoint>> {
+/// Ready endpoints with their weights; those that terminate but still serve when none is ready. In order of address, each
+/// once.
+fn usable(candidates: Vec<Candidate>, endpoints: &mut Endpoints) -> Vec<(Arc<Endpoint>, u32)> {
     let best = candidates.iter().map(|candidate| candidate.condition).min();
-    let by_address: BTreeMap<SocketAddr, Facts> = candidates
+    let by_address: BTreeMap<SocketAddr, (Facts, u32)> = candidates
         .into_iter()
         .filter(|candidate| candidate.condition != EndpointCondition::NotReady && Some(candidate.condition) == best)
-        .map(|candidate| (candidate.address, candidate.facts))
+        .map(|candidate| (candidate.address, (candidate.facts, candidate.weight)))
         .collect();
-    by_address.iter().map(|(address, facts)| endpoints.share(*address, facts)).collect()
+    by_address.iter().map(|(address, (facts, weight))| (endpoints.share(*address, facts), *weight)).collect()
 }
 
 /// The service of a host. A Service and the ServiceEntries of its own namespace pool their endpoints; entries elsewhere
@@ -197,67 +223,6 @@ fn find<'w>(host: &HostPattern, from: &Arc<str>, world: &'w World, settings: &Co
     };
     let entries = entries.into_iter().filter(|entry| entry.meta.id.namespace == namespace).collect();
     Some(Target { host: host.clone(), namespace, service: service.map(|(key, s)| (key.clone(), &**s)), entries })
-}
-
-/// The subset of that name in the DestinationRule in force for a service (`PushContext.destinationRule` in istio's
-/// push_context.go): rules of the gateway's own namespace (of the root namespace only private ones), else those the
-/// service's namespace exports, else those the root namespace exports. The first step that has a rule for the host ends
-/// the search.
-fn subset_of<'w>(target: &Target<'_>, name: &str, world: &'w World, settings: &CompileSettings) -> Option<&'w Subset> {
-    let own = &settings.gateway_namespace;
-    let exported = |rule: &DestinationRule| !is_private(rule) && rule.visibility.includes(own);
-    let own_counts = |rule: &DestinationRule| *own != settings.root_namespace || is_private(rule);
-    let steps = [(own, true), (&target.namespace, false), (&settings.root_namespace, false)];
-    for (namespace, is_own) in steps {
-        let counts = |rule: &DestinationRule| if is_own { own_counts(rule) } else { exported(rule) };
-        let rules = rules_for(&target.host, namespace, world, counts);
-        if !rules.is_empty() {
-            // A rule for other workloads ends the search too (`SidecarScope.DestinationRule` in istio's sidecar.go looks at
-            // selectors afterwards). Rules of one host in one namespace are merged; the first to name a subset defines it.
-            let ours = rules.into_iter().filter(|rule| for_this_gateway(rule, settings));
-            return ours.flat_map(|rule| &rule.subsets).find(|subset| &*subset.name == name);
-        }
-    }
-    None
-}
-
-/// The rules of `namespace` for the most specific host that has any: those with a selector first, then Istio's order.
-fn rules_for<'w>(
-    host: &HostPattern,
-    namespace: &Arc<str>,
-    world: &'w World,
-    counts: impl Fn(&DestinationRule) -> bool,
-) -> Vec<&'w DestinationRule> {
-    let at = |pattern: HostPattern| -> Vec<&'w DestinationRule> {
-        let rules = world.rules_by_host.get(&(Arc::clone(namespace), pattern));
-        let mut rules: Vec<_> =
-            rules.into_iter().flat_map(BTreeMap::values).map(|rule| &**rule).filter(|r| counts(r)).collect();
-        rules.sort_by_key(|rule| rule.workload_selector.is_none());
-        rules
-    };
-    let exact = at(host.clone());
-    if !exact.is_empty() {
-        return exact;
-    }
-    let text = host.as_str();
-    let dots = text.bytes().enumerate().filter(|&(_, byte)| byte == b'.').map(|(dot, _)| format!("*{}", &text[dot..]));
-    dots.chain(["*".to_owned()])
-        .map(|pattern| at(HostPattern::new(&pattern)))
-        .find(|rules| !rules.is_empty())
-        .unwrap_or_default()
-}
-
-/// Private: exported to nobody but its own namespace. A rule with a workload selector is for its own namespace only.
-fn is_private(rule: &DestinationRule) -> bool {
-    rule.workload_selector.is_some()
-        || matches!(&rule.visibility, Visibility::Namespaces(namespaces)
-            if namespaces.len() == 1 && namespaces.contains(&rule.meta.id.namespace))
-}
-
-fn for_this_gateway(rule: &DestinationRule, settings: &CompileSettings) -> bool {
-    rule.workload_selector.as_ref().is_none_or(|selector| {
-        rule.meta.id.namespace == settings.gateway_namespace && settings.all_roles().any(|role| selects(selector, role))
-    })
 }
 
 impl Target<'_> {
@@ -320,6 +285,7 @@ fn from_slices(
                     address: SocketAddr::new(ip, number),
                     facts,
                     condition: endpoint.condition,
+                    weight: 1,
                 });
             }
         }
@@ -353,6 +319,7 @@ pub(super) fn from_pods(
                     address: SocketAddr::new(ip, if *number == 0 { fallback } else { *number }),
                     facts: Facts::of(endpoint),
                     condition: endpoint.condition,
+                    weight: 1,
                 });
             }
             continue;
@@ -371,6 +338,7 @@ pub(super) fn from_pods(
             address: SocketAddr::new(ip, number),
             facts,
             condition,
+            weight: 1,
         }));
     }
 }
@@ -388,6 +356,7 @@ fn endpoints_by_pod<'w>(namespace: &Arc<str>, world: &'w World) -> BTreeMap<&'w 
     by_pod
 }
 
-pub(super) fn ready(ip: IpAddr, port: u16) -> Candidate {
-    Candidate { address: SocketAddr::new(ip, port), facts: Facts::default(), condition: EndpointCondition::Ready }
+pub(super) fn ready(ip: IpAddr, port: u16, weight: u32) -> Candidate {
+    let condition = EndpointCondition::Ready;
+    Candidate { address: SocketAddr::new(ip, port), facts: Facts::default(), condition, weight }
 }

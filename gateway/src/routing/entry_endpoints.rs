@@ -21,7 +21,7 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// Names that the cluster depends on.
     pub(super) names: BTreeSet<Arc<str>>,
-    /// Whether some name stands for all endpoints of an entry, and has not been answered for yet.
+    /// Whether some entry has endpoints by name only, and none that has been answered for yet.
     pub(super) is_pending: bool,
 }
 
@@ -35,9 +35,9 @@ pub(super) fn add(
     settings: &CompileSettings,
     found: &mut Found,
 ) {
-    let mut leads_to = |address: IpAddr, port: u16| {
+    let mut leads_to = |address: IpAddr, port: u16, weight: u32| {
         if settings.address_guard.refuses(address, world).is_none() {
-            found.candidates.push(ready(address, port));
+            found.candidates.push(ready(address, port, weight));
         }
     };
     let selected = entry.endpoints.iter().filter(|e| labels.is_none_or(|labels| selects(labels, &e.labels)));
@@ -47,7 +47,7 @@ pub(super) fn add(
         Resolution::Static => {
             for endpoint in selected {
                 if let Some(address) = endpoint.address {
-                    leads_to(address, entry_port(endpoint, port));
+                    leads_to(address, entry_port(endpoint, port), endpoint.weight);
                 }
             }
             if let Some(selector) = &entry.workload_selector {
@@ -59,35 +59,35 @@ pub(super) fn add(
             let is_round_robin = entry.resolution == Resolution::DnsRoundRobin;
             let own_name = entry.endpoints.is_empty().then(|| host.shared());
             let own = own_name.into_iter().filter(|_| labels.is_none_or(Labels::is_empty));
-            let own = own.map(|name| (Ok(name), target_port(port)));
+            let own = own.map(|name| (Ok(name), target_port(port), 1));
             let given = selected.filter_map(|endpoint| {
                 let place = match (&endpoint.name, endpoint.address) {
                     (Some(name), _) => Ok(Arc::clone(name)),
                     (None, Some(address)) => Err(address),
                     (None, None) => return None,
                 };
-                Some((place, entry_port(endpoint, port)))
+                Some((place, entry_port(endpoint, port), endpoint.weight))
             });
-            let (mut answered, mut asked) = (false, false);
-            for (place, port) in own.chain(given).take(if is_round_robin { 1 } else { usize::MAX }) {
+            let mut answered = false;
+            for (place, port, weight) in own.chain(given).take(if is_round_robin { 1 } else { usize::MAX }) {
                 let name = match place {
                     Err(address) => {
                         answered = true;
-                        leads_to(address, port);
+                        leads_to(address, port, weight);
                         continue;
                     }
                     Ok(name) => name,
                 };
-                asked = true;
                 if let Some(NameState { addresses, first, .. }) = world.names.get(&name) {
                     answered = true;
                     let all = if is_round_robin { first.as_slice() } else { addresses };
-                    all.iter().for_each(|address| leads_to(*address, port));
+                    all.iter().for_each(|address| leads_to(*address, port, weight));
                 }
                 found.names.insert(name);
             }
-            // Envoy's cluster is there once one of its names has been answered for, with addresses or without.
-            found.is_pending |= asked && !answered;
+            // Envoy's cluster is there once one of its names has been answered for, with addresses or without. Without a
+            // name Istio makes none, as for a subset that no endpoint is in.
+            found.is_pending |= !answered;
         }
     }
 }

@@ -219,7 +219,7 @@ spec:
   hosts: ['*']
   gateways: [in, out]
   http:
-  - {match: [{sourceLabels: {istio: egressgateway}}], directResponse: {status: 201}}
+  - {match: [{uri: {prefix: /x}, sourceLabels: {istio: egressgateway}}], directResponse: {status: 201}}
   - {directResponse: {status: 200}}
 ";
 

@@ -2,13 +2,21 @@
 
 use super::{
     connection::{RequestBody, UpstreamConnection},
+    lease::Lease,
     socket::Socket,
 };
-use crate::fastpath::Sockets;
+use crate::{
+    balance::limits::ConnectionPermit,
+    fastpath::Sockets,
+    model::traffic_policy::{ConnectionPool, Keepalive},
+};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use std::{io, net::SocketAddr, time::Duration};
-use tokio::{net::TcpSocket, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 
 /// Why there is no connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +25,20 @@ pub(crate) enum ConnectError {
     Failed(io::ErrorKind),
     /// No answer within the connect timeout.
     TimedOut,
+    /// Nothing was tried: the cluster has as many connections, waiting requests or requests as it may have.
+    Overflow,
+    /// Nothing was tried: the endpoint is to be spoken to in TLS, which this version does not speak.
+    NoTls,
+}
+
+/// What a connection of a cluster with a `connectionPool` is made with.
+#[derive(Debug)]
+pub(crate) struct Bounds<'b> {
+    pub(crate) pool: u64,
+    pub(crate) settings: &'b ConnectionPool,
+    pub(crate) permit: Option<ConnectionPermit>,
+    /// The worker's coarse milliseconds.
+    pub(crate) now: u64,
 }
 
 /// Connects to `endpoint` within `limit`.
@@ -24,6 +46,7 @@ pub(crate) async fn connect<B: RequestBody>(
     endpoint: SocketAddr,
     limit: Duration,
     fastpath: Option<&Sockets>,
+    bounds: Option<Bounds<'_>>,
 ) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
     let socket = open(endpoint, fastpath).map_err(failed)?;
@@ -31,11 +54,37 @@ pub(crate) async fn connect<B: RequestBody>(
         Ok(stream) => stream.map_err(failed)?,
         Err(_elapsed) => return Err(ConnectError::TimedOut),
     };
+    let lease = match bounds {
+        None => None,
+        Some(Bounds { pool, settings, permit, now }) => {
+            if let Some(keepalive) = &settings.keepalive {
+                keep_alive(&stream, keepalive).map_err(failed)?;
+            }
+            Some(Box::new(Lease::new(pool, settings, permit, &stream, now).map_err(failed)?))
+        }
+    };
     let socket = Socket::new(stream, fastpath).map_err(failed)?;
     // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
     let (sender, connection) =
         http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
-    Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint)))
+    Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
+}
+
+/// `tcpKeepalive`: what is not given stays as the kernel has it.
+fn keep_alive(stream: &TcpStream, settings: &Keepalive) -> io::Result<()> {
+    let mut keepalive = socket2::TcpKeepalive::new();
+    if let Some(time) = settings.time {
+        keepalive = keepalive.with_time(time);
+    }
+    if let Some(interval) = settings.interval {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if let Some(probes) = settings.probes {
+        keepalive = keepalive.with_retries(probes);
+    }
+    let socket = socket2::SockRef::from(stream);
+    socket.set_keepalive(true)?;
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 /// A socket that the fast path knows for ours before the first packet leaves.

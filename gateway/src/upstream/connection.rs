@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to an endpoint, with the future that drives it.
 
-use super::{doorbell::Doorbell, socket::Socket};
+use super::{doorbell::Doorbell, lease::Lease, socket::Socket};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -38,6 +38,8 @@ pub(crate) struct UpstreamConnection<B: RequestBody> {
     pub(crate) exchanges: u32,
     /// When it was last put aside, in the worker's coarse milliseconds.
     pub(super) idle_since: u64,
+    /// `None` for a cluster without a `connectionPool`.
+    pub(super) lease: Option<Box<Lease>>,
 }
 
 /// A request that got no response head.
@@ -63,10 +65,11 @@ impl<B: RequestBody> UpstreamConnection<B> {
         sender: SendRequest<B>,
         connection: Connection<TokioIo<Socket>, B>,
         endpoint: SocketAddr,
+        lease: Option<Box<Lease>>,
     ) -> Self {
         let bell = Doorbell::new();
         let waker = Waker::from(Arc::clone(&bell));
-        Self { sender, connection, ended: false, bell, waker, endpoint, exchanges: 0, idle_since: 0 }
+        Self { sender, connection, ended: false, bell, waker, endpoint, exchanges: 0, idle_since: 0, lease }
     }
 
     /// Drives the connection. Ready when it has ended.
@@ -85,6 +88,11 @@ impl<B: RequestBody> UpstreamConnection<B> {
     /// Wakes nobody until it is driven again: for taking from it what has come.
     pub(crate) fn silence(&self) {
         self.bell.silence();
+    }
+
+    /// Takes its bounds off the connection, which must be kept for as long as the connection's parts live.
+    pub(crate) fn take_lease(&mut self) -> Option<Box<Lease>> {
+        self.lease.take()
     }
 
     /// Whether the last exchange is over on both sides and another may begin.

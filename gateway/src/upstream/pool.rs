@@ -1,10 +1,12 @@
 //! Connections at rest, by endpoint.
 
-use super::connection::{RequestBody, UpstreamConnection};
+use super::{
+    connection::{RequestBody, UpstreamConnection},
+    lease::{Lease, PoolKey},
+};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::{
-    net::SocketAddr,
     task::{Context, Waker},
     time::Duration,
 };
@@ -17,7 +19,7 @@ use std::{
     reason = "connections are large, and move between the pool and their users for every request"
 )]
 pub(crate) struct Pool<B: RequestBody> {
-    idle: HashMap<SocketAddr, Vec<Box<UpstreamConnection<B>>>, RandomState>,
+    idle: HashMap<PoolKey, Vec<Box<UpstreamConnection<B>>>, RandomState>,
     limits: PoolLimits,
 }
 
@@ -34,12 +36,15 @@ impl<B: RequestBody> Pool<B> {
         Self { idle: HashMap::default(), limits }
     }
 
-    /// Takes a connection to `endpoint` that was alive at the last look.
-    pub(crate) fn take(&mut self, endpoint: SocketAddr) -> Option<Box<UpstreamConnection<B>>> {
-        let idle = self.idle.get_mut(&endpoint)?;
+    /// Takes a connection for `key` that was alive at the last look.
+    pub(crate) fn take(&mut self, key: PoolKey) -> Option<Box<UpstreamConnection<B>>> {
+        let idle = self.idle.get_mut(&key)?;
         // Whom to wake, the connection learns when it is used; until then it must wake nobody.
         let mut nobody = Context::from_waker(Waker::noop());
         while let Some(mut connection) = idle.pop() {
+            if connection.lease.as_deref().is_some_and(|lease| !lease.resume()) {
+                continue;
+            }
             if connection.poll_drive(&mut nobody).is_pending() && connection.is_ready() {
                 return Some(connection);
             }
@@ -50,23 +55,40 @@ impl<B: RequestBody> Pool<B> {
     /// Puts a connection aside for the next exchange; `now` is in coarse milliseconds.
     pub(crate) fn put(&mut self, mut connection: Box<UpstreamConnection<B>>, now: u64) {
         debug_assert!(connection.is_ready(), "a connection in use was put into the pool");
+        let lease = connection.lease.as_deref();
+        if lease.is_some_and(|lease| lease.is_over(connection.exchanges, now)) {
+            return;
+        }
+        let key = PoolKey { pool: lease.map_or(0, Lease::pool), endpoint: connection.endpoint };
         connection.idle_since = now;
-        let idle = self.idle.entry(connection.endpoint).or_default();
+        let idle = self.idle.entry(key).or_default();
         if idle.len() < self.limits.idle_per_endpoint {
+            // Whoever waits for it finds it in the pool: nobody else runs on this thread before it is there.
+            if let Some(lease) = connection.lease.as_deref() {
+                lease.rest();
+            }
             idle.push(connection);
         }
     }
 
-    /// Drops what has closed, what has been idle too long at `now`, and what leads to an endpoint that is not `wanted`.
-    pub(crate) fn sweep(&mut self, now: u64, wanted: impl Fn(&SocketAddr) -> bool) {
-        let oldest = now.saturating_sub(u64::try_from(self.limits.idle_timeout.as_millis()).unwrap_or(u64::MAX));
+    /// Drops what has closed, what has been idle or open too long at `now`, and what is for no key that is `wanted`.
+    pub(crate) fn sweep(&mut self, now: u64, wanted: impl Fn(&PoolKey) -> bool) {
+        let oldest = |idle_timeout: Duration| match u64::try_from(idle_timeout.as_millis()) {
+            // 0 keeps it.
+            Ok(0) | Err(_) => 0,
+            Ok(milliseconds) => now.saturating_sub(milliseconds),
+        };
+        let default = self.limits.idle_timeout;
         let mut nobody = Context::from_waker(Waker::noop());
-        self.idle.retain(|endpoint, idle| {
-            if !wanted(endpoint) {
+        self.idle.retain(|key, idle| {
+            if !wanted(key) {
                 return false;
             }
             idle.retain_mut(|connection| {
-                connection.idle_since >= oldest && connection.poll_drive(&mut nobody).is_pending()
+                let lease = connection.lease.as_deref();
+                let is_over = lease.is_some_and(|lease| lease.is_over(connection.exchanges, now));
+                let oldest = oldest(lease.and_then(Lease::idle_timeout).unwrap_or(default));
+                !is_over && connection.idle_since >= oldest && connection.poll_drive(&mut nobody).is_pending()
             });
             !idle.is_empty()
         });

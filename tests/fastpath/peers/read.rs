@@ -1,6 +1,6 @@
 //! The ways to read.
 
-use super::{PATIENCE, now_and_then, options};
+use super::{PATIENCE, idle, now_and_then, options};
 use fastrand::Rng;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, epoll, poll},
@@ -14,7 +14,7 @@ use std::{
     os::fd::OwnedFd,
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Blocking reads that came back with nothing, long before they should have.
@@ -145,7 +145,10 @@ impl Reader {
         self.set_low_water(1)?;
         // Waiting here takes no edge away.
         let mut fds = [PollFd::new(&self.stream, PollFlags::IN | PollFlags::RDHUP)];
-        while poll(&mut fds, None)? == 0 {}
+        while poll(&mut fds, None)? == 0 || fds[0].revents() == PollFlags::ERR {
+            // The notice of a zero-copy send stays, and is nothing to read.
+            idle(Duration::from_millis(5));
+        }
         match self.fill(None) {
             Ok(bytes) => Ok(!bytes.is_empty()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),

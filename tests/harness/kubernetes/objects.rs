@@ -16,6 +16,7 @@ const AT_ONCE: usize = 16;
 /// A client of the API server, for code that is not async.
 pub struct Objects {
     runtime: Runtime,
+    url: String,
     client: Client,
 }
 
@@ -30,12 +31,19 @@ impl Objects {
     /// When the kubeconfig cannot be used.
     pub fn connect(kubeconfig: &Path) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let client = runtime.block_on(async {
+        let (client, url) = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig of the cluster");
             let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-            Client::try_from(config.expect("a usable kubeconfig")).expect("a client")
+            let config = config.expect("a usable kubeconfig");
+            let url = config.cluster_url.to_string();
+            (Client::try_from(config).expect("a client"), url)
         });
-        Self { runtime, client }
+        Self { runtime, url, client }
+    }
+
+    /// Where the API server is: `https://10.210.1.1:6443/`.
+    pub fn cluster_url(&self) -> &str {
+        &self.url
     }
 
     fn api(&self, object: &Value) -> Api<DynamicObject> {

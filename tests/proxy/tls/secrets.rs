@@ -4,6 +4,7 @@ use super::{Lab, a_test, https};
 use crate::gateway::{Gateway, service};
 use gateway::{
     control::delta::Delta,
+    ingest::manifest,
     model::object::{Kind, ObjectId},
 };
 use harness::{
@@ -121,6 +122,26 @@ fn a_certificate_that_has_expired_is_shown_and_reported() {
     lab.gateway.apply(&expired.secret("a", &[]));
     assert_eq!(a_test().connect(lab.address()).expect("a handshake").certificate(), expired.der);
     assert!(only_problem(&lab.gateway).contains("has expired"));
+}
+
+/// A line of the key's text, in its own form and in that of `data`, is nowhere in what a gateway prints of itself.
+#[test]
+fn no_key_is_in_anything_that_is_shown() {
+    let mut lab = Lab::simple();
+    assert_eq!(lab.ask(&a_test()).expect("an answer").status(), 200);
+    let yaml = lab.pair.secret("a", &[]);
+    let parsed = manifest::parse(&yaml, "test.yaml", "default");
+    let broken = secret("a", &[("tls.crt", &lab.pair.key), ("tls.key", &lab.pair.certificate)]);
+    let mut shown = format!("{parsed:?} {:?}", Delta::Apply(parsed.manifests[0].clone()));
+    shown += &lab.gateway.shown();
+    lab.gateway.apply(&broken);
+    shown += &lab.gateway.shown();
+    // Text that is no YAML is reported without itself.
+    let torn = yaml.replace("stringData:", "stringData: [");
+    shown += &format!("{:?}", manifest::parse(&torn, "test.yaml", "default"));
+    assert!(shown.contains("istio-system") && shown.contains("tls.key"), "there is something to look through");
+    let canary = lab.pair.key.lines().nth(1).expect("a line of base64");
+    assert!(!shown.contains(canary), "the key is shown");
 }
 
 #[test]

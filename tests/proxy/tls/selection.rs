@@ -1,12 +1,13 @@
 //! Which server, certificate, version and protocol a handshake comes to.
 
 use super::{Lab, a_test, https};
-use crate::gateway::{Gateway, PORT, routes, service};
+use crate::gateway::{Gateway, routes, service};
 use harness::{
     http::{
         backend::Backend,
         client::{Client, get},
     },
+    objects::PORT,
     tls::{
         certificates::{Authority, Wish},
         client::Dialect,

@@ -3,6 +3,7 @@
 mod bodies;
 mod canary;
 mod capacity;
+mod cluster;
 mod correct;
 mod latency;
 mod memory;
@@ -37,19 +38,24 @@ pub(super) struct Group {
     pub(super) needs: Needs,
 }
 
+/// What a group yields.
+type Cells = anyhow::Result<Vec<Cell>>;
+
 /// What a group is measured on.
 #[derive(Clone, Copy)]
 pub(super) enum Needs {
     /// Everybody side by side.
-    Stage(fn(&Bench<'_>, &Stage<'_>, &[&str]) -> anyhow::Result<Vec<Cell>>),
+    Stage(fn(&Bench<'_>, &Stage<'_>, &[&str]) -> Cells),
     /// The namespaces; the group starts what it compares.
-    Place(fn(&Bench<'_>, &[&str]) -> anyhow::Result<Vec<Cell>>),
+    Place(fn(&Bench<'_>, &[&str]) -> Cells),
+    /// A cluster, which the group brings up.
+    Cluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
     /// A processor.
-    Nothing(fn(Profile, Effort, &Interrupt, &[&str]) -> anyhow::Result<Vec<Cell>>),
+    Nothing(fn(Profile, Effort, &Interrupt, &[&str]) -> Cells),
 }
 
 /// Every group, in the order of the table.
-pub(super) static GROUPS: [Group; 10] = [
+pub(super) static GROUPS: [Group; 11] = [
     Group {
         cells: &["P1", "P2", "P5"],
         what: "small bodies, kept connections: capacity and CPU",
@@ -64,6 +70,11 @@ pub(super) static GROUPS: [Group; 10] = [
     Group { cells: &["R2", "R3", "C2"], what: "lookup, draw and compilation alone", needs: Needs::Nothing(pure::all) },
     Group { cells: &["C3"], what: "wrong answers while objects change", needs: Needs::Place(correct::all) },
     Group { cells: &["M1", "M2", "M3"], what: "memory and metric series", needs: Needs::Place(memory::all) },
+    Group {
+        cells: &["C1"],
+        what: "from apply to the first answer in a real cluster, Istio's gateway beside ours",
+        needs: Needs::Cluster(cluster::all),
+    },
 ];
 
 pub(super) use canary::{canary, canary_of};

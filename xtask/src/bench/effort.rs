@@ -14,7 +14,7 @@ pub(super) struct Effort {
 
 impl Effort {
     pub(super) fn new(quick: bool, rounds: Option<usize>) -> Self {
-        let (usual, seconds, open_seconds) = if quick { (3, 1, 1) } else { (7, 1, 3) };
+        let (usual, seconds, open_seconds) = if quick { (3, 1, 1) } else { (7, 1, 2) };
         Self { quick, rounds: rounds.unwrap_or(usual), seconds, open_seconds }
     }
 }

@@ -38,7 +38,7 @@ impl Namespace {
             unshare(CloneFlags::CLONE_NEWNET).context("make a network namespace")?;
             current()
         });
-        Ok(Self { file: made.join().map_err(|_| anyhow!("the thread that makes a namespace has ended"))?? })
+        Ok(Self { file: made.join().map_err(|panicked| anyhow!("make a namespace: {panicked:?}"))?? })
     }
 
     /// Runs `work` inside. What it starts stays there: sockets, threads and processes.

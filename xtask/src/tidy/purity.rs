@@ -2,7 +2,7 @@
 
 use super::{Finding, files::read};
 
-const PURE: [&str; 8] = ["istio", "model", "ingest", "routing", "message", "balance", "pairing", "explain"];
+const PURE: [&str; 9] = ["analysis", "istio", "model", "ingest", "routing", "message", "balance", "pairing", "explain"];
 
 /// Crates and modules of the outside; flagged as the start of a path or in a `use`.
 const PATHS: [&str; 13] = [

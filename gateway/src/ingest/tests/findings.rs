@@ -428,6 +428,7 @@ fn gateways() {
 
 #[test]
 fn gateway_tls() {
+    let mode = (NotServed, "spec.servers[0].tls.mode", "stays closed");
     let closed = (NotServed, "spec.servers[0].port.protocol", "stays closed");
     let https =
         |tls: &str| format!("{{servers: [{{port: {{number: 443, name: a, protocol: HTTPS}}, hosts: ['*']{tls}}}]}}");
@@ -436,40 +437,39 @@ fn gateway_tls() {
     };
     let tls = "spec.servers[0].tls";
     check("Gateway", &https(""), &[(Invalid, tls, "required")]);
-    check("Gateway", &https(", tls: {mode: SIMPLE, credentialName: a}"), &[closed]);
+    check("Gateway", &https(", tls: {mode: SIMPLE, credentialName: a}"), &[]);
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE}"),
         &[
             (Invalid, "spec.servers[0].tls.serverCertificate", "required"),
             (Invalid, "spec.servers[0].tls.privateKey", "required"),
-            closed,
         ],
     );
     check(
         "Gateway",
         &https(", tls: {mode: MUTUAL, serverCertificate: a, privateKey: b}"),
-        &[(Invalid, "spec.servers[0].tls.caCertificates", "required"), closed],
+        &[(Invalid, "spec.servers[0].tls.caCertificates", "required")],
     );
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, credentialName: a, credentialNames: [b]}"),
-        &[(Invalid, tls, "more than one"), closed],
+        &[(Invalid, tls, "more than one")],
     );
     check(
         "Gateway",
         &https(", tls: {mode: ISTIO_MUTUAL, credentialName: a}"),
-        &[(Invalid, "spec.servers[0].tls.credentialName", "ISTIO_MUTUAL"), closed],
+        &[(Invalid, "spec.servers[0].tls.credentialName", "ISTIO_MUTUAL"), mode],
     );
     check(
         "Gateway",
         &https(", tls: {credentialName: a}"),
-        &[(Suspicious, "spec.servers[0].tls.mode", "ignored"), closed],
+        &[(Suspicious, "spec.servers[0].tls.mode", "ignored"), mode],
     );
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, serverCertificate: a, privateKey: b, caCrl: c}"),
-        &[(Invalid, "spec.servers[0].tls.caCrl", "SIMPLE"), closed],
+        &[(Invalid, "spec.servers[0].tls.caCrl", "SIMPLE")],
     );
     check(
         "Gateway",
@@ -480,14 +480,52 @@ fn gateway_tls() {
             (Suspicious, "spec.servers[0].tls.cipherSuites[0]", "no cipher"),
             (Suspicious, "spec.servers[0].tls.cipherSuites[2]", "repeated"),
             (Suspicious, "spec.servers[0].tls.httpsRedirect", "plain text"),
-            closed,
+            (NotServed, "spec.servers[0].tls.cipherSuites[1]", "forward secrecy"),
         ],
     );
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, credentialName: a, minProtocolVersion: TLSV1_1}"),
-        &[(Suspicious, "spec.servers[0].tls.minProtocolVersion", "TLSV1_2"), closed],
+        &[
+            (Suspicious, "spec.servers[0].tls.minProtocolVersion", "TLSV1_2"),
+            (NotServed, "spec.servers[0].tls.minProtocolVersion", "1.2 is the lowest"),
+        ],
     );
+    let simple = |more: &str| https(&format!(", tls: {{mode: SIMPLE, credentialName: a, {more}}}"));
+    check(
+        "Gateway",
+        &simple("maxProtocolVersion: TLSV1_1"),
+        &[
+            (NotServed, "spec.servers[0].tls.maxProtocolVersion", "not spoken"),
+            (Suspicious, "spec.servers[0].tls.minProtocolVersion", "above"),
+        ],
+    );
+    check(
+        "Gateway",
+        &simple("minProtocolVersion: TLSV1_3, maxProtocolVersion: TLSV1_2"),
+        &[(Suspicious, "spec.servers[0].tls.minProtocolVersion", "above maxProtocolVersion")],
+    );
+    let mutual = |more: &str| https(&format!(", tls: {{mode: MUTUAL, {more}}}"));
+    check(
+        "Gateway",
+        &mutual("credentialName: a, verifyCertificateHash: [zz], verifyCertificateSpki: [AAAA]"),
+        &[
+            (Invalid, "spec.servers[0].tls.verifyCertificateSpki[0]", "no SHA-256 in base64"),
+            (Invalid, "spec.servers[0].tls.verifyCertificateHash[0]", "no SHA-256 in hexadecimal"),
+        ],
+    );
+    check(
+        "Gateway",
+        &mutual("credentialName: b/a"),
+        &[(Invalid, "spec.servers[0].tls.credentialName", "own namespace")],
+    );
+    check(
+        "Gateway",
+        &mutual("credentialName: 'sds://a'"),
+        &[(NotServed, "spec.servers[0].tls.credentialName", "no Secret")],
+    );
+    check("Gateway", &mutual("credentialName: 'kubernetes://a'"), &[]);
+    check("Gateway", &https(", tls: {mode: AUTO_PASSTHROUGH}"), &[mode]);
     check("Gateway", &https(", tls: {mode: EASY}"), &[(Schema, "spec.servers[0].tls.mode", "EASY")]);
     check("Gateway", &http("{httpsRedirect: true}"), &[]);
     check("Gateway", &http("{mode: SIMPLE, credentialName: a}"), &[(Invalid, tls, "plain text")]);
@@ -526,9 +564,7 @@ fn destination_rules() {
 #[test]
 fn traffic_policies() {
     let policy = |policy: &str, expected: &[Finding<'_>]| {
-        let served = (NotServed, "spec.trafficPolicy", "not served");
-        let expected: Vec<_> = std::iter::once(served).chain(expected.iter().copied()).collect();
-        check("DestinationRule", &format!("{{host: a, trafficPolicy: {policy}}}"), &expected);
+        check("DestinationRule", &format!("{{host: a, trafficPolicy: {policy}}}"), expected);
     };
     check("DestinationRule", "{host: a, trafficPolicy: {}}", &[(Invalid, "spec.trafficPolicy", "empty")]);
     check(
@@ -553,7 +589,11 @@ fn traffic_policies() {
     );
     policy(
         "{connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}",
-        &[(Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts")],
+        &[
+            (NotServed, "spec.trafficPolicy.connectionPool.http.h2UpgradePolicy", "HTTP/1.1"),
+            (NotServed, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "HTTP/1.1"),
+            (Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts"),
+        ],
     );
     policy("{outlierDetection: {}}", &[]);
     policy(
@@ -587,20 +627,31 @@ fn traffic_policies() {
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {a: 100}}, {from: a/b, to: {a: 100}}]}}}",
-        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps")],
+        &[
+            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
+        ],
     );
     policy(
         "{outlierDetection: {}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: a}], distribute: [{from: a, to: {b: 100}}]}}}",
         &[
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting", "both"),
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0]", "same region"),
+            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
         ],
     );
-    policy("{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}", &[(Invalid, lb, "both")]);
+    let zone = (NotServed, "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting", "wherever");
+    policy(
+        "{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}",
+        &[(Invalid, lb, "both"), (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"), zone],
+    );
     policy(
         "{loadBalancer: {simple: ROUND_ROBIN, warmup: {aggression: 0}}}",
         &[
@@ -608,18 +659,21 @@ fn traffic_policies() {
             (Invalid, "spec.trafficPolicy.loadBalancer.warmup.aggression", "greater"),
         ],
     );
+    let no_tls = (NotServed, "spec.trafficPolicy.tls", "503");
     policy(
         "{tls: {mode: MUTUAL}}",
         &[
+            no_tls,
             (Invalid, "spec.trafficPolicy.tls.clientCertificate", "required"),
             (Invalid, "spec.trafficPolicy.tls.privateKey", "required"),
         ],
     );
     policy(
         "{tls: {mode: SIMPLE, credentialName: a, caCertificates: b}}",
-        &[(Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
+        &[no_tls, (Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
     );
-    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[]);
+    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[no_tls]);
+    policy("{tls: {mode: DISABLE}}", &[]);
     policy(
         "{portLevelSettings: [{tls: {}}]}",
         &[(Invalid, "spec.trafficPolicy.portLevelSettings[0].port", "required")],
@@ -633,6 +687,7 @@ fn traffic_policies() {
         &[
             (Invalid, "spec.trafficPolicy.tunnel.protocol", "CONNECT"),
             (Invalid, "spec.trafficPolicy.tunnel.targetPort", "0 is no port"),
+            (NotServed, "spec.trafficPolicy.tunnel", "TCP"),
         ],
     );
 }

@@ -26,7 +26,7 @@ pub(in crate::bench) fn canary_of(
 ) -> anyhow::Result<(f64, Option<String>)> {
     let load = Load::plain("/v1/small", 32, bench.effort.seconds);
     let turns =
-        interleaved("canary", &contenders, bench.effort.rounds, bench.interrupt, |contender| run(&load, contender))?;
+        interleaved("canary", contenders, bench.effort.rounds, bench.interrupt, |contender| run(&load, contender))?;
     let cell =
         Cell::new("canary", "", "req/s", Better::Higher).of(DIRECT, turns.values(|sample| sample.rate), &[], &[]);
     let Some(Spread { low, middle, high }) = cell.ratio(AGAIN) else {

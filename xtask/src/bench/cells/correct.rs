@@ -73,7 +73,7 @@ fn fixed() -> String {
 
 /// What each edit leaves alone is which subset is right.
 fn edited(number: u32) -> String {
-    let prefixes = if number % 2 == 0 { ["/v1/", "/v2/"] } else { ["/v2/", "/v1/"] };
+    let prefixes = if number.is_multiple_of(2) { ["/v1/", "/v2/"] } else { ["/v2/", "/v1/"] };
     let to = |index: usize| if prefixes[index] == "/v1/" { "v1" } else { "v2" };
     let mut yaml = virtual_service("edited", "*", prefixes.iter().map(|&prefix| prefix.to_owned()), to);
     // Both destinations of the third route are v1: the Service itself, and another that comes and goes with its endpoint.
@@ -85,7 +85,7 @@ fn edited(number: u32) -> String {
     ));
     let pods = vec![PODS.to_owned(); 1];
     yaml.push_str(&service("also", &pods, 9011));
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         yaml.push_str(&service("other", &pods, 9012));
     }
     yaml

@@ -27,6 +27,9 @@ pub(crate) const ADMIN_PORT: u16 = 15000;
 /// Envoy asks the kernel to be ended with its parent, so it gets one that stays.
 const PARENT: &str = r#""$@" & echo $! > "$0"; wait $!"#;
 
+/// Gives Envoy the pod's DNS server, the address in a file, instead of the machine's.
+const WITH_DNS: &str = r#"mount --bind "$0" /etc/resolv.conf && exec "$@""#;
+
 /// The pod as Kubernetes knows it.
 #[derive(Debug)]
 pub(crate) struct Pod {
@@ -109,10 +112,12 @@ pub(crate) fn start(rising: &mut Rising<'_>, programs: &Programs, pod: &Pod, xds
     fs::write(&bootstrap, configuration(&pod.address, xds)?).context("write Envoy's bootstrap")?;
     let system = format!("{}/{}", NODE.name(), cgroups::SYSTEM);
     let place = Place::new(cgroups::everywhere(&plan.instance, &system)?, &[format!("--net=/proc/{process}/ns/net")]);
+    let resolver = plan.instance.path("envoy-resolv.conf");
+    fs::write(&resolver, format!("nameserver {DNS_SERVICE}\n")).context("write Envoy's resolv.conf")?;
     let mut arguments = ["-c", PARENT].map(str::to_owned).to_vec();
-    arguments.extend(
-        [process_file(rising), programs.envoy.clone(), "-c".into(), bootstrap].map(|path| path.display().to_string()),
-    );
+    arguments.push(process_file(rising).display().to_string());
+    arguments.extend(["unshare", "--mount", "/bin/sh", "-c", WITH_DNS].map(str::to_owned));
+    arguments.extend([resolver, programs.envoy.clone(), "-c".into(), bootstrap].map(|path| path.display().to_string()));
     // Hot restarts would share memory with every other Envoy of the machine.
     arguments.extend(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"].map(str::to_owned));
     let program = Program { name: "envoy", path: Path::new("/bin/sh"), arguments, environment: Vec::new() };
@@ -146,13 +151,6 @@ node:
     WORKLOAD_NAME: {NAME}
     LABELS: {{istio: ingressgateway, app: {NAME}}}
     UNPRIVILEGED_POD: "true"
-# The pod's own DNS server: the process sees the machine's /etc/resolv.conf.
-typed_dns_resolver_config:
-  name: envoy.network.dns_resolver.cares
-  typed_config:
-    "@type": type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig
-    resolvers: [{{socket_address: {{address: {DNS_SERVICE}, port_value: 53}}}}]
-    dns_resolver_options: {{no_default_search_domain: true}}
 admin: {{address: {{socket_address: {{address: 0.0.0.0, port_value: {ADMIN_PORT}}}}}}}
 dynamic_resources:
   ads_config:

@@ -1,0 +1,67 @@
+//! What a cluster with a policy remembers from snapshot to snapshot.
+
+use super::{host::HostState, limits::Limits, outliers::Outliers};
+use crate::model::traffic_policy::{ConnectionPool, OutlierDetection};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
+};
+
+/// Shared by every snapshot's version of a cluster, as long as one of them, or a request, still needs it.
+#[derive(Debug)]
+pub struct ClusterMemory {
+    /// Tells the connections of this cluster from those of others to the same address, and from those that were made for
+    /// another `connectionPool`. Never 0.
+    pub pool: u64,
+    pub limits: Arc<Limits>,
+    pub outliers: Option<Outliers>,
+    /// Whose turn it is in a round robin.
+    pub(super) turn: AtomicU32,
+    connection_pool: Option<ConnectionPool>,
+    hosts: Mutex<BTreeMap<SocketAddr, Arc<HostState>>>,
+}
+
+impl ClusterMemory {
+    pub fn new(pool: u64, connection_pool: Option<ConnectionPool>, outliers: Option<OutlierDetection>) -> Self {
+        Self {
+            pool,
+            limits: Arc::default(),
+            outliers: outliers.map(Outliers::new),
+            turn: AtomicU32::new(0),
+            connection_pool,
+            hosts: Mutex::default(),
+        }
+    }
+
+    /// This memory, if it is good for these settings. Else one that has forgotten what they changed: Envoy makes a new cluster
+    /// then. The counters of requests stay in any case, because the requests do.
+    pub fn for_settings(
+        self: &Arc<Self>,
+        pool: u64,
+        connection_pool: Option<&ConnectionPool>,
+        outliers: Option<&OutlierDetection>,
+    ) -> Arc<Self> {
+        let same_pool = self.connection_pool.as_ref() == connection_pool;
+        let same_outliers = self.outliers.as_ref().map(Outliers::settings) == outliers;
+        if same_pool && same_outliers {
+            return Arc::clone(self);
+        }
+        let fresh = Self::new(if same_pool { self.pool } else { pool }, connection_pool.cloned(), outliers.cloned());
+        Arc::new(Self { limits: Arc::clone(&self.limits), ..fresh })
+    }
+
+    /// From now on the cluster has these endpoints; returns their states in the same order. What is known of those it keeps
+    /// stays.
+    pub fn set_hosts(&self, addresses: impl Iterator<Item = SocketAddr> + Clone) -> Vec<Arc<HostState>> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *hosts);
+        let states: Vec<Arc<HostState>> =
+            addresses.clone().map(|address| before.get(&address).map_or_else(Arc::default, Arc::clone)).collect();
+        hosts.extend(addresses.zip(states.iter().cloned()));
+        if let Some(outliers) = &self.outliers {
+            outliers.set_hosts(hosts.iter().map(|(address, state)| (*address, Arc::clone(state))));
+        }
+        states
+    }
+}

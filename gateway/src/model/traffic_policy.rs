@@ -1,0 +1,193 @@
+//! `trafficPolicy` of a DestinationRule: how connections to a service are made, shared out, bounded and given up.
+
+use http::HeaderName;
+use std::{sync::Arc, time::Duration};
+
+/// The policy of a service or of one of its subsets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrafficPolicy {
+    pub blocks: PolicyBlocks,
+    /// `portLevelSettings`, by port of the service. Each takes the place of all of `blocks`.
+    pub ports: Vec<(u16, PolicyBlocks)>,
+}
+
+/// The blocks that are inherited one by one; `None` is a block that is not there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicyBlocks {
+    pub load_balancer: Option<LoadBalancer>,
+    pub connection_pool: Option<ConnectionPool>,
+    pub outlier_detection: Option<OutlierDetection>,
+    pub tls: Option<TlsMode>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoadBalancer {
+    pub algorithm: Algorithm,
+    pub warmup: Option<Warmup>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Algorithm {
+    #[default]
+    LeastRequest,
+    RoundRobin,
+    Random,
+    /// To the address the client asked for, of which a gateway knows none: requests get 503 UH.
+    Passthrough,
+    ConsistentHash(ConsistentHash),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsistentHash {
+    /// `None` when no key is named: every request goes to a random endpoint.
+    pub key: Option<HashKey>,
+    pub table: HashTable,
+}
+
+/// What of a request is hashed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashKey {
+    Header(HeaderName),
+    Cookie(HashCookie),
+    SourceIp,
+    /// The first value of this query parameter.
+    Query(Arc<str>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashCookie {
+    pub name: Arc<str>,
+    /// May be empty.
+    pub path: Arc<str>,
+    /// Whole seconds. With it, a client without the cookie is given one, for the session when it is 0.
+    pub ttl_seconds: Option<u64>,
+    pub attributes: Vec<(Arc<str>, Arc<str>)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashTable {
+    /// At least so many points, shared by all endpoints.
+    Ring { minimum_size: u64 },
+    /// So many entries: a prime number.
+    Maglev { size: u64 },
+}
+
+/// Slow start of endpoints that have just come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Warmup {
+    pub duration: Duration,
+    /// Of its weight that an endpoint has at first.
+    pub minimum_percent: f64,
+    /// 1 is linear; more begins faster.
+    pub aggression: f64,
+}
+
+/// Limits are of the whole process; `None` is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionPool {
+    pub max_connections: Option<u32>,
+    pub max_pending_requests: Option<u32>,
+    pub max_requests: Option<u32>,
+    pub max_retries: Option<u32>,
+    pub max_requests_per_connection: Option<u32>,
+    /// `None` for the gateway's own default.
+    pub connect_timeout: Option<Duration>,
+    pub keepalive: Option<Keepalive>,
+    /// Zero keeps unused connections for ever; `None` is the gateway's own default.
+    pub idle_timeout: Option<Duration>,
+    pub max_connection_duration: Option<Duration>,
+}
+
+/// `tcpKeepalive`; `None` leaves it to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    pub probes: Option<u32>,
+    pub time: Option<Duration>,
+    pub interval: Option<Duration>,
+}
+
+/// Passive health checking: an endpoint that fails too often in a row is left out for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutlierDetection {
+    /// So many answers of 500 and more in a row; 0 never ejects.
+    pub consecutive_5xx: u32,
+    /// So many of 502, 503 and 504; 0 never ejects.
+    pub consecutive_gateway: u32,
+    /// With it, failures to connect and timeouts are counted on their own, and so many in a row eject.
+    pub consecutive_local_origin: Option<u32>,
+    /// How often ejections are looked at.
+    pub interval: Duration,
+    /// How long the first ejection lasts; later ones take a multiple.
+    pub base_ejection_time: Duration,
+    /// Of the endpoints, that may be ejected.
+    pub max_ejection_percent: u32,
+    /// Fewer healthy endpoints than this, and requests go to all of them.
+    pub min_health_percent: u32,
+}
+
+/// What the gateway speaks to the endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    #[default]
+    Disable,
+    /// TLS of some kind, which this version does not speak: nothing is sent instead.
+    Required,
+}
+
+impl OutlierDetection {
+    /// The longest an ejection lasts, whatever its multiple (`max_ejection_time` in Envoy's outlier_detection_impl.cc).
+    pub fn max_ejection_time(&self) -> Duration {
+        self.base_ejection_time.max(Duration::from_secs(300))
+    }
+}
+
+impl TrafficPolicy {
+    /// The blocks for `port`, and whether they are the port's own (`GetPortLevelTrafficPolicy` in istio's
+    /// pilot/pkg/networking/util/util.go).
+    fn for_port(&self, port: u16) -> (&PolicyBlocks, bool) {
+        let own = self.ports.iter().find(|(number, _)| *number == port);
+        own.map_or((&self.blocks, false), |(_, blocks)| (blocks, true))
+    }
+
+    /// What holds for `port` of a service, and of a subset of it when `subset` is its policy (`MergeSubsetTrafficPolicy` in
+    /// the same file): block by block the subset's, and all of the subset's where it names the port.
+    pub fn effective(service: Option<&Self>, subset: Option<&Self>, port: u16) -> PolicyBlocks {
+        let base = service.map(|policy| policy.for_port(port).0);
+        let Some(subset) = subset else { return base.cloned().unwrap_or_default() };
+        let (own, for_port) = subset.for_port(port);
+        match base {
+            Some(base) if !for_port => PolicyBlocks {
+                load_balancer: own.load_balancer.clone().or_else(|| base.load_balancer.clone()),
+                connection_pool: own.connection_pool.clone().or_else(|| base.connection_pool.clone()),
+                outlier_detection: own.outlier_detection.clone().or_else(|| base.outlier_detection.clone()),
+                tls: own.tls.or(base.tls),
+            },
+            _ => own.clone(),
+        }
+    }
+
+    /// What is hashed of requests to a destination that names `port`, or no port (`HashForHTTPDestination` in istio's
+    /// route.go): a port's own settings count only for a destination that names it.
+    pub fn hash_key(service: Option<&Self>, subset: Option<&Self>, port: Option<u16>) -> Option<HashKey> {
+        fn of_port(policy: &TrafficPolicy, port: Option<u16>) -> Option<&ConsistentHash> {
+            policy.ports.iter().find(|(number, _)| Some(*number) == port)?.1.consistent_hash()
+        }
+        let nearest = |policy: Option<&Self>| {
+            let hash = policy.and_then(|policy| of_port(policy, port).or_else(|| policy.blocks.consistent_hash()));
+            hash.map(|hash| hash.key.clone())
+        };
+        nearest(subset).or_else(|| nearest(service)).flatten()
+    }
+}
+
+impl PolicyBlocks {
+    fn consistent_hash(&self) -> Option<&ConsistentHash> {
+        match &self.load_balancer.as_ref()?.algorithm {
+            Algorithm::ConsistentHash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,51 @@
+//! To which endpoint of a cluster with consistent hashing a request belongs.
+
+use super::client::Client;
+use crate::{
+    balance::hash_key::{self, HashedRequest},
+    routing::{cluster::Cluster, route::ForwardAction, snapshot::Snapshot},
+};
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE, uri::PathAndQuery};
+
+/// The hash of a request, and the cookies its client is given with the answer.
+#[derive(Debug, Default)]
+pub(super) struct Affinity {
+    pub(super) hash: Option<u64>,
+    /// Retries go where the first try went: Istio leaves its predicate of previous hosts out for a rule whose only
+    /// destination is hashed (`ConvertPolicy` in istio's retry.go).
+    pub(super) stays: bool,
+    cookies: Vec<HeaderValue>,
+}
+
+impl Affinity {
+    /// `None` when `cluster`, which was drawn, does not hash. The keys are those of all destinations of the rule, as Istio
+    /// writes them on the route (`processWeightedDestination` in istio's route.go).
+    pub(super) fn of(
+        client: &Client,
+        snapshot: &Snapshot,
+        action: &ForwardAction,
+        cluster: &Cluster,
+        headers: &HeaderMap,
+        target: &PathAndQuery,
+    ) -> Option<Box<Self>> {
+        cluster.traffic.as_deref().filter(|traffic| traffic.balancer.hashes())?;
+        let mut affinity = Self { stays: action.destinations.len() == 1, ..Self::default() };
+        let keys = action.destinations.iter().filter_map(|d| snapshot.cluster(d.cluster).hash_key.as_ref());
+        let source = client.peer.ip().to_canonical();
+        let request = HashedRequest { headers, query: target.query(), source };
+        let cookies = &mut affinity.cookies;
+        affinity.hash = hash_key::hash(keys, request, |cookie| {
+            let value = hash_key::new_cookie_value(client.peer, client.local);
+            cookies.extend(HeaderValue::try_from(hash_key::set_cookie(cookie, &value)).ok());
+            value
+        });
+        Some(Box::new(affinity))
+    }
+
+    /// Gives the client the cookies it lacked.
+    pub(super) fn give_cookies(&self, headers: &mut HeaderMap) {
+        for cookie in &self.cookies {
+            headers.append(SET_COOKIE, cookie.clone());
+        }
+    }
+}

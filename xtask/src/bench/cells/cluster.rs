@@ -1,0 +1,96 @@
+//! How soon an edit is served by a gateway in a real cluster, with Istio's own beside it: C1, and C3 during it.
+//!
+//! tests/istio/figures.rs measures: it has both gateways, and the objects on which they stand.
+
+use crate::{
+    bench::{
+        cell::{Better, Cell, ITSELF, Spread},
+        effort::Effort,
+    },
+    cluster::{Istio, Stage},
+    command::{cargo, output},
+    interrupt::Interrupt,
+};
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+const OURS: &str = "ours";
+const ISTIO: &str = "istio";
+
+pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
+    ensure!(nix::unistd::geteuid().is_root(), "a cluster needs namespaces and cgroups: run as root");
+    let stage = Stage::set(Istio::Beside, interrupt)?;
+    let mut test = cargo(["test", "--quiet", "--package", "gateway-tests", "--test", "istio", "--", "--figures"]);
+    test.args(if effort.quick {
+        ["--sizes", "100", "--edits", "10"]
+    } else {
+        ["--sizes", "3000,10000", "--edits", "100"]
+    });
+    test.envs(stage.environment().iter().map(|(name, value)| (name, value)));
+    let said = output(&mut test, interrupt)?;
+    drop(stage);
+    let list = said.lines().rev().find(|line| line.starts_with('[')).context("tests/istio measures nothing")?;
+    let sizes: Vec<Value> = serde_json::from_str(list).context("tests/istio does not answer in JSON")?;
+    let mut cells = Vec::new();
+    for size in &sizes {
+        let routes = &size["routes"];
+        let alone = milliseconds(&size["alone_ms"])?;
+        let among = milliseconds(&size["among_ms"])?;
+        let rate = size["changes_per_second"].as_f64().unwrap_or(0.0);
+        if wanted.contains(&"C1") {
+            let what = format!("from apply to the first answer, {routes} VirtualServices");
+            cells.push(edit(&format!("{what}, p50"), &alone, 0.5, 10.0, Some(3.0)));
+            cells.push(edit(&format!("{what}, p99"), &alone, 0.99, 30.0, None));
+            cells.push(churn(&format!("{what}, p50 while {rate:.0} others change a second"), &alone, &among));
+        }
+        if wanted.contains(&"M1") || wanted.contains(&"C1") {
+            cells.push(memory(size)?);
+        }
+        if wanted.contains(&"C3") || wanted.contains(&"C1") {
+            let wrong = |name| vec![size["wrong"][name].as_f64().unwrap_or(f64::NAN)];
+            let what = format!("wrong answers of {} while objects changed in the cluster", size["asked"][OURS]);
+            let values = vec![(OURS, wrong(OURS)), (ISTIO, wrong(ISTIO))];
+            cells.push(Cell::new("C3", what, "answers", Better::Lower).of(OURS, values, &[(ITSELF, 0.0)], &[]));
+        }
+    }
+    Ok(cells)
+}
+
+type Edits = [(&'static str, Vec<f64>); 2];
+
+fn milliseconds(of: &Value) -> anyhow::Result<Edits> {
+    let list = |name: &'static str| -> anyhow::Result<(&'static str, Vec<f64>)> {
+        let values = of[name].as_array().with_context(|| format!("tests/istio does not measure {name}"))?;
+        Ok((name, values.iter().filter_map(Value::as_f64).collect()))
+    };
+    Ok([list(OURS)?, list(ISTIO)?])
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+fn at(values: &[f64], quantile: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(((sorted.len().saturating_sub(1)) as f64 * quantile) as usize).copied().unwrap_or(f64::NAN)
+}
+
+fn edit(what: &str, edits: &Edits, quantile: f64, floor: f64, goal: Option<f64>) -> Cell {
+    let values = edits.iter().map(|(name, values)| (*name, vec![at(values, quantile)])).collect();
+    let goals: Vec<_> = goal.map(|goal| (ITSELF, goal)).into_iter().collect();
+    Cell::new("C1", what, "ms", Better::Lower).of(OURS, values, &[(ITSELF, floor)], &goals)
+}
+
+/// Against itself without the churn.
+fn churn(what: &str, alone: &Edits, among: &Edits) -> Cell {
+    const ALONE: &str = "ours_alone";
+    let median = |values: &[f64]| Spread::of(values.iter().copied()).map_or(f64::NAN, |spread| spread.middle);
+    let values =
+        vec![(OURS, vec![median(&among[0].1)]), (ALONE, vec![median(&alone[0].1)]), (ISTIO, vec![median(&among[1].1)])];
+    Cell::new("C1", what, "ms", Better::Lower).of(OURS, values, &[(ALONE, 1.25)], &[])
+}
+
+fn memory(size: &Value) -> anyhow::Result<Cell> {
+    let of = |name: &str| size["pss_mib"][name].as_f64().with_context(|| format!("no memory of {name}"));
+    let values = vec![(OURS, vec![of("ours")?]), ("envoy", vec![of("envoy")?]), ("istiod", vec![of("istiod")?])];
+    let what = format!("in the cluster, {} VirtualServices", size["routes"]);
+    Ok(Cell::new("M1", what, "MiB", Better::Lower).of(OURS, values, &[], &[]))
+}
