@@ -54,7 +54,8 @@ fn preflight(cors: &Cors, origin: Option<&HeaderValue>, method: &HeaderValue, he
     say(ACCESS_CONTROL_ALLOW_METHODS, listed(&cors.methods, Some(method)));
     say(ACCESS_CONTROL_ALLOW_HEADERS, listed(&cors.headers, headers.get(ACCESS_CONTROL_REQUEST_HEADERS)));
     say(ACCESS_CONTROL_MAX_AGE, cors.max_age.map(HeaderValue::from));
-    say(ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose.clone());
+    // Said with the name of the origin only, as in every other answer.
+    say(ACCESS_CONTROL_EXPOSE_HEADERS, cors.expose.clone().filter(|_| origin.is_some()));
     answer
 }
 
@@ -126,9 +127,12 @@ mod tests {
         assert_eq!(options(&policy(), &[("origin", "http://you.test"), asked]), Verdict::Pass);
         assert_eq!(options(&policy(), &[asked]), Verdict::Pass);
 
-        let answering = Cors { answers_others: true, ..policy() };
+        let expose = Some(HeaderValue::from_static("x-b"));
+        let answering = Cors { answers_others: true, credentials: true, expose, ..policy() };
         let Verdict::Answer(answer) = options(&answering, &[("origin", "http://you.test"), asked]) else { panic!() };
         assert!(!answer.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), "{answer:?}");
+        assert!(!answer.contains_key(ACCESS_CONTROL_EXPOSE_HEADERS), "{answer:?}");
+        assert!(answer.contains_key(ACCESS_CONTROL_ALLOW_CREDENTIALS), "{answer:?}");
         assert_eq!(answer.get(ACCESS_CONTROL_ALLOW_HEADERS).map(HeaderValue::as_bytes), Some(&b""[..]));
     }
 

@@ -358,7 +358,7 @@ fn faults_mirrors_and_cors() {
     );
     rule(
         &with("mirrors: [{percentage: {value: -1}}]"),
-        &[(Schema, "mirrors[0].destination", "required"), (Invalid, "mirrors[0].percentage.value", "100")],
+        &[(Invalid, "mirrors[0].percentage.value", "100"), (Schema, "mirrors[0].destination", "required")],
     );
     rule(&with("corsPolicy: {allowOrigins: [{exact: a}], allowMethods: [GET], maxAge: 24h}"), &[]);
     rule(
