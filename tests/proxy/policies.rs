@@ -176,7 +176,10 @@ fn more_requests_than_allowed_never_reach_the_endpoint_at_once() {
     assert!(busy.most.load(Ordering::SeqCst) <= 3, "{} at once", busy.most.load(Ordering::SeqCst));
     assert_eq!(gateway.connect().exchange(get("a", "/")).status(), 200, "all that was taken was given back");
     let refused = gateway.metric("gateway_limit_overflow_total", &["limit=\"requests\""]);
-    assert_eq!(refused as usize, 2000 - served);
+    assert!(
+        (refused - (2000.0 - f64::from(u32::try_from(served).expect("few")))).abs() < 0.5,
+        "{refused} and {served}"
+    );
 }
 
 #[test]

@@ -370,10 +370,10 @@ fn destination_rule(choices: &mut Choices<'_>) -> Resource {
         meta,
         host: HostPattern::new(host),
         visibility: visibility(choices),
-        traffic_policy: choices.some(2, traffic_policy),
+        traffic_policy: choices.some(2, traffic_policy).map(Box::new),
         subsets: choices.list(2, |c| {
             let (name, version) = (c.pick(&["s1", "s2"]), c.pick(&["1", "2"]));
-            subset(name, version, c.some(3, traffic_policy))
+            subset(name, version, c.some(3, traffic_policy).map(Box::new))
         }),
         workload_selector: choices.some(8, |c| labels("istio", c.pick(&["ingressgateway", "x"]))),
     })

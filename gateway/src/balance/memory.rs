@@ -2,10 +2,11 @@
 
 use super::{host::HostState, limits::Limits, outliers::Outliers};
 use crate::model::traffic_policy::{ConnectionPool, OutlierDetection};
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
+    sync::{Arc, atomic::AtomicU32},
 };
 
 /// Shared by every snapshot's version of a cluster, as long as one of them, or a request, still needs it.
@@ -54,7 +55,7 @@ impl ClusterMemory {
     /// From now on the cluster has these endpoints; returns their states in the same order. What is known of those it keeps
     /// stays.
     pub fn set_hosts(&self, addresses: impl Iterator<Item = SocketAddr> + Clone) -> Vec<Arc<HostState>> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.hosts.lock();
         let before = std::mem::take(&mut *hosts);
         let states: Vec<Arc<HostState>> =
             addresses.clone().map(|address| before.get(&address).map_or_else(Arc::default, Arc::clone)).collect();

@@ -6,11 +6,12 @@
 
 use super::host::HostState;
 use crate::model::traffic_policy::OutlierDetection;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
@@ -190,7 +191,7 @@ impl Outliers {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing in here panics half way.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn ingest(
         findings.invalid(&host_path, reason);
     }
     let policy_path = path.field("trafficPolicy");
-    let traffic_policy = traffic_policy::read(spec.traffic_policy.as_ref(), namespace, &policy_path, findings);
+    let traffic_policy =
+        traffic_policy::read(spec.traffic_policy.as_ref(), namespace, &policy_path, findings).map(Box::new);
 
     let mut subsets: Vec<Subset> = Vec::with_capacity(spec.subsets.len());
     for (index, subset) in spec.subsets.iter().enumerate() {
@@ -39,7 +40,8 @@ pub(super) fn ingest(
         let name_path = path.field("name");
         labels::check(&subset.labels, &path.field("labels"), findings);
         let policy_path = path.field("trafficPolicy");
-        let traffic_policy = traffic_policy::read(subset.traffic_policy.as_ref(), namespace, &policy_path, findings);
+        let traffic_policy =
+            traffic_policy::read(subset.traffic_policy.as_ref(), namespace, &policy_path, findings).map(Box::new);
         if subset.name.is_empty() {
             findings.schema(&name_path, "is required");
         } else if !is_dns_label(&subset.name) {

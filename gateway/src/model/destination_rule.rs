@@ -14,7 +14,7 @@ pub struct DestinationRule {
     /// Short names are expanded.
     pub host: HostPattern,
     pub visibility: Visibility,
-    pub traffic_policy: Option<TrafficPolicy>,
+    pub traffic_policy: Option<Box<TrafficPolicy>>,
     pub subsets: Vec<Subset>,
     /// `workloadSelector.matchLabels`: the proxies the rule is for; `None` for all.
     pub workload_selector: Option<Labels>,
@@ -25,5 +25,5 @@ pub struct Subset {
     pub name: Arc<str>,
     /// Every pair must be on the endpoint's pod; empty: every endpoint.
     pub labels: Labels,
-    pub traffic_policy: Option<TrafficPolicy>,
+    pub traffic_policy: Option<Box<TrafficPolicy>>,
 }

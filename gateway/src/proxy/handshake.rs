@@ -157,7 +157,7 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
     let configuration = worker.settings().tls.find(&server.termination).await;
     let configuration = configuration.ok_or_else(|| failed(NoHandshake::NoCertificate))?;
     let config = choose(&accepted, &configuration);
-    let stream = StartHandshake::from_parts(accepted, socket).into_stream(config).await;
+    let stream = StartHandshake::from_parts(*accepted, socket).into_stream(config).await;
     let stream = stream.map_err(|error| failed(NoHandshake::of(&error)))?;
     let connection = stream.get_ref().1;
     let certificate = connection.peer_certificates().and_then(<[_]>::first);
@@ -172,7 +172,7 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
 /// The beginning of a connection.
 enum Hello {
     Plaintext(Bytes),
-    Tls(Accepted),
+    Tls(Box<Accepted>),
 }
 
 /// Reads until the client's hello is complete.
@@ -196,7 +196,7 @@ async fn hello(socket: &mut Socket) -> Result<Hello, NoHandshake> {
             }
         }
         match acceptor.accept() {
-            Ok(Some(accepted)) => return Ok(Hello::Tls(accepted)),
+            Ok(Some(accepted)) => return Ok(Hello::Tls(Box::new(accepted))),
             Ok(None) => {}
             Err((error, mut alert)) => {
                 let mut message = Vec::new();

@@ -81,7 +81,7 @@ impl LocalReply {
         if record.protocol() == RequestProtocol::Grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             let said = said.map(|said| HeaderValue::from(u16::from(said)));
-            headers.insert(GRPC_STATUS, said.unwrap_or(HeaderValue::from_static(grpc_status(status))));
+            headers.insert(GRPC_STATUS, said.unwrap_or_else(|| HeaderValue::from_static(grpc_status(status))));
             if !body.is_empty() {
                 headers.extend(grpc_message(&body).map(|message| (GRPC_MESSAGE, message)));
             }

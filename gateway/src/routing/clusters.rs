@@ -174,7 +174,7 @@ pub(super) fn resolve(
         let state = ClusterState::Unknown(UnknownCluster::Resolution);
         return Resolved { names: found.names, ..finish(name, &target.namespace, state, depends_on) };
     }
-    let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_ref()));
+    let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_deref()));
     let policy = TrafficPolicy::effective(service, own, port);
     // The address the client asked for is the gateway's: there is no other to pass it through to.
     let passes_through = policy.load_balancer.as_ref().is_some_and(|lb| lb.algorithm == Algorithm::Passthrough);

@@ -43,7 +43,7 @@ impl<'w> RulesInForce<'w> {
 
     /// The policy of the service as a whole: that of the first rule that has one, with its ports.
     pub(super) fn traffic_policy(&self) -> Option<&'w TrafficPolicy> {
-        self.0.iter().find_map(|rule| rule.traffic_policy.as_ref())
+        self.0.iter().find_map(|rule| rule.traffic_policy.as_deref())
     }
 }
 

@@ -89,6 +89,6 @@ struct ByKey(Vec<Arc<CertifiedKey>>);
 impl ResolvesServerCert for ByKey {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let fits = |pair: &&Arc<CertifiedKey>| pair.key.choose_scheme(hello.signature_schemes()).is_some();
-        self.0.iter().find(fits).or(self.0.first()).cloned()
+        self.0.iter().find(fits).or_else(|| self.0.first()).cloned()
     }
 }

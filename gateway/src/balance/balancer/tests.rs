@@ -1,3 +1,5 @@
+//! Which endpoint is chosen.
+
 use super::*;
 use crate::{
     balance::load::Load,

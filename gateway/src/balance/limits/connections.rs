@@ -5,12 +5,13 @@
 //! closed from here, and the one in front opens another in its place.
 
 use super::Limits;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -80,7 +81,7 @@ impl Connections {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing in here panics half way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

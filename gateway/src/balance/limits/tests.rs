@@ -1,3 +1,5 @@
+//! No limit is exceeded, and what is given back can be had again.
+
 use super::*;
 use std::{
     future::Future as _,

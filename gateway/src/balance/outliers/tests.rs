@@ -1,3 +1,5 @@
+//! Ejection, beside a plain detector with a timer.
+
 use super::*;
 use proptest::{collection::vec, prelude::*};
 

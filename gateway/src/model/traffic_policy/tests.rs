@@ -1,3 +1,5 @@
+//! What a subset and a port inherit.
+
 use super::*;
 use std::time::Duration;
 
