@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 /// Response fields that are not compared, and why:
 /// - `date`: the time;
 /// - `x-envoy-upstream-service-time`: a duration (its presence is compared);
+/// - `x-envoy-expected-rq-timeout-ms` of a retry, at the pod: what is left of a time (its presence is compared);
 /// - the value of a cookie that the gateway makes up, which is the hash of its own address (its form is compared);
 /// - `content-length` of what a pod answered: it repeats the request, which is compared field by field.
 const TIMES: [&str; 1] = ["x-envoy-upstream-service-time"];
@@ -201,6 +202,11 @@ impl Upstream {
     fn settle(mut self) -> Self {
         self.fields = by_name(&self.list);
         self.list.clear();
+        // A retry says how much of the time is left.
+        let is_retry = self.fields.get("x-envoy-attempt-count").is_some_and(|count| *count != ["1"]);
+        if is_retry && let Some(left) = self.fields.get_mut("x-envoy-expected-rq-timeout-ms") {
+            left.fill("(what is left)".to_owned());
+        }
         for name in RANDOM {
             for value in self.fields.get_mut(name).into_iter().flatten() {
                 if is_uuid(value) {

@@ -26,6 +26,9 @@ const DRAWS: usize = 40;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// A time that is waited for may be shorter by so much: both gateways count in coarse milliseconds.
+const GRAIN: Duration = Duration::from_millis(20);
+
 /// An answer may take so much longer than it should: the machine is loaded.
 const TOLERANCE: Duration = Duration::from_millis(1500);
 
@@ -172,7 +175,7 @@ fn ask(
     differences.extend(explained.differences(request, &ours, envoy)?);
     let mut surprises = surprises(&request.expected, &istio);
     if let Some(takes) = request.expected.takes {
-        let is_off = |took: Duration| took < takes || took > takes + TOLERANCE;
+        let is_off = |took: Duration| took + GRAIN < takes || took > takes + TOLERANCE;
         if is_off(istio_took) {
             surprises
                 .push(format!("the case expects {takes:?} until the answer, but Istio's gateway takes {istio_took:?}"));

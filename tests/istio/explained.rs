@@ -111,7 +111,8 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
                 }
             }
         }
-        (Outcome::Forward, None) if is_unreachable => {}
+        // The answer to HEAD has no body, and so does not say whether a pod has given it.
+        (Outcome::Forward, None) if is_unreachable || is_head => {}
         // It says what may happen to some requests, not to which.
         (Outcome::Forward, None)
             if explained.fault.is_some() || explained.cors.is_some() || response.body == "upstream request timeout" => {
@@ -156,7 +157,9 @@ fn against_policy(explained: &Explanation, envoy: &Table) -> Vec<String> {
     let (Some(policy), Some(retries)) = (policy(), &explained.retries) else { return Vec::new() };
     let timeout = if explained.timeout_ms == 0 { "0s".to_owned() } else { seconds(explained.timeout_ms) };
     let mut found = Vec::new();
-    if timeout != policy.timeout {
+    // Envoy writes thousandths in threes: `0.300s`.
+    let written = |text: &str| text.trim_end_matches('s').parse::<f64>().ok();
+    if written(&timeout) != written(&policy.timeout) {
         found.push(format!("timeout: Istio {}, explain {timeout}", policy.timeout));
     }
     let (attempts, retry_on) = (u64::from(retries.attempts), retries.retry_on.to_string());

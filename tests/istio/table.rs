@@ -16,6 +16,8 @@ pub(crate) struct Table {
     pub(crate) clusters: BTreeMap<String, BTreeSet<String>>,
     /// The traffic policy of clusters, from Envoy's dump; ours is in `explain`.
     pub(crate) policies: BTreeMap<String, ClusterPolicy>,
+    /// Clusters whose endpoints Envoy asks DNS for.
+    from_dns: BTreeSet<String>,
 }
 
 /// The routes of a virtual host, in matching order.
@@ -82,6 +84,9 @@ impl Table {
         let dump = page(admin, "/config_dump?resource=dynamic_active_clusters")?;
         for cluster in list(&dump["configs"]).map(|config| &config["cluster"]) {
             table.policies.insert(text(&cluster["name"]), cluster_policy(cluster));
+            if text(&cluster["type"]).ends_with("_DNS") {
+                table.from_dns.insert(text(&cluster["name"]));
+            }
         }
         let clusters = page(admin, "/clusters?format=json")?;
         for cluster in list(&clusters["cluster_statuses"]) {
@@ -140,7 +145,8 @@ impl Table {
         let used: BTreeSet<&String> = used.map(|(name, _)| name).collect();
         for name in used {
             let (istio, ours) = (self.clusters.get(name), ours.clusters.get(name));
-            if istio != ours {
+            // What DNS says, only the running gateway knows; the requests show it.
+            if istio != ours && !self.from_dns.contains(name) {
                 found.push(format!("endpoints of {name}: Istio {istio:?}, here {ours:?}"));
             }
         }
@@ -218,15 +224,23 @@ fn envoy_row(route: &Value) -> Row {
     }
 }
 
+/// What else the route does. Istio also writes what has no effect: faults of no request, CORS for an answer of the
+/// gateway's own, the source address as a key that is switched off.
 fn extras(route: &Value) -> Vec<String> {
     let filters = &route["typed_per_filter_config"];
+    let fault = &filters["envoy.filters.http.fault"];
+    let hits = |kind: &str| fault[kind]["percentage"]["numerator"].as_u64().is_some_and(|share| share > 0);
+    let is_switched_off = |key: &Value| {
+        let source = &key["connection_properties"];
+        source.is_object() && source["source_ip"] != true
+    };
     let found = [
-        ("mirrors", &route["route"]["request_mirror_policies"]),
-        ("hash policy", &route["route"]["hash_policy"]),
-        ("faults", &filters["envoy.filters.http.fault"]),
-        ("CORS", &filters["envoy.filters.http.cors"]),
+        ("mirrors", route["route"]["request_mirror_policies"].is_array()),
+        ("hash policy", list(&route["route"]["hash_policy"]).any(|key| !is_switched_off(key))),
+        ("faults", hits("delay") || hits("abort")),
+        ("CORS", route["route"].is_object() && filters["envoy.filters.http.cors"].is_object()),
     ];
-    found.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.to_owned()).collect()
+    found.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned()).collect()
 }
 
 fn cluster_policy(cluster: &Value) -> ClusterPolicy {

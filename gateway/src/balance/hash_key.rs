@@ -51,9 +51,9 @@ fn of_key(
                 [] => None,
                 [only] => Some(xx_hash(only)),
                 _ => {
-                    // In whatever order they come.
+                    // In whatever order they come; the hash of one is the seed of the next.
                     values.sort_unstable();
-                    Some(xx_hash(&values.concat()))
+                    Some(values.iter().fold(0, |seed, value| xx_hash_with(seed, value)))
                 }
             }
         }

@@ -44,6 +44,7 @@ const REMOVED: [&str; 22] = [
     "x-envoy-upstream-rq-per-try-timeout-ms",
     "x-envoy-upstream-rq-timeout-alt-response",
     "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-stream-duration-ms",
     "x-forwarded-client-cert",
 ];
 

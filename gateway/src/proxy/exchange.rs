@@ -146,7 +146,7 @@ fn follow(
                 let decision = match faults.abort {
                     None => forward(client, snapshot, route, action, arrived, protocol),
                     Some(status) => {
-                        let fields = ResponseFields::of_route(client, route, &arrived);
+                        let fields = forward::fields_of_drawn(client, snapshot, route, action, &arrived);
                         Decision::Reply(faults::aborted(status), fields.map(Box::new))
                     }
                 };

@@ -78,7 +78,7 @@ impl Plan {
         origin: Option<HeaderValue>,
         protocol: RequestProtocol,
     ) -> Self {
-        let index = if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) };
+        let index = drawn(action);
         let destination = &action.destinations[index];
         let cluster = Arc::clone(snapshot.cluster(destination.cluster));
         // Values of response fields that are made from the request are made from the one that goes upstream, if one does:
@@ -144,6 +144,25 @@ impl Plan {
             fields,
         }
     }
+}
+
+/// The fields of an answer of ours in the place of a destination's: Envoy draws the destination with the route, before any
+/// filter has a say.
+pub(super) fn fields_of_drawn(
+    client: &Client,
+    snapshot: &Snapshot,
+    route: &Arc<Route>,
+    action: &ForwardAction,
+    arrived: &Arrived,
+) -> Option<ResponseFields> {
+    let index = drawn(action);
+    let cluster = snapshot.cluster(action.destinations[index].cluster);
+    ResponseFields::of_destination(client, route, index, cluster, arrived, None)
+}
+
+/// The index of a destination.
+fn drawn(action: &ForwardAction) -> usize {
+    if action.destinations.len() == 1 { 0 } else { action.draw.draw(fastrand::u64(..)) }
 }
 
 /// Carries out `plan`.

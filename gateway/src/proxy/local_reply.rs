@@ -5,7 +5,7 @@ use crate::{message::forwarded::SERVER_NAME, telemetry::requests::RequestProtoco
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, SERVER},
+    header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SERVER},
 };
 use std::fmt::Write as _;
 
@@ -78,6 +78,8 @@ impl LocalReply {
         finish: impl FnOnce(StatusCode, &mut HeaderMap),
     ) -> Response<ResponseBody> {
         let Self { mut status, outcome, mut body, mut headers, grpc_status: said } = self;
+        // Whoever gets it may have sent anything behind it (`sendLocalReply` in Envoy's conn_manager_impl.cc).
+        let is_last = status == StatusCode::BAD_REQUEST;
         if record.protocol() == RequestProtocol::Grpc {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             let said = said.map(|said| HeaderValue::from(u16::from(said)));
@@ -99,6 +101,9 @@ impl LocalReply {
             headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("text/plain"));
         }
         headers.insert(SERVER, SERVER_NAME);
+        if is_last {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if *method == Method::HEAD {
             body = Bytes::new();
         }
