@@ -22,7 +22,7 @@ pub const SERVER_NAME: HeaderValue = HeaderValue::from_static("istio-envoy");
 /// Fields by which a client could steer the gateway or pretend to be one. Envoy removes them from requests that come from
 /// outside (`cleanInternalHeaders` in source/common/http/conn_manager_utility.cc); since 1.33 every client counts as
 /// outside. Others that begin with `x-envoy-` pass.
-const REMOVED: [&str; 22] = [
+const REMOVED: [&str; 23] = [
     "x-envoy-decorator-operation",
     "x-envoy-downstream-service-cluster",
     "x-envoy-downstream-service-node",
