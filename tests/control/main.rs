@@ -13,5 +13,6 @@ mod outage;
 mod permissions;
 mod scale;
 mod startup;
+mod tls;
 mod versions;
 mod weights;
