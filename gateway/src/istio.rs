@@ -16,4 +16,4 @@ pub mod virtual_service;
 pub use decode::{Decoded, WrongType, decode};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

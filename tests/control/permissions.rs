@@ -8,10 +8,10 @@ use harness::{
 };
 use std::time::Duration;
 
-const RBAC: &[&str] = &["--authorization-mode=RBAC"];
+pub(crate) const RBAC: &[&str] = &["--authorization-mode=RBAC"];
 
 /// A ClusterRole for user `gateway`: get, list and watch of these.
-fn allow(istio: &str) -> String {
+pub(crate) fn allow(istio: &str) -> String {
     format!(
         "apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -30,7 +30,7 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: gateway}}]
     )
 }
 
-const ALL: &str = "gateways, virtualservices, destinationrules, serviceentries";
+pub(crate) const ALL: &str = "gateways, virtualservices, destinationrules, serviceentries";
 const ALL_BUT_RULES: &str = "gateways, virtualservices, serviceentries";
 
 fn lab_with_rbac(allowed: &str) -> Lab {

@@ -1,6 +1,9 @@
 //! Certificates from Secrets, by `kubectl apply`, for a gateway that may read those of its own namespace alone.
 
-use crate::lab::{self, Lab, PATIENCE};
+use crate::{
+    lab::{self, Lab, PATIENCE},
+    permissions::{self, RBAC},
+};
 use harness::{
     kubernetes::{Cluster, GATEWAY_TOKEN, SERVER, Schema},
     tls::{
@@ -11,29 +14,15 @@ use harness::{
 };
 use std::{fs, net::SocketAddr};
 
-const RBAC: &[&str] = &["--authorization-mode=RBAC"];
-
 /// What the gateway may always read, and with `secrets` the Secrets of its own namespace.
 fn rights(secrets: bool) -> String {
     let rules = if secrets { "[{apiGroups: [''], resources: [secrets], verbs: [get, list, watch]}]" } else { "[]" };
+    let cluster = permissions::allow(permissions::ALL);
     format!(
-        "apiVersion: v1
+        "{cluster}---
+apiVersion: v1
 kind: Namespace
 metadata: {{name: istio-system}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {{name: gateway}}
-rules:
-- {{apiGroups: [networking.istio.io], resources: [gateways, virtualservices, destinationrules, serviceentries], verbs: [get, list, watch]}}
-- {{apiGroups: [''], resources: [services, pods], verbs: [get, list, watch]}}
-- {{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {{name: gateway}}
-roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: gateway}}
-subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: gateway}}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role

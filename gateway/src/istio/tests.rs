@@ -17,7 +17,7 @@ fn unknown(kind: &str, spec: &Value) -> Result<Vec<String>, super::WrongType> {
 }
 
 /// A spec that has `value` at `path` and nothing else.
-fn spec_with(path: &str, value: Value) -> Value {
+pub(crate) fn spec_with(path: &str, value: Value) -> Value {
     path.rsplit('.').filter(|segment| *segment != "spec").fold(value, |value, segment| {
         if let Some(name) = segment.strip_suffix("[]") {
             json!({name: [value]})

@@ -41,15 +41,7 @@ fn row_path(path: &str) -> String {
 
 /// A spec that has `value` at `path`, and what stands around it for the value to mean something.
 fn spec_with(kind: &str, path: &str, value: Value) -> Value {
-    let mut spec = path.rsplit('.').filter(|segment| *segment != "spec").fold(value, |value, segment| {
-        if let Some(name) = segment.strip_suffix("[]") {
-            json!({name: [value]})
-        } else if let Some(name) = segment.strip_suffix("{}") {
-            json!({name: {"key": value}})
-        } else {
-            json!({segment: value})
-        }
-    });
+    let mut spec = crate::istio::tests::spec_with(path, value);
     let around = match kind {
         "ServiceEntry" => vec![("hosts", json!(["*.example.com"])), ("resolution", json!("STATIC"))],
         "DestinationRule" => vec![("host", json!("a.com"))],
