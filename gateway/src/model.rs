@@ -12,6 +12,7 @@ pub mod headers;
 pub mod host;
 pub mod mirror;
 pub mod object;
+pub mod origination;
 pub mod problem;
 pub mod resource;
 pub mod retries;

@@ -31,6 +31,7 @@ mod local_reply;
 mod mirror;
 mod outcome;
 pub mod problems;
+mod prologue;
 mod record;
 mod refusals;
 mod returned;

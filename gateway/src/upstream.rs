@@ -10,4 +10,6 @@ mod flow;
 pub(crate) mod lease;
 mod pause;
 pub(crate) mod pool;
+pub(crate) mod secure;
 pub(crate) mod socket;
+pub(crate) mod stream;

@@ -5,7 +5,6 @@ use harness::http::message::{self, Framing};
 use std::{
     io::{BufReader, Write},
     net::{IpAddr, SocketAddr, TcpStream},
-    process::Command,
     time::Duration,
 };
 
@@ -21,8 +20,8 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Sends `request`; what goes wrong on the way is an answer too.
     pub(crate) fn ask(self, request: &Request) -> Answer {
-        if request.tls {
-            return self.ask_over_tls(request);
+        if let Some(client) = &request.client {
+            return client.ask(SocketAddr::new(self.address, request.port), request);
         }
         self.try_ask(request).unwrap_or_else(|why| Answer::None(why.to_owned()))
     }
@@ -40,23 +39,6 @@ impl Gateway {
             Ok(Some(_)) => Err("something that is no HTTP"),
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err("no answer in time"),
             Ok(None) | Err(_) => Err("connection closed"),
-        }
-    }
-
-    /// curl speaks TLS for us; its answer is the message as it came.
-    fn ask_over_tls(self, request: &Request) -> Answer {
-        let name = request.authority.split(':').next().unwrap_or_default();
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--insecure", "--include", "--http1.1", "--path-as-is", "--max-time", "10"]);
-        curl.args(["--request", &request.method, "--connect-to", &format!("::{}:{}", self.address, request.port)]);
-        for (name, value) in &request.fields {
-            curl.args(["--header", &format!("{name}: {value}")]);
-        }
-        curl.arg(format!("https://{name}{}", request.target));
-        let Ok(output) = curl.output() else { return Answer::None("curl cannot be run".to_owned()) };
-        match message::read(&mut output.stdout.as_slice(), Framing::Fields) {
-            Ok(Some(message)) => Answer::of(&message),
-            Ok(None) | Err(_) => Answer::None("no TLS connection".to_owned()),
         }
     }
 }

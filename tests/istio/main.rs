@@ -6,6 +6,7 @@
 
 mod answer;
 mod case;
+mod certificates;
 mod check;
 mod distribution;
 mod exchange;
@@ -19,6 +20,7 @@ mod report;
 mod request;
 mod run;
 mod table;
+mod tls;
 mod validation;
 
 use clap::Parser;

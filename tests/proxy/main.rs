@@ -4,6 +4,7 @@
 
 mod admin;
 mod agreement;
+mod backend_tls;
 mod bodies;
 mod cors;
 mod drain;
@@ -18,6 +19,7 @@ mod mirrors;
 mod names;
 mod policies;
 mod pooling;
+mod proxy_protocol;
 mod retries;
 mod rollout;
 mod timeouts;

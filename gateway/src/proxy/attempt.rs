@@ -65,7 +65,7 @@ impl Attempt<'_> {
         attempts: &mut Attempts<'_>,
         timing: &mut Option<Box<Timing>>,
     ) -> Tried {
-        let connecting = acquire(&self.client.worker, self.share, self.fresh);
+        let connecting = acquire(&self.client.worker, self.share, request.headers(), self.fresh);
         let mut connection = match within(timing, self.upload.map(Rc::as_ref), connecting).await {
             Err(_passed) => return Tried::TimedOut,
             Ok(Ok(connection)) => connection,
@@ -74,6 +74,7 @@ impl Attempt<'_> {
                 let reset = match error {
                     ConnectError::Failed(_) => Reset::ConnectFailed,
                     ConnectError::TimedOut => Reset::ConnectTimedOut,
+                    ConnectError::Handshake(no_tls) => Reset::NoTls(no_tls.failure),
                     ConnectError::Overflow => return Tried::Refused(LocalReply::overflow()),
                     ConnectError::NoTls => return Tried::Refused(LocalReply::no_tls()),
                 };

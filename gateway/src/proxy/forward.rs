@@ -124,7 +124,7 @@ impl Plan {
             arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
-        let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
+        let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived);
         let Arrived { method, target, headers, body, websocket, .. } = arrived;
         let mirrors =
             policy.as_deref().filter(|_| !websocket).map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));

@@ -110,7 +110,7 @@ impl From<NoHandshake> for Failed {
     }
 }
 
-/// Sees what `socket` speaks and makes its handshake, within the time that the sweep gives it.
+/// Sees what `socket` speaks, of which `first` has been read already, and makes its handshake, within the time that the sweep gives it.
 ///
 /// # Errors
 /// Why there is no connection to serve. Whatever TLS has to say about it has been said to the client; one that meets no
@@ -118,11 +118,12 @@ impl From<NoHandshake> for Failed {
 pub(super) async fn begin(
     worker: &Worker,
     listener: ListenerKey,
+    first: Bytes,
     socket: Socket,
     activity: &Rc<Activity>,
 ) -> Result<Begun, Failed> {
     activity.enter(Phase::Handshake);
-    let mut making = pin!(make(worker, listener, socket));
+    let mut making = pin!(make(worker, listener, first, socket));
     let begun = poll_fn(|cx| {
         activity.set_waker(cx.waker());
         if activity.order() == Order::Expire {
@@ -135,8 +136,8 @@ pub(super) async fn begin(
     begun
 }
 
-async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Result<Begun, Failed> {
-    let accepted = match hello(&mut socket).await? {
+async fn make(worker: &Worker, listener: ListenerKey, first: Bytes, mut socket: Socket) -> Result<Begun, Failed> {
+    let accepted = match hello(first, &mut socket).await? {
         Hello::Plaintext(first) => {
             // Envoy has no filter chain for it, unless there are plaintext servers on the port.
             if !worker.published().load().speaks(listener).plaintext {
@@ -175,14 +176,20 @@ enum Hello {
     Tls(Box<Accepted>),
 }
 
-/// Reads until the client's hello is complete.
-async fn hello(socket: &mut Socket) -> Result<Hello, NoHandshake> {
+/// Reads on behind `before` until the client's hello is complete.
+async fn hello(before: Bytes, socket: &mut Socket) -> Result<Hello, NoHandshake> {
     let mut acceptor = Acceptor::default();
     let mut buffer = vec![0; READ_BYTES];
-    let mut is_first = true;
+    let (mut is_first, mut before) = (true, Some(before).filter(|before| !before.is_empty()));
     loop {
-        let read = socket.read(&mut buffer).await.map_err(|_io| NoHandshake::Gone)?;
-        let mut bytes = &buffer[..read];
+        let read_before = before.take();
+        let mut bytes = match &read_before {
+            Some(before) => &before[..],
+            None => {
+                let read = socket.read(&mut buffer).await.map_err(|_io| NoHandshake::Gone)?;
+                &buffer[..read]
+            }
+        };
         match bytes.first() {
             None => return Err(NoHandshake::Gone),
             Some(&first) if is_first && first != HANDSHAKE_RECORD => {

@@ -73,7 +73,7 @@ pub(super) fn send(client: &Client, cluster: &Arc<Cluster>, original: &Original<
 
 /// Sends `request` and reads its answer to the end. `None` when something went wrong; nobody wants to know what.
 async fn carry(worker: &Worker, share: &LoadShare, request: Request<RequestBody>) -> Option<()> {
-    let mut connection = acquire(worker, share, false).await.ok()?;
+    let mut connection = acquire(worker, share, request.headers(), false).await.ok()?;
     let mut body = connection.send(request).await.ok()?.into_body();
     poll_fn(|cx| {
         loop {

@@ -9,14 +9,21 @@ use http::{HeaderValue, StatusCode, header::CONNECTION};
 pub(super) fn reset(reset: Reset, is_retry: bool) -> LocalReply {
     let (status, outcome) = match reset {
         Reset::ConnectFailed => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_FAILED),
+        Reset::NoTls(_) => (StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_HANDSHAKE),
         Reset::ConnectTimedOut => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_TIMED_OUT),
         Reset::Unused | Reset::Terminated => (StatusCode::SERVICE_UNAVAILABLE, Outcome::TERMINATED),
         Reset::Protocol => (StatusCode::BAD_GATEWAY, Outcome::PROTOCOL_ERROR),
         Reset::TryTimedOut => return LocalReply::timed_out(Outcome::TRY_TIMED_OUT),
     };
     let retried = if is_retry { "retried and the latest " } else { "" };
-    let text =
+    let mut text =
         format!("upstream connect error or disconnect/reset before headers. {retried}reset reason: {}", reset.text());
+    if let Reset::NoTls(failure) = reset
+        && !failure.text().is_empty()
+    {
+        text.push_str(", transport failure reason: ");
+        text.push_str(&failure.text());
+    }
     LocalReply { body: Bytes::from(text), ..LocalReply::new(status, outcome) }
 }
 

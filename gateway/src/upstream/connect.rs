@@ -3,7 +3,9 @@
 use super::{
     connection::{RequestBody, UpstreamConnection},
     lease::Lease,
+    secure::{NoTls, Secure},
     socket::Socket,
+    stream::Stream,
 };
 use crate::{
     balance::limits::ConnectionPermit,
@@ -12,14 +14,14 @@ use crate::{
 };
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
 /// Why there is no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectError {
     /// Refused, reset, unreachable.
     Failed(io::ErrorKind),
@@ -27,7 +29,9 @@ pub(crate) enum ConnectError {
     TimedOut,
     /// Nothing was tried: the cluster has as many connections, waiting requests or requests as it may have.
     Overflow,
-    /// Nothing was tried: the endpoint is to be spoken to in TLS, which this version does not speak.
+    /// A connection stood, and no TLS came about on it.
+    Handshake(NoTls),
+    /// Nothing was tried: the endpoint is to be spoken to in a kind of TLS which this version does not speak.
     NoTls,
 }
 
@@ -39,35 +43,64 @@ pub(crate) struct Bounds<'b> {
     pub(crate) permit: Option<ConnectionPermit>,
     /// The worker's coarse milliseconds.
     pub(crate) now: u64,
+    /// For an endpoint that is spoken to in TLS.
+    pub(crate) secure: Option<Secure<'b>>,
 }
 
-/// Connects to `endpoint` within `limit`.
+/// Connects to `endpoint` within `limit`, which includes a handshake of TLS, as in Envoy.
 pub(crate) async fn connect<B: RequestBody>(
     endpoint: SocketAddr,
     limit: Duration,
     fastpath: Option<&Sockets>,
     bounds: Option<Bounds<'_>>,
 ) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
+    let (stream, lease) = reach(endpoint, limit, fastpath, bounds).await?;
+    // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
+    Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
+}
+
+/// A connection that stands, before anything is said on it.
+async fn reach(
+    endpoint: SocketAddr,
+    limit: Duration,
+    fastpath: Option<&Sockets>,
+    bounds: Option<Bounds<'_>>,
+) -> Result<(Stream, Option<Box<Lease>>), ConnectError> {
+    let reached = timeout(limit, reach_at_leisure(endpoint, fastpath, bounds)).await;
+    reached.unwrap_or(Err(ConnectError::TimedOut))
+}
+
+async fn reach_at_leisure(
+    endpoint: SocketAddr,
+    fastpath: Option<&Sockets>,
+    bounds: Option<Bounds<'_>>,
+) -> Result<(Stream, Option<Box<Lease>>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
-    let socket = open(endpoint, fastpath).map_err(failed)?;
-    let stream = match timeout(limit, socket.connect(endpoint)).await {
-        Ok(stream) => stream.map_err(failed)?,
-        Err(_elapsed) => return Err(ConnectError::TimedOut),
+    let ready = match bounds.as_ref().and_then(|bounds| bounds.secure) {
+        Some(secure) => Some(secure.ready().await.map_err(ConnectError::Handshake)?),
+        None => None,
     };
+    // What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP.
+    let fastpath = fastpath.filter(|_| ready.is_none());
+    let stream = open(endpoint, fastpath).map_err(failed)?.connect(endpoint).await.map_err(failed)?;
     let lease = match bounds {
         None => None,
-        Some(Bounds { pool, settings, permit, now }) => {
+        Some(Bounds { pool, settings, permit, now, .. }) => {
             if let Some(keepalive) = &settings.keepalive {
                 keep_alive(&stream, keepalive).map_err(failed)?;
             }
-            Some(Box::new(Lease::new(pool, settings, permit, &stream, now).map_err(failed)?))
+            let lease = Lease::new(pool, settings, permit, &stream, now).map_err(failed)?;
+            Some(Box::new(lease.named(ready.as_ref().map(|ready| Arc::clone(ready.name)))))
         }
     };
     let socket = Socket::new(stream, fastpath).map_err(failed)?;
-    // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
-    Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
+    let stream = match ready {
+        None => Stream::Plain(socket),
+        Some(ready) => ready.begin(socket).await.map_err(ConnectError::Handshake)?,
+    };
+    Ok((stream, lease))
 }
 
 /// `tcpKeepalive`: what is not given stays as the kernel has it.

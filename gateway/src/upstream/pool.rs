@@ -7,6 +7,7 @@ use super::{
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use std::{
+    sync::Arc,
     task::{Context, Waker},
     time::Duration,
 };
@@ -36,12 +37,15 @@ impl<B: RequestBody> Pool<B> {
         Self { idle: HashMap::default(), limits }
     }
 
-    /// Takes a connection for `key` that was alive at the last look.
-    pub(crate) fn take(&mut self, key: PoolKey) -> Option<Box<UpstreamConnection<B>>> {
+    /// Takes a connection for `key` that was alive at the last look, and whose TLS, if it has any, is with `name`.
+    pub(crate) fn take(&mut self, key: PoolKey, name: Option<&Arc<str>>) -> Option<Box<UpstreamConnection<B>>> {
         let idle = self.idle.get_mut(&key)?;
         // Whom to wake, the connection learns when it is used; until then it must wake nobody.
         let mut nobody = Context::from_waker(Waker::noop());
-        while let Some(mut connection) = idle.pop() {
+        let is_with_name =
+            |connection: &Box<UpstreamConnection<B>>| connection.lease.as_deref().and_then(Lease::name) == name;
+        while let Some(latest) = idle.iter().rposition(is_with_name) {
+            let mut connection = idle.remove(latest);
             if connection.lease.as_deref().is_some_and(|lease| !lease.resume()) {
                 continue;
             }
