@@ -98,17 +98,19 @@ impl Certificates {
             add(name, &[("tls.crt", &format!("{name}.crt")), ("tls.key", &format!("{name}.key"))]);
         }
         add("server-generic", &[("cert", "server-two.crt"), ("key", "server-two.key")]);
-        add("server-mutual", &[
-            ("tls.crt", "server-mutual.crt"),
-            ("tls.key", "server-mutual.key"),
-            ("ca.crt", "clients.ca"),
-        ]);
-        add("server-mutual-crl", &[
-            ("tls.crt", "server-mutual-crl.crt"),
-            ("tls.key", "server-mutual-crl.key"),
-            ("ca.crt", "clients.ca"),
-            ("ca.crl", "clients.crl"),
-        ]);
+        add(
+            "server-mutual",
+            &[("tls.crt", "server-mutual.crt"), ("tls.key", "server-mutual.key"), ("ca.crt", "clients.ca")],
+        );
+        add(
+            "server-mutual-crl",
+            &[
+                ("tls.crt", "server-mutual-crl.crt"),
+                ("tls.key", "server-mutual-crl.key"),
+                ("ca.crt", "clients.ca"),
+                ("ca.crl", "clients.crl"),
+            ],
+        );
         add("server-apart", &[("tls.crt", "server-two.crt"), ("tls.key", "server-two.key")]);
         add("server-apart-cacert", &[("cacert", "clients.ca")]);
         add("trust-backends", &[("ca.crt", "backends.ca")]);
@@ -129,10 +131,7 @@ impl Certificates {
     }
 
     /// The certificate and key of `name`, for a client.
-    pub(crate) fn pair(
-        &self,
-        name: &str,
-    ) -> anyhow::Result<(CertificateDer<'static>, PrivateKeyDer<'static>)> {
+    pub(crate) fn pair(&self, name: &str) -> anyhow::Result<(CertificateDer<'static>, PrivateKeyDer<'static>)> {
         let certificate = CertificateDer::from_pem_slice(self.text(&format!("{name}.crt")).as_bytes());
         let key = PrivateKeyDer::from_pem_slice(self.text(&format!("{name}.key")).as_bytes());
         let unknown = || format!("no certificate is named {name}");

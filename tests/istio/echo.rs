@@ -7,13 +7,13 @@
 use anyhow::Context;
 use clap::Parser;
 use harness::http::message::{self, Framing, Message};
+use nix::sys::socket::{setsockopt, sockopt};
 use rustls::{
     RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
-use nix::sys::socket::{setsockopt, sockopt};
 use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
@@ -93,7 +93,8 @@ fn tls(certificate: &str, key: &str, clients: Option<&String>) -> anyhow::Result
         None => builder.with_no_client_auth(),
         Some(authority) => {
             let mut roots = RootCertStore::empty();
-            roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).context("ECHO_CLIENTS is no certificate")?)?;
+            roots
+                .add(CertificateDer::from_pem_slice(authority.as_bytes()).context("ECHO_CLIENTS is no certificate")?)?;
             builder.with_client_cert_verifier(
                 WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
             )

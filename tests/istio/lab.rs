@@ -87,8 +87,8 @@ impl Lab {
         let namespaces = common.iter().take_while(|object| object["kind"] == "Namespace").count();
         self.apply(&common[..namespaces])?;
         // The controller manager makes the service account a moment after the namespace; no pod is admitted before.
-        let pods: Vec<Value> =
-            PODS.iter()
+        let pods: Vec<Value> = PODS
+            .iter()
             .map(|(name, namespace, app, version)| pod(name, namespace, app, version, self.certificates.environment()))
             .collect();
         let deadline = Instant::now() + PATIENCE;

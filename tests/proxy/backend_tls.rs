@@ -167,8 +167,7 @@ fn a_websocket_passes_through_tls() {
     });
     let front = Front::before(backend.address(), &Manners::showing(&pair));
     let trust = secret("trust", &[("ca.crt", &authority.certificate)]);
-    let gateway =
-        Gateway::start(&(routes(RULE) + &service("backend", &[front.address()]) + &rule(SIMPLE) + &trust));
+    let gateway = Gateway::start(&(routes(RULE) + &service("backend", &[front.address()]) + &rule(SIMPLE) + &trust));
     let mut client = gateway.connect();
     client.send("GET / HTTP/1.1\r\nhost: a.test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
     assert_eq!(client.head().status(), 101);

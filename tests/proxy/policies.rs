@@ -303,11 +303,8 @@ fn nothing_is_sent_in_plaintext_where_tls_is_asked_for() {
         ("{mode: MUTUAL}", &["spec.trafficPolicy.tls.clientCertificate", "spec.trafficPolicy.tls.privateKey"]),
     ];
     for (tls, told) in cases {
-        let parsed = manifest::parse(
-            &objects(&[backend.address()], &format!("{{tls: {tls}}}")),
-            "test.yaml",
-            "default",
-        );
+        let parsed =
+            manifest::parse(&objects(&[backend.address()], &format!("{{tls: {tls}}}")), "test.yaml", "default");
         let context = IngestContext { cluster_domain: "cluster.local".into() };
         let read: Vec<_> = parsed.manifests.iter().map(|manifest| ingest(manifest, &context)).collect();
         let problems = read.iter().flat_map(|(_, problems)| problems).map(|problem| problem.path.as_str());

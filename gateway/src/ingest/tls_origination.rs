@@ -95,7 +95,8 @@ fn check(tls: &ClientTlsSettings, namespace: &str, path: &Path<'_>, findings: &m
     if tls.mode == Mutual && !credential {
         for (field, value) in [("clientCertificate", &tls.client_certificate), ("privateKey", &tls.private_key)] {
             if value.is_empty() {
-                findings.invalid(&path.field(field), format!("is required with MUTUAL, or a credentialName; {INSTEAD}"));
+                findings
+                    .invalid(&path.field(field), format!("is required with MUTUAL, or a credentialName; {INSTEAD}"));
             }
         }
     }

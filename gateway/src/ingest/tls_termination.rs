@@ -59,8 +59,11 @@ fn certificates(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Finding
         if names.len() > MOST_CERTIFICATES {
             findings.suspicious(&path.field(field), "has more than two names: the rest is ignored");
         }
-        let names: Option<Vec<_>> =
-            names.iter().take(MOST_CERTIFICATES).map(|name| secret_name(name, &path.field(field), CLOSED, findings)).collect();
+        let names: Option<Vec<_>> = names
+            .iter()
+            .take(MOST_CERTIFICATES)
+            .map(|name| secret_name(name, &path.field(field), CLOSED, findings))
+            .collect();
         let names = names?;
         let own = || Some(format!("{}-cacert", names.first()?).into());
         let authority = match &*tls.ca_cert_credential_name {

@@ -130,10 +130,7 @@ fn binary(bytes: &[u8]) -> Result<Option<ProxyHeader>, InvalidProxyHeader> {
         12 => body.first_chunk::<12>().map(|b| {
             let ip = |at: usize| IpAddr::V4(Ipv4Addr::new(b[at], b[at + 1], b[at + 2], b[at + 3]));
             let port = |at: usize| u16::from_be_bytes([b[at], b[at + 1]]);
-            Addresses {
-                source: SocketAddr::new(ip(0), port(8)),
-                destination: SocketAddr::new(ip(4), port(10)),
-            }
+            Addresses { source: SocketAddr::new(ip(0), port(8)), destination: SocketAddr::new(ip(4), port(10)) }
         }),
         36 => body.first_chunk::<36>().map(|b| {
             let ip = |at: usize| {
@@ -142,10 +139,7 @@ fn binary(bytes: &[u8]) -> Result<Option<ProxyHeader>, InvalidProxyHeader> {
                 IpAddr::V6(Ipv6Addr::from(octets))
             };
             let port = |at: usize| u16::from_be_bytes([b[at], b[at + 1]]);
-            Addresses {
-                source: SocketAddr::new(ip(0), port(32)),
-                destination: SocketAddr::new(ip(16), port(34)),
-            }
+            Addresses { source: SocketAddr::new(ip(0), port(32)), destination: SocketAddr::new(ip(16), port(34)) }
         }),
         _ => None,
     };

@@ -68,7 +68,8 @@ fn repeats_grpc(on: RetryOn, status: &[u8]) -> bool {
 /// written anything of it (`wouldRetryFromReset`).
 pub fn repeats_reset(policy: &Retries, reset: Reset, is_started: bool) -> bool {
     let on = policy.on;
-    let no_connection = matches!(reset, Reset::ConnectFailed | Reset::ConnectTimedOut | Reset::NoTls(_) | Reset::Unused);
+    let no_connection =
+        matches!(reset, Reset::ConnectFailed | Reset::ConnectTimedOut | Reset::NoTls(_) | Reset::Unused);
     on.has(RetryOn::RESET.and(RetryOn::SERVER_ERRORS).and(RetryOn::GATEWAY_ERRORS))
         || (on.has(RetryOn::RESET_BEFORE_REQUEST) && !is_started)
         || (on.has(RetryOn::CONNECT_FAILURE) && no_connection)

@@ -293,7 +293,9 @@ impl Keeper {
                     pairs.iter().map(|pair| Ok((read(&pair.certificate)?, read(&pair.key)?))).collect();
                 let trusted = match authority.as_ref().filter(|_| verifies) {
                     Some(path) => Some(Trusted::Given(read(path)?)),
-                    None if wish.trusts_system() => Some(Trusted::System(roots::file().map(|path| read(&path)).transpose()?)),
+                    None if wish.trusts_system() => {
+                        Some(Trusted::System(roots::file().map(|path| read(&path)).transpose()?))
+                    }
                     None => None,
                 };
                 let revoked = revoked.as_ref().filter(|_| verifies).map(read).transpose()?;

@@ -42,9 +42,8 @@ impl<B: RequestBody> Pool<B> {
         let idle = self.idle.get_mut(&key)?;
         // Whom to wake, the connection learns when it is used; until then it must wake nobody.
         let mut nobody = Context::from_waker(Waker::noop());
-        let is_with_name =
-            |connection: &Box<UpstreamConnection<B>>| connection.lease.as_deref().and_then(Lease::name) == name;
-        while let Some(latest) = idle.iter().rposition(is_with_name) {
+        let has_name = |lease: Option<&Lease>| lease.and_then(Lease::name) == name;
+        while let Some(latest) = idle.iter().rposition(|connection| has_name(connection.lease.as_deref())) {
             let mut connection = idle.remove(latest);
             if connection.lease.as_deref().is_some_and(|lease| !lease.resume()) {
                 continue;

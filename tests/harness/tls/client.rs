@@ -77,7 +77,11 @@ impl Dialect {
 
     /// Shows `certificate`, whose key is `key`, when asked for one.
     #[must_use]
-    pub fn showing(mut self, certificate: CertificateDer<'static>, key: rustls::pki_types::PrivateKeyDer<'static>) -> Self {
+    pub fn showing(
+        mut self,
+        certificate: CertificateDer<'static>,
+        key: rustls::pki_types::PrivateKeyDer<'static>,
+    ) -> Self {
         self.certificate = Some(Certificate(vec![certificate], key));
         self
     }

@@ -87,7 +87,8 @@ fn the_names_of_a_service_entry_stand_in() {
         let lab = Lab::new();
         let address = lab.front.address();
         let objects = routes("  - retries: {attempts: 0}\n    route: [{destination: {host: ext.test}}]")
-            + &super::rule("{mode: SIMPLE, credentialName: trust, sni: ext.test}").replace("host: backend", "host: ext.test")
+            + &super::rule("{mode: SIMPLE, credentialName: trust, sni: ext.test}")
+                .replace("host: backend", "host: ext.test")
             + &lab.trust()
             + &format!(
                 "

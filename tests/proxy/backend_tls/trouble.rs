@@ -46,8 +46,7 @@ fn either_version_is_spoken() {
     let pair = authority.sign(&Wish { rsa: true, ..Wish::named(&["a.test"]) });
     let backend = Backend::saying("hello");
     for version in [&TLS12, &TLS13] {
-        let front =
-            Front::before(backend.address(), &Manners { versions: vec![version], ..Manners::showing(&pair) });
+        let front = Front::before(backend.address(), &Manners { versions: vec![version], ..Manners::showing(&pair) });
         let trust = secret("trust", &[("ca.crt", &authority.certificate)]);
         let gateway =
             Gateway::start(&(routes(ONCE) + &service("backend", &[front.address()]) + &rule(SIMPLE) + &trust));
@@ -79,8 +78,7 @@ fn what_is_no_tls_is_refused_and_told_nothing() {
         stream.read_exact(&mut hello).expect("a hello");
     });
     for (address, reason) in [(addresses[0], "WRONG_VERSION_NUMBER"), (addresses[1], "remote connection failure")] {
-        let gateway =
-            Gateway::start(&(routes(ONCE) + &service("backend", &[address]) + &rule(SIMPLE) + &lab.trust()));
+        let gateway = Gateway::start(&(routes(ONCE) + &service("backend", &[address]) + &rule(SIMPLE) + &lab.trust()));
         is_refused(&ask(&gateway, "a.test"), reason);
     }
     talking.join().expect("no panic");

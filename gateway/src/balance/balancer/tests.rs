@@ -15,13 +15,21 @@ fn endpoint(host: u32) -> Arc<Endpoint> {
 
 fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
     let endpoints: Vec<_> = (0u32..).zip(weights).map(|(host, weight)| (endpoint(host), *weight)).collect();
-    Balancer::new(LoadBalancer { algorithm, warmup: None }, &endpoints, Arc::new(ClusterMemory::new(1, None, None, None)))
+    Balancer::new(
+        LoadBalancer { algorithm, warmup: None },
+        &endpoints,
+        Arc::new(ClusterMemory::new(1, None, None, None)),
+    )
 }
 
 fn hashing(table: HashTable, hosts: impl Iterator<Item = u32>) -> Balancer {
     let endpoints: Vec<_> = hosts.map(|host| (endpoint(host), 1)).collect();
     let algorithm = Algorithm::ConsistentHash(ConsistentHash { key: None, table });
-    Balancer::new(LoadBalancer { algorithm, warmup: None }, &endpoints, Arc::new(ClusterMemory::new(1, None, None, None)))
+    Balancer::new(
+        LoadBalancer { algorithm, warmup: None },
+        &endpoints,
+        Arc::new(ClusterMemory::new(1, None, None, None)),
+    )
 }
 
 /// SplitMix64: a failing draw can be replayed.

@@ -672,10 +672,7 @@ fn traffic_policies() {
         "{tls: {mode: SIMPLE, credentialName: a, caCertificates: b}}",
         &[(Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
     );
-    policy(
-        "{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}",
-        &[(NotServed, "spec.trafficPolicy.tls.mode", "503")],
-    );
+    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[(NotServed, "spec.trafficPolicy.tls.mode", "503")]);
     for name in ["configmap://a", "sds://a"] {
         policy(
             &format!("{{tls: {{mode: SIMPLE, credentialName: \"{name}\"}}}}"),

@@ -43,7 +43,9 @@ fn both_versions_are_read() {
 
 #[test]
 fn what_is_none_is_refused() {
-    for text in [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"PROXY\tTCP4", b"proxy TCP4", b"\r\n\r\n\0\r\nQUIX", b"X"] {
+    for text in
+        [&b"GET / HTTP/1.1\r\n"[..], b"\x16\x03\x01", b"PROXY\tTCP4", b"proxy TCP4", b"\r\n\r\n\0\r\nQUIX", b"X"]
+    {
         assert_eq!(parse(text), Err(Absent), "{text:?}");
     }
     for line in [

@@ -55,7 +55,7 @@ impl Keeper {
             }
             Trouble::Settings(reason) => {
                 (of.clone(), tls.to_string(), ProblemKind::Invalid, format!("{reason}; {stays}"))
-            },
+            }
         };
         Some(Problem { object: Some(object), source: None, path, severity: Severity::Warning, kind, message })
     }
