@@ -11,6 +11,8 @@ pub(super) fn reset(reset: Reset, is_retry: bool) -> LocalReply {
         Reset::ConnectFailed => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_FAILED),
         Reset::ConnectTimedOut => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_TIMED_OUT),
         Reset::Unused | Reset::Terminated => (StatusCode::SERVICE_UNAVAILABLE, Outcome::TERMINATED),
+        Reset::Remote => (StatusCode::SERVICE_UNAVAILABLE, Outcome::REMOTE_RESET),
+        Reset::Refused => (StatusCode::SERVICE_UNAVAILABLE, Outcome::REFUSED),
         Reset::Protocol => (StatusCode::BAD_GATEWAY, Outcome::PROTOCOL_ERROR),
         Reset::TryTimedOut => return LocalReply::timed_out(Outcome::TRY_TIMED_OUT),
     };
