@@ -33,6 +33,7 @@ mod outcome;
 pub mod problems;
 mod record;
 mod refusals;
+mod rest;
 mod returned;
 pub mod settings;
 mod tap;

@@ -18,6 +18,7 @@ mod mirrors;
 mod names;
 mod policies;
 mod pooling;
+mod rest;
 mod retries;
 mod rollout;
 mod timeouts;

@@ -5,6 +5,7 @@ use super::{
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
+    rest,
     transport::Transport,
     tunnel::Tunnel,
     worker::Worker,
@@ -13,6 +14,7 @@ use crate::{
     routing::snapshot::{Listener, ListenerKey, Snapshot},
     upstream::socket::Socket,
 };
+use bytes::Bytes;
 use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -52,9 +54,21 @@ pub(super) struct Client {
 
 /// Why the HTTP part of a connection is over.
 enum End {
-    /// hyper is through with it, whatever the reason.
-    Http(hyper::Result<()>),
+    /// Nothing has come for a while. What HTTP needs has been given back; it is made anew for the next request.
+    Rest(ClientSocket),
+    /// There is nothing more to do.
+    Over,
+    /// The protocol has been switched. With what the client has sent behind its request.
+    Switched(Tunnel, ClientSocket, Bytes),
+    HeadTimeout(ClientSocket),
+}
+
+/// Why exchanges do not go on.
+enum Pause {
+    /// hyper is through with the connection, whatever the reason.
+    Over(hyper::Result<()>),
     HeadTimeout,
+    Rest,
 }
 
 impl Client {
@@ -97,12 +111,30 @@ pub(super) async fn serve(
     if tls.is_some() {
         worker.telemetry().handshakes().count(listener.port, "ok");
     }
-    let socket = ClientSocket::new(transport, Rc::clone(&activity));
+    let mut socket = ClientSocket::new(transport, Rc::clone(&activity));
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);
 
+    while rest::until_readable(&socket, &client.activity).await {
+        // Boxed: what HTTP needs is not kept while the connection rests.
+        match Box::pin(exchanges(&client, socket)).await {
+            End::Rest(resting) => socket = resting,
+            End::Over => return,
+            End::Switched(tunnel, socket, early) => return tunnel.run(socket, early).await,
+            End::HeadTimeout(mut socket) => {
+                // The client may be gone; then nobody misses the answer.
+                let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
+                return;
+            }
+        }
+    }
+    let _ended = socket.shutdown().await.is_ok();
+}
+
+/// Serves one exchange after the other, until there are no more or none for a while.
+async fn exchanges(client: &Rc<Client>, socket: ClientSocket) -> End {
     let service = service_fn(|request: Request<Incoming>| {
-        let client = Rc::clone(&client);
+        let client = Rc::clone(client);
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
     let limits = &client.worker.settings().limits;
@@ -114,37 +146,50 @@ pub(super) async fn serve(
         .serve_connection(TokioIo::new(socket), service);
 
     let activity = &client.activity;
-    let end = poll_fn(|cx| {
+    let pause = poll_fn(|cx| {
         activity.set_waker(cx.waker());
         match (activity.order(), activity.phase()) {
-            (Order::Expire, Phase::Head) => return Poll::Ready(End::HeadTimeout),
+            (Order::Expire, Phase::Head) => return Poll::Ready(Pause::HeadTimeout),
             // A body's expiry is the exchange's business.
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
         }
-        Pin::new(&mut connection).poll(cx).map(End::Http)
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Pause::Over(result)),
+            Poll::Pending if activity.takes_rest() => Poll::Ready(Pause::Rest),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await;
 
-    match end {
-        End::HeadTimeout => {
-            let mut socket = connection.into_parts().io.into_inner().into_transport();
-            // The client may be gone; then nobody misses the answer.
-            let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
-        }
-        End::Http(result) => {
-            if let Err(error) = &result {
-                tracing::debug!(peer = %client.peer, %error, "connection ended");
-            }
-            let tunnel = client.tunnel.take();
-            if let Some(tunnel) = tunnel
-                && result.is_ok()
+    let result = match pause {
+        Pause::HeadTimeout => return End::HeadTimeout(connection.into_parts().io.into_inner()),
+        Pause::Over(result) => {
+            if result.is_ok()
+                && let Some(tunnel) = client.tunnel.take()
             {
                 let parts = connection.into_parts();
-                tunnel.run(parts.io.into_inner().into_transport(), parts.read_buf).await;
+                return End::Switched(tunnel, parts.io.into_inner(), parts.read_buf);
+            }
+            result
+        }
+        Pause::Rest => {
+            // Between two exchanges hyper is done at once, and says so by that.
+            Pin::new(&mut connection).graceful_shutdown();
+            match connection.without_shutdown().await {
+                Ok(parts) => {
+                    let mut socket = parts.io.into_inner();
+                    socket.give_back(parts.read_buf);
+                    return End::Rest(socket);
+                }
+                Err(error) => Err(error),
             }
         }
+    };
+    if let Err(error) = result {
+        tracing::debug!(peer = %client.peer, %error, "connection ended");
     }
+    End::Over
 }
 
 /// The IPv4 address that a dual-stack socket shows as `::ffff:a.b.c.d`.
