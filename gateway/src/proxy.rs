@@ -35,6 +35,7 @@ mod places;
 pub mod problems;
 mod record;
 mod refusals;
+mod rest;
 mod returned;
 pub mod settings;
 mod tap;

@@ -19,6 +19,7 @@ mod mirrors;
 mod names;
 mod policies;
 mod pooling;
+mod rest;
 mod retries;
 mod rollout;
 mod timeouts;

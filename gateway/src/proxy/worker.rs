@@ -1,7 +1,7 @@
 //! One worker thread: its runtime, its pool, its clock, and the sweep over its connections.
 
 use super::{
-    activity::{Activity, Clock, Order},
+    activity::{Activity, Clock, Order, Phase},
     body::RequestBody,
     handshake::Failed,
     listeners::Listeners,
@@ -295,15 +295,21 @@ impl Worker {
     fn sweep_connections(&self) {
         // A connection at rest is closed, but not before the announce time is over; one that has just been used gets a
         // moment more, because its client may be sending the next request right now, and is told by `connection: close`
-        // in the answer.
+        // in the answer. Until the gateway ends it gives back its memory after that moment.
         const REST: Duration = Duration::from_millis(1000);
         let closing = *self.stage.borrow() >= Stage::Closing;
+        let mut resting = 0;
         for activity in self.connections.borrow().values() {
             if activity.is_overdue(&self.settings.limits) {
                 activity.give_order(Order::Expire);
-            } else if closing && activity.is_resting(REST) {
-                activity.give_order(Order::Close);
+            } else if activity.is_idle_for(REST) {
+                if closing {
+                    activity.give_order(Order::Close);
+                } else if activity.phase() == Phase::Idle && !activity.has_no_streams() {
+                    activity.give_order(Order::Rest);
+                }
             }
+            resting += usize::from(activity.phase() == Phase::Rest);
         }
         self.streams.borrow_mut().retain(|stream| {
             let Some(stream) = stream.upgrade() else { return false };
@@ -312,6 +318,7 @@ impl Worker {
             }
             true
         });
+        self.recorder.borrow_mut().resting.set(resting);
     }
 
     fn sweep_pool(&self) {
@@ -329,7 +336,7 @@ impl Worker {
         let mut shelves = self.shelves.borrow_mut();
         let idle_timeout = self.settings.limits.upstream_idle_timeout;
         shelves.sweep(self.clock.now(), idle_timeout, |key| wanted.contains(key));
-        self.recorder.borrow_mut().idle_upstream(pool.len() + shelves.idle());
+        self.recorder.borrow_mut().upstream_idle.set(pool.len() + shelves.idle());
     }
 }
 
