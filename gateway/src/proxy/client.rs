@@ -62,7 +62,7 @@ enum End {
     /// There is nothing more to do.
     Over,
     /// The protocol has been switched. With what the client has sent behind its request.
-    Switched(Tunnel, ClientSocket, Bytes),
+    Switched(Box<Tunnel>, ClientSocket, Bytes),
     HeadTimeout(ClientSocket),
 }
 
@@ -196,7 +196,7 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
                 && let Some(tunnel) = client.tunnel.take()
             {
                 let parts = connection.into_parts();
-                return End::Switched(tunnel, parts.io.into_inner(), parts.read_buf);
+                return End::Switched(Box::new(tunnel), parts.io.into_inner(), parts.read_buf);
             }
             result
         }
