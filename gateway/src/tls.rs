@@ -24,3 +24,4 @@ mod wish;
 
 pub use configurations::{ClientConfiguration, Configuration, Configurations, State};
 pub use keeper::{Keeper, SecretsCome};
+pub use server_config::ALPN_HTTP_2;

@@ -1,8 +1,13 @@
-//! A backend that answers with what it is and with the request exactly as it arrived, in JSON.
+//! A backend that answers with what it is and with the request exactly as it arrived, in JSON. It speaks HTTP/1.1, and HTTP/2
+//! to whoever begins with it.
 //!
 //! Request fields ask for more: `x-echo-status: 503` chooses the status, `x-echo-field: name=value` adds a field to the
 //! answer, `x-echo-delay-ms: 500` makes it wait. `x-echo-fail: close`, `reset`, `half`, `stall` (half, and then nothing
-//! for three seconds) or `noise` makes it fail in that way. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3.
+//! for three seconds) or `noise` makes it fail in that way; in HTTP/2 `reset` and `refuse` reset the stream, and
+//! `x-echo-trailer: name=value` adds a trailer. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3.
+
+#[path = "echo_http2.rs"]
+mod http2;
 
 use anyhow::Context;
 use clap::Parser;
@@ -112,6 +117,10 @@ fn begin(stream: TcpStream, tls: Option<Arc<ServerConfig>>, pod: &str) -> anyhow
     stream.set_nodelay(true)?;
     let raw = stream.try_clone()?;
     let Some(config) = tls else {
+        if http2::is_spoken(&stream) {
+            http2::serve(stream, pod, raw.local_addr()?.port());
+            return Ok(());
+        }
         serve(BufReader::new(stream), &raw, pod, &Value::Null);
         return Ok(());
     };

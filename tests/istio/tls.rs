@@ -37,8 +37,6 @@ pub(crate) struct Handshake {
     pub(crate) certificate: String,
     pub(crate) alpn: String,
     version: String,
-    /// Of TLS 1.2; the library's order decides about those of TLS 1.3.
-    suite: String,
 }
 
 impl Client {
@@ -79,11 +77,9 @@ impl Client {
     fn try_ask(&self, address: SocketAddr, request: &Request) -> io::Result<Answer> {
         let mut client = self.dialect.connect(address)?;
         let version = client.version().map(|version| format!("{version:?}")).unwrap_or_default();
-        let suite = client.suite().filter(|_| version == "TLSv1_2");
         let handshake = Handshake {
             certificate: self.certificates.name_of(&client.certificate()),
             alpn: client.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned()).unwrap_or_default(),
-            suite: suite.map(|suite| format!("{suite:?}")).unwrap_or_default(),
             version,
         };
         if request.method == "TLS" {
@@ -107,10 +103,10 @@ fn suite(name: &str) -> Option<CipherSuite> {
     })
 }
 
-/// An alert is an answer; every other end is the same to a client.
+/// An alert is an answer, whichever it is: libraries choose different ones. Every other end is the same to a client.
 fn reason(error: &io::Error) -> String {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::AlertReceived(alert)) => format!("the alert {alert:?}"),
+        Some(rustls::Error::AlertReceived(_)) => "an alert".to_owned(),
         Some(rustls::Error::InvalidMessage(_)) => "something that is no TLS".to_owned(),
         _ if error.kind() == io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         _ if error.kind() == io::ErrorKind::WouldBlock => "no answer in time".to_owned(),

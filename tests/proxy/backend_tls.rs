@@ -76,11 +76,10 @@ fn ask(gateway: &Gateway, host: &str) -> Message {
 }
 
 /// What Istio's gateway says when there is no TLS.
-fn is_refused(answer: &Message, reason: &str) {
+fn is_refused(answer: &Message) {
     assert_eq!(answer.status(), 503, "{}", answer.text());
-    let text = answer.text();
-    let start = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
-    assert!(text.starts_with(start) && text.contains(reason), "{text}");
+    let text = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+    assert_eq!(answer.text(), text, "as Istio's gateway, which keeps the reason to itself");
 }
 
 #[test]
@@ -92,7 +91,7 @@ fn a_backend_is_spoken_to_in_tls() {
     let met = lab.front.met();
     assert_eq!(met.len(), 1);
     assert_eq!(met[0].server_name.as_deref(), Some("a.test"), "the host of the request");
-    assert_eq!((met[0].alpn.as_deref(), &met[0].certificate), (None, &None));
+    assert_eq!((met[0].alpn.as_deref(), &met[0].certificate), (Some(&b"http/1.1"[..]), &None));
     assert_eq!(lab.backend.only_request().field("x-forwarded-proto"), Some("http"));
 }
 
@@ -147,7 +146,7 @@ fn changed_settings_never_use_a_connection_of_before() {
     gateway.apply(&rule("{mode: SIMPLE, credentialName: trust, sni: other.test}"));
     assert_eq!(client.exchange(get("a.test", "/")).status(), 200);
     gateway.apply(&rule("{mode: SIMPLE, credentialName: trust, subjectAltNames: [b.test]}"));
-    is_refused(&client.exchange(get("a.test", "/")), "CERTIFICATE_VERIFY_FAILED");
+    is_refused(&client.exchange(get("a.test", "/")));
     let names: Vec<_> = lab.front.met().into_iter().map(|met| met.server_name).collect();
     assert_eq!(names, [Some("a.test".to_owned()), Some("other.test".to_owned())]);
     assert_eq!(lab.backend.requests().len(), 2);

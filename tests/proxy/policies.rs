@@ -314,7 +314,7 @@ fn nothing_is_sent_in_plaintext_where_tls_is_asked_for() {
         let mut client = gateway.connect();
         let response = harness::wait::until("the new table", LIMIT, || {
             let response = client.exchange(get("a", "/"));
-            response.text().contains("TLS").then_some(response)
+            response.text().contains("remote connection failure").then_some(response)
         });
         assert_eq!(response.status(), 503);
     }

@@ -4,6 +4,7 @@ use super::{
     affinity::Affinity,
     body::RequestBody,
     load_share::{Chosen, LoadShare, now},
+    places,
     worker::Worker,
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
         traffic::Traffic,
     },
     upstream::{
+        carrier::Carrier,
         connect::{Bounds, ConnectError, connect},
         connection::UpstreamConnection,
         lease::PoolKey,
@@ -21,7 +23,7 @@ use crate::{
     },
 };
 use http::{HeaderMap, header::HOST};
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 /// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
 const OTHER_ENDPOINT_DRAWS: usize = 5;
@@ -54,23 +56,35 @@ fn choose_by_load<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> O
     Some(candidates.find(|endpoint| !tried.contains(&endpoint.address)).unwrap_or(first))
 }
 
-/// A kept connection to the endpoint of `share`, or a new one, for a request with these `headers`. `fresh` asks for a new
-/// one in any case. Outlier detection learns how it went.
+/// A kept connection to the endpoint of `share`, or a new one, for HTTP/2 a place on one, for a request with these
+/// `headers`. `fresh` asks for a new one in any case, where nobody shares it. Outlier detection learns how it went.
 pub(super) async fn acquire(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     share: &LoadShare,
     headers: &HeaderMap,
     fresh: bool,
-) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    let Some(traffic) = share.traffic() else { return acquire_plain(worker, share.address(), fresh).await };
+    http2: bool,
+) -> Result<Carrier<RequestBody>, ConnectError> {
+    let Some(traffic) = share.traffic() else {
+        if http2 {
+            return Box::pin(places::acquire(worker, share)).await;
+        }
+        return acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1);
+    };
     let name = match &traffic.tls {
         ClientTls::Disable => None,
         ClientTls::NotServed => return Err(ConnectError::NoTls),
         ClientTls::Begin(tls) => Some(tls.origination.server_name.clone().unwrap_or_else(|| host(headers).into())),
     };
+    let name = name.as_ref();
     let acquired = match &traffic.connections {
-        Some(settings) => Box::pin(acquire_bounded(worker, share, traffic, settings, name.as_ref(), fresh)).await,
-        None => acquire_plain(worker, share.address(), fresh).await,
+        // Connections of HTTP/2 are shared, and are not told apart by the name that TLS was begun with.
+        _ if http2 && name.is_some() => return Err(ConnectError::NoTls),
+        _ if http2 => Box::pin(places::acquire(worker, share)).await,
+        Some(settings) => {
+            Box::pin(acquire_bounded(worker, share, traffic, settings, name, fresh)).await.map(Carrier::Http1)
+        }
+        None => acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1),
     };
     match &acquired {
         Ok(_) => share.observe(Observed::Connected),
@@ -160,7 +174,7 @@ async fn acquire_bounded(
             Ok(connection)
         }
         None => {
-            worker.give_back(connection);
+            worker.give_back(Carrier::Http1(connection));
             Err(ConnectError::Overflow)
         }
     }

@@ -46,13 +46,18 @@ impl LoadShare {
     }
 
     /// The name of the cluster, if it has a policy.
-    pub(super) fn cluster(&self) -> Option<&str> {
+    pub(super) fn cluster_label(&self) -> Option<&str> {
         self.chosen.member.as_ref().map(|(cluster, _)| &*cluster.label)
     }
 
     /// The policy of the cluster, if it has one.
     pub(super) fn traffic(&self) -> Option<&Traffic> {
         self.chosen.member.as_ref()?.0.traffic.as_deref()
+    }
+
+    /// The cluster, if it has a policy.
+    pub(super) fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.chosen.member.as_ref().map(|(cluster, _)| Arc::clone(cluster))
     }
 
     /// The request counts as one of the cluster's until the share ends.

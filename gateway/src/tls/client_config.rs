@@ -41,6 +41,7 @@ pub(super) fn build(
         Some(pair) => builder.with_client_cert_resolver(Arc::new(Shown(pair))),
         None => builder.with_no_client_auth(),
     };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
     Ok(ClientConfiguration { http1: Arc::new(config) })
 }

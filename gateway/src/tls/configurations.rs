@@ -18,7 +18,7 @@ pub struct Configuration {
 /// How a handshake with an endpoint is made. Sessions are remembered as long as the value lives.
 #[derive(Clone, Debug)]
 pub struct ClientConfiguration {
-    /// Offers no protocol, as Istio's gateway where it speaks HTTP/1.1.
+    /// Offers `http/1.1`, as Istio's gateway where it speaks that.
     pub http1: Arc<ClientConfig>,
 }
 

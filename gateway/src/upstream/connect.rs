@@ -2,6 +2,7 @@
 
 use super::{
     connection::{RequestBody, UpstreamConnection},
+    http2::Http2Connection,
     lease::Lease,
     secure::{NoTls, Secure},
     socket::Socket,
@@ -10,11 +11,11 @@ use super::{
 use crate::{
     balance::limits::ConnectionPermit,
     fastpath::Sockets,
-    model::traffic_policy::{ConnectionPool, Keepalive},
+    model::traffic_policy::{ConnectionPool, Http2Settings, Keepalive, Speech},
 };
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
@@ -47,7 +48,7 @@ pub(crate) struct Bounds<'b> {
     pub(crate) secure: Option<Secure<'b>>,
 }
 
-/// Connects to `endpoint` within `limit`, which includes a handshake of TLS, as in Envoy.
+/// Connects to `endpoint` within `limit`, which includes a handshake of TLS, as in Envoy, to speak HTTP/1.
 pub(crate) async fn connect<B: RequestBody>(
     endpoint: SocketAddr,
     limit: Duration,
@@ -59,6 +60,24 @@ pub(crate) async fn connect<B: RequestBody>(
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
     Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
+}
+
+/// Connects to `endpoint` within `limit`, to speak HTTP/2, which both sides know beforehand. `allows` is how many requests at
+/// once its other connections allow.
+pub(crate) async fn connect_http2(
+    endpoint: SocketAddr,
+    limit: Duration,
+    fastpath: Option<&Sockets>,
+    bounds: Option<Bounds<'_>>,
+    allows: Option<usize>,
+) -> Result<Rc<Http2Connection>, ConnectError> {
+    let settings = match bounds.as_ref().map(|bounds| bounds.settings.speech) {
+        Some(Speech::Http2(settings)) => settings,
+        Some(Speech::AsPortSays | Speech::AsClient) | None => Http2Settings::default(),
+    };
+    let (stream, lease) = reach(endpoint, limit, fastpath, bounds).await?;
+    let begun = Http2Connection::begin(stream, endpoint, settings, allows, lease).await;
+    begun.map_err(|error| ConnectError::Failed(error.get_io().map_or(io::ErrorKind::Other, io::Error::kind)))
 }
 
 /// A connection that stands, before anything is said on it.

@@ -6,11 +6,7 @@ use super::{
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use std::{
-    sync::Arc,
-    task::{Context, Waker},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// The unused connections of one worker. The most recently used of an endpoint is taken first, so that a quiet time
 /// lets the others grow old.
@@ -40,15 +36,13 @@ impl<B: RequestBody> Pool<B> {
     /// Takes a connection for `key` that was alive at the last look, and whose TLS, if it has any, is with `name`.
     pub(crate) fn take(&mut self, key: PoolKey, name: Option<&Arc<str>>) -> Option<Box<UpstreamConnection<B>>> {
         let idle = self.idle.get_mut(&key)?;
-        // Whom to wake, the connection learns when it is used; until then it must wake nobody.
-        let mut nobody = Context::from_waker(Waker::noop());
         let has_name = |lease: Option<&Lease>| lease.and_then(Lease::name) == name;
         while let Some(latest) = idle.iter().rposition(|connection| has_name(connection.lease.as_deref())) {
             let mut connection = idle.remove(latest);
             if connection.lease.as_deref().is_some_and(|lease| !lease.resume()) {
                 continue;
             }
-            if connection.poll_drive(&mut nobody).is_pending() && connection.is_ready() {
+            if connection.is_alive() {
                 return Some(connection);
             }
         }
@@ -58,6 +52,8 @@ impl<B: RequestBody> Pool<B> {
     /// Puts a connection aside for the next exchange; `now` is in coarse milliseconds.
     pub(crate) fn put(&mut self, mut connection: Box<UpstreamConnection<B>>, now: u64) {
         debug_assert!(connection.is_ready(), "a connection in use was put into the pool");
+        // Whom to wake, the connection learns when it is used; until then it must wake nobody.
+        connection.silence();
         let lease = connection.lease.as_deref();
         if lease.is_some_and(|lease| lease.is_over(connection.exchanges, now)) {
             return;
@@ -82,7 +78,6 @@ impl<B: RequestBody> Pool<B> {
             Ok(milliseconds) => now.saturating_sub(milliseconds),
         };
         let default = self.limits.idle_timeout;
-        let mut nobody = Context::from_waker(Waker::noop());
         self.idle.retain(|key, idle| {
             if !wanted(key) {
                 return false;
@@ -91,7 +86,7 @@ impl<B: RequestBody> Pool<B> {
                 let lease = connection.lease.as_deref();
                 let is_over = lease.is_some_and(|lease| lease.is_over(connection.exchanges, now));
                 let oldest = oldest(lease.and_then(Lease::idle_timeout).unwrap_or(default));
-                !is_over && connection.idle_since >= oldest && connection.poll_drive(&mut nobody).is_pending()
+                !is_over && connection.idle_since >= oldest && connection.is_alive()
             });
             !idle.is_empty()
         });

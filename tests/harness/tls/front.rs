@@ -134,6 +134,7 @@ fn config(manners: &Manners<'_>) -> ServerConfig {
     let mut config = builder
         .with_single_cert(vec![manners.pair.der.clone()], manners.pair.key_der.clone_key())
         .expect("a certificate and its key");
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new().expect("tickets");
     config
 }

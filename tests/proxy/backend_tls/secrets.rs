@@ -52,7 +52,7 @@ fn a_backend_that_wants_another_certificate_gets_no_request() {
 fn a_secret_that_is_not_there_is_waited_for_by_nobody() {
     let lab = Lab::new();
     let mut gateway = lab.gateway("{mode: SIMPLE, credentialName: missing}");
-    is_refused(&ask(&gateway, "a.test"), "TLS error: Secret is not supplied by SDS");
+    is_refused(&ask(&gateway, "a.test"));
     assert_eq!(lab.front.met().len(), 0);
     let problem = only_problem(&gateway);
     assert!(problem.contains("DestinationRule default/backend spec.trafficPolicy.tls.credentialName"), "{problem}");
@@ -130,7 +130,7 @@ fn files_are_read_again_when_they_change() {
         path("ca")
     );
     let mut gateway = lab.gateway(&tls);
-    is_refused(&ask(&gateway, "a.test"), "");
+    is_refused(&ask(&gateway, "a.test"));
     assert!(only_problem(&gateway).contains(&format!("the file {}: cannot be read", path("ca"))));
     fs::write(path("ca"), &lab.authority.certificate).expect("written");
     gateway.look_at_files();

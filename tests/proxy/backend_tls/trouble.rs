@@ -21,7 +21,7 @@ fn a_certificate_that_is_not_good_is_refused() {
         Lab::with(|authority| authority.sign(&Wish::named(&["b.test"])), None),
     ];
     for lab in bad {
-        is_refused(&ask(&lab.gateway(SIMPLE), "a.test"), "CERTIFICATE_VERIFY_FAILED");
+        is_refused(&ask(&lab.gateway(SIMPLE), "a.test"));
         assert!(lab.backend.requests().is_empty());
     }
 }
@@ -77,9 +77,9 @@ fn what_is_no_tls_is_refused_and_told_nothing() {
         let mut hello = [0; 16];
         stream.read_exact(&mut hello).expect("a hello");
     });
-    for (address, reason) in [(addresses[0], "WRONG_VERSION_NUMBER"), (addresses[1], "remote connection failure")] {
+    for address in addresses {
         let gateway = Gateway::start(&(routes(ONCE) + &service("backend", &[address]) + &rule(SIMPLE) + &lab.trust()));
-        is_refused(&ask(&gateway, "a.test"), reason);
+        is_refused(&ask(&gateway, "a.test"));
     }
     talking.join().expect("no panic");
     leaving.join().expect("no panic");
