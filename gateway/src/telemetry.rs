@@ -13,7 +13,7 @@ use handshakes::Handshakes;
 use mirrors::MirrorCounters;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{gauge::Gauge, info::Info},
+    metrics::{counter::Counter, gauge::Gauge, info::Info},
     registry::Registry,
 };
 use requests::{Measured, Recorder};
@@ -42,10 +42,12 @@ pub enum AccessLogTarget {
 #[derive(Clone, Debug)]
 pub struct Telemetry(Arc<Inner>);
 
-/// Connections there are now.
+/// Connections there are now, and those that were turned away.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionGauges {
     pub(crate) downstream: Gauge,
+    /// For want of file descriptors.
+    pub(crate) turned_away: Counter,
     /// Unused connections to endpoints.
     pub(crate) upstream_idle: Gauge,
 }
@@ -82,6 +84,11 @@ impl Telemetry {
             "gateway_downstream_connections",
             "Connections of clients there are now",
             connections.downstream.clone(),
+        );
+        registry.register(
+            "gateway_connections_turned_away",
+            "Connections of clients reset because nine tenths of the file descriptors were taken",
+            connections.turned_away.clone(),
         );
         registry.register(
             "gateway_upstream_idle_connections",

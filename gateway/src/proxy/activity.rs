@@ -56,6 +56,8 @@ pub(super) struct Activity {
     waker: RefCell<Option<Waker>>,
     /// Bytes of the current request's body so far.
     request_bytes: Cell<u64>,
+    /// The client takes nothing of what is to be sent to it.
+    stalled: Cell<bool>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -88,6 +90,7 @@ impl Activity {
             order: Cell::new(Order::None),
             waker: RefCell::new(None),
             request_bytes: Cell::new(0),
+            stalled: Cell::new(false),
         }
     }
 
@@ -132,6 +135,18 @@ impl Activity {
         self.order.get() == Order::Expire && self.phase.get() == Phase::Body
     }
 
+    /// Whether the client has left an answer standing for too long.
+    pub(super) fn answer_expired(&self) -> bool {
+        self.order.get() == Order::Expire && self.phase.get() == Phase::Exchange && self.stalled.get()
+    }
+
+    /// Notes whether the client takes what is sent to it.
+    fn wrote(&self, is_stalled: bool) {
+        if self.stalled.replace(is_stalled) != is_stalled {
+            self.since.set(None);
+        }
+    }
+
     /// Who is to be woken when the sweep decides something.
     pub(super) fn set_waker(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
@@ -158,6 +173,7 @@ impl Activity {
             Phase::Idle => limits.keep_alive_timeout,
             Phase::Head => limits.head_timeout,
             Phase::Body => limits.body_idle_timeout,
+            Phase::Exchange if self.stalled.get() => limits.answer_idle_timeout,
             Phase::Exchange => return false,
         };
         self.lasted(limit)
@@ -200,7 +216,9 @@ impl AsyncRead for ClientSocket {
 
 impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(cx, buf)
+        let written = Pin::new(&mut self.transport).poll_write(cx, buf);
+        self.activity.wrote(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(
@@ -208,7 +226,9 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
+        self.activity.wrote(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -55,6 +55,7 @@ enum End {
     /// hyper is through with it, whatever the reason.
     Http(hyper::Result<()>),
     HeadTimeout,
+    AnswerTimeout,
 }
 
 impl Client {
@@ -118,6 +119,7 @@ pub(super) async fn serve(
         activity.set_waker(cx.waker());
         match (activity.order(), activity.phase()) {
             (Order::Expire, Phase::Head) => return Poll::Ready(End::HeadTimeout),
+            (Order::Expire, Phase::Exchange) if activity.answer_expired() => return Poll::Ready(End::AnswerTimeout),
             // A body's expiry is the exchange's business.
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
@@ -132,6 +134,7 @@ pub(super) async fn serve(
             // The client may be gone; then nobody misses the answer.
             let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
         }
+        End::AnswerTimeout => tracing::debug!(peer = %client.peer, "the client takes nothing of its answer"),
         End::Http(result) => {
             if let Err(error) = &result {
                 tracing::debug!(peer = %client.peer, %error, "connection ended");
