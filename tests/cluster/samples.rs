@@ -38,7 +38,8 @@ impl<'w> Sample<'w> {
                 // The article has a rule for every host, but none for this path; what a pod says to it, a pod has said.
                 let seen = "--output /dev/null --write-out '%{http_code} %header{x-envoy-upstream-service-time}'";
                 let answer = world.in_caller(node, &format!("{} || true", sample.curl(seen, "/")));
-                (answer.starts_with("301") || answer.split_once(' ').is_some_and(|(_, took)| !took.is_empty())).then_some(())
+                (answer.starts_with("301") || answer.split_once(' ').is_some_and(|(_, took)| !took.is_empty()))
+                    .then_some(())
             });
         }
         sample
@@ -106,7 +107,9 @@ fn count<T: PartialEq>(all: &[T], one: &T) -> usize {
 #[test]
 fn every_sample_has_a_test() {
     let mut sources = String::new();
-    collect(&workspace().join("tests/cluster"), &mut sources);
+    for directory in ["tests/cluster", "tests/harness/cluster"] {
+        collect(&workspace().join(directory), &mut sources);
+    }
     for entry in fs::read_dir(deploy().join("samples")).expect("the samples") {
         let file = entry.expect("a file").file_name().to_string_lossy().into_owned();
         let name = file.strip_suffix(".yaml").expect("samples are YAML");

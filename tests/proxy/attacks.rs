@@ -48,7 +48,8 @@ impl Target {
         words.push(daemon::binary().display().to_string());
         words.extend(["run", "-f"].map(str::to_owned));
         words.push(objects.display().to_string());
-        let flags = "--workers 1 --fastpath off --admin 127.0.0.1:0 --readiness off --metrics off --drain-announce-seconds 0";
+        let flags =
+            "--workers 1 --fastpath off --admin 127.0.0.1:0 --readiness off --metrics off --drain-announce-seconds 0";
         words.extend(flags.split(' ').map(str::to_owned));
         words.extend(["--listen-address".to_owned(), address.ip().to_string()]);
         let program = PathBuf::from(words.remove(0));
@@ -178,9 +179,7 @@ fn answers_that_nobody_reads_are_not_gathered() {
     for mut attacker in &attackers {
         attacker.write_all(get("a", "/large").as_bytes()).expect("sent");
     }
-    wait::until("the beginning of every answer", PATIENCE, || {
-        attackers.iter().all(is_readable).then_some(())
-    });
+    wait::until("the beginning of every answer", PATIENCE, || attackers.iter().all(is_readable).then_some(()));
     victim.some_more();
     let memory = target.memory().saturating_sub(before);
     // Buffers of both connections; an answer of one attacker would be sixteen mebibytes.
@@ -276,7 +275,12 @@ fn refused_requests_leave_nothing_behind() {
     let backend = Backend::saying("here");
     let target = Target::start(&backend, None);
     let victim = Victim::start(target.address);
-    let bad = ["GET\r\n\r\n", "GET / HTTP/1.1\r\nx : 1\r\n\r\n", "\0\0\0\0", "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n"];
+    let bad = [
+        "GET\r\n\r\n",
+        "GET / HTTP/1.1\r\nx : 1\r\n\r\n",
+        "\0\0\0\0",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
+    ];
     let storm = |rounds: usize| {
         for text in bad.iter().cycle().take(rounds) {
             let _said = Client::of(target.connect().expect("a connection")).try_send(text).is_ok();

@@ -92,12 +92,12 @@ fn start_gateway(directory: &Path) -> Daemon {
         )
     };
     let rules: String = ORIGINS.iter().map(|origin| rule(origin.name)).collect();
-    let services: String =
-        ORIGINS.iter().map(|origin| objects::service(origin.name, &[origin.address()])).collect();
+    let services: String = ORIGINS.iter().map(|origin| objects::service(origin.name, &[origin.address()])).collect();
     let file = directory.join("objects.yaml");
     fs::write(&file, objects::routes(&rules) + &services).expect("a file");
     let (file, log) = (file.display().to_string(), directory.join("access.log").display().to_string());
-    let flags = ["-f", &file, "--access-log", &log, "--workers", "1", "--fastpath", "off", "--drain-announce-seconds", "0"];
+    let flags =
+        ["-f", &file, "--access-log", &log, "--workers", "1", "--fastpath", "off", "--drain-announce-seconds", "0"];
     let mut daemon = Daemon::start(directory, &flags, &[]);
     daemon.until_ready();
     daemon

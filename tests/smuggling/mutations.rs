@@ -93,8 +93,28 @@ const CHANGES: [Change; 17] = [
     // Another length.
     |draft, random| {
         let lengths = [
-            "0", "1", "5", "44", "+5", "-1", "0x5", "5 5", "5, 5", "5,6", "5;", "05", "5.0", "", " ", "\t5", "5\u{b}",
-            "5\0", "99999999999999999999", "18446744073709551616", "1e1", "\u{b2}",
+            "0",
+            "1",
+            "5",
+            "44",
+            "+5",
+            "-1",
+            "0x5",
+            "5 5",
+            "5, 5",
+            "5,6",
+            "5;",
+            "05",
+            "5.0",
+            "",
+            " ",
+            "\t5",
+            "5\u{b}",
+            "5\0",
+            "99999999999999999999",
+            "18446744073709551616",
+            "1e1",
+            "\u{b2}",
         ];
         let line = format!("content-length: {}", pick(&lengths, random));
         draft.insert(line, random);
@@ -102,10 +122,32 @@ const CHANGES: [Change; 17] = [
     // Another coding.
     |draft, random| {
         let codings = [
-            "chunked", "CHUNKED", " chunked", "\tchunked", "chunked ", "xchunked", "chunkedx", "chunked, identity",
-            "identity, chunked", "identity", "gzip, chunked", "chunked, chunked", "chunked\u{b}", "\u{b}chunked",
-            "\"chunked\"", "chunked;q=1", ",chunked", "chunked,", "chunked\0", "\u{ff}chunked", "'chunked'", "",
-            "ch\r\n unked", "\r\n chunked", "chunk\u{212a}ed", "cow",
+            "chunked",
+            "CHUNKED",
+            " chunked",
+            "\tchunked",
+            "chunked ",
+            "xchunked",
+            "chunkedx",
+            "chunked, identity",
+            "identity, chunked",
+            "identity",
+            "gzip, chunked",
+            "chunked, chunked",
+            "chunked\u{b}",
+            "\u{b}chunked",
+            "\"chunked\"",
+            "chunked;q=1",
+            ",chunked",
+            "chunked,",
+            "chunked\0",
+            "\u{ff}chunked",
+            "'chunked'",
+            "",
+            "ch\r\n unked",
+            "\r\n chunked",
+            "chunk\u{212a}ed",
+            "cow",
         ];
         let line = format!("transfer-encoding: {}", pick(&codings, random));
         draft.insert(line, random);
@@ -113,17 +155,35 @@ const CHANGES: [Change; 17] = [
     // The name of it in disguise.
     |draft, random| {
         let names = [
-            "Transfer-Encoding ", "transfer-encoding\t", "transfer_encoding", "\0transfer-encoding", " transfer-encoding",
-            "\ttransfer-encoding", "x: y\ntransfer-encoding", "x: y\rtransfer-encoding", "transfer-encoding\u{b}",
-            "transfer-\u{e9}ncoding", "transfer-encoding\r", "x: y\u{85}transfer-encoding", "TRANSFER-ENCODING",
+            "Transfer-Encoding ",
+            "transfer-encoding\t",
+            "transfer_encoding",
+            "\0transfer-encoding",
+            " transfer-encoding",
+            "\ttransfer-encoding",
+            "x: y\ntransfer-encoding",
+            "x: y\rtransfer-encoding",
+            "transfer-encoding\u{b}",
+            "transfer-\u{e9}ncoding",
+            "transfer-encoding\r",
+            "x: y\u{85}transfer-encoding",
+            "TRANSFER-ENCODING",
         ];
         let line = format!("{}: chunked", pick(&names, random));
         draft.insert(line, random);
     },
     |draft, random| {
         let names = [
-            "Content-Length ", "content-length\t", "content_length", "\0content-length", " content-length",
-            "x: y\ncontent-length", "x: y\rcontent-length", "content-length\u{b}", "content-length\r", "Content-length",
+            "Content-Length ",
+            "content-length\t",
+            "content_length",
+            "\0content-length",
+            " content-length",
+            "x: y\ncontent-length",
+            "x: y\rcontent-length",
+            "content-length\u{b}",
+            "content-length\r",
+            "Content-length",
         ];
         let line = format!("{}: {}", pick(&names, random), random.u8(0..60));
         draft.insert(line, random);
@@ -151,46 +211,105 @@ const CHANGES: [Change; 17] = [
     },
     // Another version.
     |draft, random| {
-        let versions = ["HTTP/1.0", "HTTP/1.2", "HTTP/0.9", "HTTP/2.0", "HTTP/1.01", "HTTP/1.1 ", "http/1.1", "HTTP/1.1\0", ""];
+        let versions =
+            ["HTTP/1.0", "HTTP/1.2", "HTTP/0.9", "HTTP/2.0", "HTTP/1.01", "HTTP/1.1 ", "http/1.1", "HTTP/1.1\0", ""];
         draft.version = pick(&versions, random).to_owned();
     },
     // A whole URL, and perhaps another host.
     |draft, random| {
-        let prefix = pick(&["http://a", "http://b", "http://a:80", "https://c", "HTTP://a", "//a", "http://a@b", "ws://a", "http:/", "http://"], random);
+        let prefix = pick(
+            &[
+                "http://a",
+                "http://b",
+                "http://a:80",
+                "https://c",
+                "HTTP://a",
+                "//a",
+                "http://a@b",
+                "ws://a",
+                "http:/",
+                "http://",
+            ],
+            random,
+        );
         draft.target = format!("{prefix}{}", draft.target);
     },
     // Two hosts, or none.
     |draft, random| match random.u8(0..3) {
         0 => draft.fields.retain(|field| !field.starts_with("host")),
         1 => draft.insert("host: b".to_owned(), random),
-        _ => *draft.line("host", random) = pick(&["host:", "host: a b", "host: a/b", "host: a\tb", "Host : a", "host: @"], random).to_owned(),
+        _ => {
+            *draft.line("host", random) =
+                pick(&["host:", "host: a b", "host: a/b", "host: a\tb", "Host : a", "host: @"], random).to_owned()
+        }
     },
     // Chunks with something behind their sizes.
     |draft, random| {
-        let behind = ["\n", "\r", " ", "\t", ";", ";a", ";a=\"\r\n\"", ";\n", ";a\n", ";a\r", ";\0", " ;", "\0", "_", ",1", "\u{b}", ";a=b;c"];
+        let behind = [
+            "\n",
+            "\r",
+            " ",
+            "\t",
+            ";",
+            ";a",
+            ";a=\"\r\n\"",
+            ";\n",
+            ";a\n",
+            ";a\r",
+            ";\0",
+            " ;",
+            "\0",
+            "_",
+            ",1",
+            "\u{b}",
+            ";a=b;c",
+        ];
         draft.body = draft.body.replacen("\r\n", &format!("{}\r\n", pick(&behind, random)), 1);
     },
     // Sizes that are none.
     |draft, random| {
-        let sizes = ["0x", "+", "-", " ", "00000000000000000", "\t", "f", "ffffffffffffffff", "1", "\n", "\r\n", "g", "_"];
+        let sizes =
+            ["0x", "+", "-", " ", "00000000000000000", "\t", "f", "ffffffffffffffff", "1", "\n", "\r\n", "g", "_"];
         draft.body.insert_str(0, pick(&sizes, random));
     },
     // Ends of chunks and of bodies.
     |draft, random| {
-        let end = pick(&["\n\n", "\r\r", "\n0\r\n\r\n", "\r\n0\n\n", "\r\n0\r\n", "\r\n00\r\n\r\n", "\r\n0\r\n\n", "0\r\n\r\n"], random);
+        let end = pick(
+            &["\n\n", "\r\r", "\n0\r\n\r\n", "\r\n0\n\n", "\r\n0\r\n", "\r\n00\r\n\r\n", "\r\n0\r\n\n", "0\r\n\r\n"],
+            random,
+        );
         draft.body.truncate(draft.body.trim_end_matches("\r\n0\r\n\r\n").len());
         draft.body.push_str(end);
     },
     // Trailers that frame.
     |draft, random| {
-        let trailers = ["content-length: 50", "transfer-encoding: chunked", "host: b", "x : 1", "x", " x: 1", "x: \0", "GET / HTTP/1.1"];
+        let trailers = [
+            "content-length: 50",
+            "transfer-encoding: chunked",
+            "host: b",
+            "x : 1",
+            "x",
+            " x: 1",
+            "x: \0",
+            "GET / HTTP/1.1",
+        ];
         if let Some(head) = draft.body.strip_suffix("\r\n\r\n") {
             draft.body = format!("{head}\r\n{}\r\n\r\n", pick(&trailers, random));
         }
     },
     // Fields that connection takes out.
     |draft, random| {
-        let named = ["content-length", "transfer-encoding", "host", "x-request-id", "x-forwarded-for", "close, te", "upgrade", "keep-alive", "\"host\""];
+        let named = [
+            "content-length",
+            "transfer-encoding",
+            "host",
+            "x-request-id",
+            "x-forwarded-for",
+            "close, te",
+            "upgrade",
+            "keep-alive",
+            "\"host\"",
+        ];
         let line = format!("connection: {}", pick(&named, random));
         draft.insert(line, random);
         if random.bool() {
@@ -199,14 +318,33 @@ const CHANGES: [Change; 17] = [
     },
     // Methods.
     |draft, random| {
-        let methods = ["HEAD", "OPTIONS", "TRACE", "PUT", "get", "G\u{c9}T", "GET\t", "GE\0T", "POST\u{b}", "BREW", "CONNECT", "GET /x HTTP/1.1\r\nPOST", "PRI", ""];
+        let methods = [
+            "HEAD",
+            "OPTIONS",
+            "TRACE",
+            "PUT",
+            "get",
+            "G\u{c9}T",
+            "GET\t",
+            "GE\0T",
+            "POST\u{b}",
+            "BREW",
+            "CONNECT",
+            "GET /x HTTP/1.1\r\nPOST",
+            "PRI",
+            "",
+        ];
         draft.method = pick(&methods, random).to_owned();
     },
     // Something before it, something it waits for.
     |draft, random| match random.u8(0..3) {
         0 => draft.method.insert_str(0, pick(&["\r\n", "\n", "\r\n\r\n", " ", "\0", "x\r\n", "\r"], random)),
-        1 => draft.insert(pick(&["expect: 100-continue", "expect: 100-Continue", "expect: x"], random).to_owned(), random),
-        _ => draft.target.push_str(pick(&["#x", "?x=\"", "%00", "\0", "\t", " ", "/../..", "\\..\\", "%0d%0aX:1", "\u{e9}", "?a b", ";x=/.."], random)),
+        1 => draft
+            .insert(pick(&["expect: 100-continue", "expect: 100-Continue", "expect: x"], random).to_owned(), random),
+        _ => draft.target.push_str(pick(
+            &["#x", "?x=\"", "%00", "\0", "\t", " ", "/../..", "\\..\\", "%0d%0aX:1", "\u{e9}", "?a b", ";x=/.."],
+            random,
+        )),
     },
 ];
 

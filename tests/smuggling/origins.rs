@@ -84,7 +84,8 @@ impl Origin {
 impl Running {
     /// What it has seen so far; some write into a file of their own.
     pub(crate) fn seen(&self) -> String {
-        fs::read(&self.written).map_or_else(|_| self.process.output(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+        fs::read(&self.written)
+            .map_or_else(|_| self.process.output(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 

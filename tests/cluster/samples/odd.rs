@@ -65,8 +65,7 @@ pub(super) fn scale(world: &World, replicas: usize) {
     world.kubectl(&["scale", "deployment", "--all", &format!("--replicas={replicas}")]);
     wait::until(&format!("{replicas} pods of each version"), PATIENCE, || {
         let pods = world.kubectl(&["get", "endpoints", "reviews", "--output=jsonpath={.subsets[*].addresses[*].ip}"]);
-        let deployments =
-            world.kubectl(&["get", "deployments", "--output=jsonpath={.items[*].status.readyReplicas}"]);
+        let deployments = world.kubectl(&["get", "deployments", "--output=jsonpath={.items[*].status.readyReplicas}"]);
         let ready = deployments.split_whitespace().filter(|count| *count == replicas.to_string()).count();
         let others = pods.split_whitespace().count().saturating_sub(replicas * 3);
         (others <= 1 && (replicas == 0 || ready == 3)).then_some(())

@@ -115,8 +115,7 @@ fn ten_at_once_and_the_rest_is_turned_away() {
     });
     let slow = "--header 'x-echo-delay-ms: 4000'";
     let answers = breaking.at_once(node, slow, "%{http_code} %header{x-envoy-overloaded}", 60);
-    let (served, refused) =
-        (count(&answers, &"200 ".to_owned()), count(&answers, &"503 true".to_owned()));
+    let (served, refused) = (count(&answers, &"200 ".to_owned()), count(&answers, &"503 true".to_owned()));
     println!("{served} served, {refused} refused");
     assert!(served + refused == 60 && served >= 10 && refused > 0, "{answers:?}");
 }

@@ -50,7 +50,11 @@ fn values_are_text() {
         good("9110 §5.5 a value of whitespace is empty", "x-a:  \t", &["GET /", "x-a: "]),
         good("9110 §5.5 a tab within", "x-a: 1\t2", &["GET /", "x-a: 1\t2"]),
         good("9110 §5.5 several spaces within", "x-a: 1   2", &["GET /", "x-a: 1   2"]),
-        good("9110 §5.5 bytes beyond ASCII are opaque", "x-a: \u{e4}\u{f6}\u{ff}", &["GET /", "x-a: \u{e4}\u{f6}\u{ff}"]),
+        good(
+            "9110 §5.5 bytes beyond ASCII are opaque",
+            "x-a: \u{e4}\u{f6}\u{ff}",
+            &["GET /", "x-a: \u{e4}\u{f6}\u{ff}"],
+        ),
         good("9110 §5.5 colons", "x-a: b: c", &["GET /", "x-a: b: c"]),
         good("9110 §5.6.4 quoted strings stay as they are", "x-a: \"b, \\\"c\"", &["GET /", "x-a: \"b, \\\"c\""]),
         good("9110 §5.6.5 comments too", "x-a: (b (c))", &["GET /", "x-a: (b (c))"]),
@@ -76,7 +80,11 @@ fn lines_of_one_name_keep_their_order() {
     // Envoy joins some of these in one line, which says the same (docs/istio-differences.md).
     hold(&[
         good("9110 §5.3 two lines", "x-a: 1\r\nx-a: 2\r\n", &["GET /", "x-a: 1", "x-a: 2"]),
-        good("9110 §5.3 with another between", "x-a: 1\r\nx-b: 3\r\nx-a: 2\r\n", &["GET /", "x-a: 1", "x-a: 2", "x-b: 3"]),
+        good(
+            "9110 §5.3 with another between",
+            "x-a: 1\r\nx-b: 3\r\nx-a: 2\r\n",
+            &["GET /", "x-a: 1", "x-a: 2", "x-b: 3"],
+        ),
         good("9110 §5.3 in different spellings", "X-A: 1\r\nx-a: 2\r\n", &["GET /", "x-a: 1", "x-a: 2"]),
         good("9110 §5.6.1 empty elements of lists stay", "accept: ,a,,b,\r\n", &["GET /", "accept: ,a,,b,"]),
         good("6265 §5.4 cookies", "cookie: a=1\r\ncookie: b=2\r\n", &["GET /", "cookie: a=1", "cookie: b=2"]),

@@ -18,10 +18,18 @@ fn messages_are_lines() {
         refused("9112 §2.2 a bare CR in a field name", &["400"], get("x-\ra: 1\r\n")),
         refused("9112 §2.2 a bare CR at the end of a value", &["400"], get("x-a: 1\r\r\n")),
         refused("9112 §2.2 a bare CR instead of the empty line", &["400"], "GET / HTTP/1.1\r\nhost: a\r\n\rx"),
-        refused("9112 §2.2 whitespace before the first field line", &["400"], "GET / HTTP/1.1\r\n x: 1\r\nhost: a\r\n\r\n"),
+        refused(
+            "9112 §2.2 whitespace before the first field line",
+            &["400"],
+            "GET / HTTP/1.1\r\n x: 1\r\nhost: a\r\n\r\n",
+        ),
         refused("9112 §2.2 a tab before the first field line", &["400"], "GET / HTTP/1.1\r\n\tx: 1\r\nhost: a\r\n\r\n"),
         refused("9112 §2.2 whitespace before the request line", &["400"], " GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
-        refused("9110 §2 bytes that are no HTTP", &["400"], "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}\r\n\r\n"),
+        refused(
+            "9110 §2 bytes that are no HTTP",
+            &["400"],
+            "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}\u{fc}\u{3}\u{3}\r\n\r\n",
+        ),
         refused("9112 §2.2 NUL in the request line", &["400"], "GET /\0 HTTP/1.1\r\nhost: a\r\n\r\n"),
     ]);
 }
@@ -50,7 +58,8 @@ fn request_lines_have_three_words() {
 
 #[test]
 fn versions_are_those_of_http_1() {
-    let refused = |rule, version: &str| -> Row { refused(rule, &["400"], format!("GET / {version}\r\nhost: a\r\n\r\n")) };
+    let refused =
+        |rule, version: &str| -> Row { refused(rule, &["400"], format!("GET / {version}\r\nhost: a\r\n\r\n")) };
     hold(&[
         refused("9112 §2.3 the name is in capitals", "http/1.1"),
         refused("9112 §2.3 all of them", "Http/1.1"),
@@ -71,11 +80,17 @@ fn versions_are_those_of_http_1() {
     ]);
     // Envoy under Istio answers HTTP/1.0 with 426 (docs/istio-differences.md).
     hold(&[
-        passed("9110 §2.5 HTTP/1.0 reaches the origin as 1.1", "GET / HTTP/1.0\r\nhost: a\r\n\r\n", &["GET /", "host: a"]).closed(),
-        passed("9112 §9.3 and ends its connection", "GET / HTTP/1.0\r\nhost: a\r\n\r\n", &["GET /"])
-            .back(&[&["200", "=ok", "connection: close"]])
-            .closed(),
-        passed("9112 §9.3 unless the client wants to keep it", "GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n", &["GET /", "-connection"])
-            .back(&[&["200", "=ok", "connection: keep-alive"]]),
+        passed(
+            "9110 §2.5 HTTP/1.0 reaches the origin as 1.1, and ends its connection",
+            "GET / HTTP/1.0\r\nhost: a\r\n\r\n",
+            &["GET /", "host: a"],
+        )
+        .closed(),
+        passed(
+            "9112 §9.3 unless the client wants to keep it",
+            "GET / HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n",
+            &["GET /", "-connection"],
+        )
+        .back(&[&["200", "=ok", "connection: keep-alive"]]),
     ]);
 }

@@ -7,12 +7,15 @@ use super::{
 
 #[test]
 fn methods_pass_as_they_are() {
-    let of = |rule, method: &str, seen| -> Row {
-        passed(rule, format!("{method} /x HTTP/1.1\r\nhost: a\r\n\r\n"), seen)
-    };
+    let of =
+        |rule, method: &str, seen| -> Row { passed(rule, format!("{method} /x HTTP/1.1\r\nhost: a\r\n\r\n"), seen) };
     hold(&[
         of("9110 §9.3.1 GET", "GET", &["GET /x", "-content-length", "-transfer-encoding"]),
-        of("9110 §9.3.3 POST; §8.6 a length where a body would mean something", "POST", &["POST /x", "content-length: 0"]),
+        of(
+            "9110 §9.3.3 POST; §8.6 a length where a body would mean something",
+            "POST",
+            &["POST /x", "content-length: 0"],
+        ),
         of("9110 §9.3.4 PUT", "PUT", &["PUT /x", "content-length: 0"]),
         of("9110 §9.3.5 DELETE", "DELETE", &["DELETE /x", "-content-length"]),
         of("9110 §9.3.7 OPTIONS", "OPTIONS", &["OPTIONS /x"]),
@@ -24,9 +27,11 @@ fn methods_pass_as_they_are() {
         of("9110 §9.1 methods know case", "get", &["get /x"]),
         of("9110 §5.6.2 every token is a method", "M!#$%&'*+-.^_`|~1", &["M!#$%&'*+-.^_`|~1 /x"]),
         of("9110 §9.1 of one letter", "X", &["X /x"]),
-        of("9110 §9.1 of fifty letters", "ABCDEFGHIJKLMNOPQRSTUVWXYABCDEFGHIJKLMNOPQRSTUVWXY", &[
-            "ABCDEFGHIJKLMNOPQRSTUVWXYABCDEFGHIJKLMNOPQRSTUVWXY /x",
-        ]),
+        of(
+            "9110 §9.1 of fifty letters",
+            "ABCDEFGHIJKLMNOPQRSTUVWXYABCDEFGHIJKLMNOPQRSTUVWXY",
+            &["ABCDEFGHIJKLMNOPQRSTUVWXYABCDEFGHIJKLMNOPQRSTUVWXY /x"],
+        ),
     ]);
     hold(&[
         passed("9110 §9.3.2 HEAD has an answer without a body", "HEAD /x HTTP/1.1\r\nhost: a\r\n\r\n", &["HEAD /x"])

@@ -106,8 +106,7 @@ impl Shared {
             self.seen.lock().push(seen.clone());
             let Seen::Whole(request) = seen else { return };
             let is_probe = request.target() == "/probe";
-            let (bytes, closes) =
-                if is_probe { (WELL, false) } else { (&self.answer.bytes[..], self.answer.closes) };
+            let (bytes, closes) = if is_probe { (WELL, false) } else { (&self.answer.bytes[..], self.answer.closes) };
             let mut stream = stream;
             if stream.write_all(bytes).is_err() {
                 return;

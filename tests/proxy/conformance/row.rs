@@ -38,7 +38,15 @@ pub(super) fn refused(rule: &'static str, status: Expected, sent: impl Into<Stri
 /// A request that an origin sees as `seen` and answers with 200.
 pub(super) fn passed(rule: &'static str, sent: impl Into<String>, seen: Expected) -> Row {
     let answer = Answer::default();
-    Row { rule, sent: sent.into(), finishes: false, answer, back: vec![&["200", "=ok"]], end: End::Open, seen: vec![seen] }
+    Row {
+        rule,
+        sent: sent.into(),
+        finishes: false,
+        answer,
+        back: vec![&["200", "=ok"]],
+        end: End::Open,
+        seen: vec![seen],
+    }
 }
 
 /// A plain GET that an origin answers with these bytes, and what the client gets.
@@ -144,7 +152,11 @@ impl Row {
 pub(super) fn check(message: &Message, expected: Expected, is_answer: bool) -> Result<(), String> {
     let wrong = |what: &str| Err(format!("{what}: expected {expected:?}, got {message:?}"));
     let mut words = message.start.split(' ');
-    let start = if is_answer { words.nth(1).unwrap_or_default().to_owned() } else { words.by_ref().take(2).collect::<Vec<_>>().join(" ") };
+    let start = if is_answer {
+        words.nth(1).unwrap_or_default().to_owned()
+    } else {
+        words.by_ref().take(2).collect::<Vec<_>>().join(" ")
+    };
     if expected.first() != Some(&start.as_str()) {
         return wrong("start line");
     }
@@ -164,8 +176,11 @@ pub(super) fn check(message: &Message, expected: Expected, is_answer: bool) -> R
         } else {
             let name = line.split_once(':').map_or(*line, |(name, _)| name);
             let same = |line: &&&str| line.split_once(':').is_some_and(|(n, _)| n == name);
-            let all: Vec<&str> =
-                expected[1..].iter().filter(same).filter_map(|line| Some(line.split_once(':')?.1.trim_start())).collect();
+            let all: Vec<&str> = expected[1..]
+                .iter()
+                .filter(same)
+                .filter_map(|line| Some(line.split_once(':')?.1.trim_start()))
+                .collect();
             if message.values(name) != all {
                 return wrong(name);
             }

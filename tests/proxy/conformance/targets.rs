@@ -44,7 +44,11 @@ fn targets_have_four_forms() {
         refused("9110 §4.2.4 a user and a password", &["400"], line("http://me:pw@b.test/", "host: a\r\n")),
         refused("9110 §4.2.1 an empty host", &["400"], line("http:///x", "host: a\r\n")),
         refused("9110 §17.5 an escaped NUL", &["400"], line("/a%00b", "host: a\r\n")),
-        refused("9112 §3.2.3 the authority form with another method", &["400"], line("b.test:80", "host: b.test:80\r\n")),
+        refused(
+            "9112 §3.2.3 the authority form with another method",
+            &["400"],
+            line("b.test:80", "host: b.test:80\r\n"),
+        ),
     ]);
 }
 
@@ -70,12 +74,28 @@ fn there_is_one_host() {
         good("9110 §7.2 in every spelling", "HOST: a.test\r\n", &["GET /", "host: a.test"]),
         good("3986 §3.2.2 an address", "host: 127.0.0.1\r\n", &["GET /", "host: 127.0.0.1"]),
         good("3986 §3.2.2 an address of IPv6", "host: [::1]:80\r\n", &["GET /", "host: [::1]:80"]),
-        good("9112 §3.2 an absolute target takes its place", "host: other\r\nx: 1\r\n", &["GET /", "host: b.test", "x: 1"])
-            .sending(line("http://b.test/", "host: other\r\nx: 1\r\n")),
+        good(
+            "9112 §3.2 an absolute target takes its place",
+            "host: other\r\nx: 1\r\n",
+            &["GET /", "host: b.test", "x: 1"],
+        )
+        .sending(line("http://b.test/", "host: other\r\nx: 1\r\n")),
         // A MUST of RFC 9112 §3.2 that Envoy does not keep either: the target says which host is meant.
-        good("9112 §3.2.2 and makes up for one that is not there", "", &["GET /", "host: b.test"]).sending(line("http://b.test/", "")),
+        good("9112 §3.2.2 and makes up for one that is not there", "", &["GET /", "host: b.test"])
+            .sending(line("http://b.test/", "")),
         good("9110 §7.2 it is not changed", "host: A.Test\r\n", &["GET /", "host: A.Test"]),
         bad("9112 §3.2 bytes beyond ASCII", "host: \u{e4}.test\r\n"),
+        bad("9112 §3.2 a space in it", "host: a b\r\n"),
+        bad("9112 §3.2 a tab", "host: a\tb\r\n"),
+        bad("9112 §3.2 a slash", "host: a/b\r\n"),
+        bad("9112 §3.2 a query", "host: a?b\r\n"),
+        bad("9112 §3.2 a fragment", "host: a#b\r\n"),
+        bad("9112 §3.2 a quote", "host: \"a\"\r\n"),
+        bad("9112 §3.2 a backslash", "host: a\\b\r\n"),
+        bad("9112 §3.2 braces", "host: {a}\r\n"),
+        bad("9112 §3.2 angle brackets", "host: <a>\r\n"),
+        bad("9112 §3.2 one of two that is none", "host: a\r\nhost: b/c\r\n"),
+        good("3986 §3.2 an empty one", "host:\r\n", &["GET /", "host: "]),
         bad("9112 §3.2 control characters", "host: a\u{1}\r\n"),
     ]);
     hold(&[
