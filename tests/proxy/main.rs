@@ -4,7 +4,9 @@
 
 mod admin;
 mod agreement;
+mod attacks;
 mod bodies;
+mod conformance;
 mod cors;
 mod drain;
 mod failures;

@@ -78,7 +78,8 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
     }
     if headers.get(TRANSFER_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(refuse(StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING));
+        let reply = LocalReply::new(StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING);
+        return Err(Box::new(closing(reply)));
     }
     let websocket = wants_websocket(&mut headers, version)?;
     settle_host(&uri, version, &mut headers)?;

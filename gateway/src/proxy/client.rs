@@ -72,6 +72,7 @@ enum Pause {
     Over(hyper::Result<()>),
     HeadTimeout,
     Rest,
+    AnswerTimeout,
 }
 
 impl Client {
@@ -172,6 +173,7 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
         activity.set_waker(cx.waker());
         match (activity.order(), activity.phase()) {
             (Order::Expire, Phase::Head) => return Poll::Ready(Pause::HeadTimeout),
+            (Order::Expire, Phase::Exchange) if activity.answer_expired() => return Poll::Ready(Pause::AnswerTimeout),
             // A body's expiry is the exchange's business.
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
@@ -190,6 +192,10 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
         Pause::Over(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
             let parts = connection.into_parts();
             return End::Http2(parts.io.into_inner().into_transport(parts.read_buf));
+        }
+        Pause::AnswerTimeout => {
+            tracing::debug!(peer = %client.peer, "the client takes nothing of its answer");
+            return End::Over;
         }
         Pause::Over(result) => {
             if result.is_ok()

@@ -18,8 +18,8 @@ use crate::{
     },
 };
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CONNECTION, TRANSFER_ENCODING, UPGRADE},
+    HeaderMap, HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
 };
 use http_body::Body as _;
 use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll};
@@ -39,9 +39,14 @@ pub(super) async fn pass(
     fields: Option<&ResponseFields>,
 ) -> Result<Response<ResponseBody>, (Record, Reset)> {
     let (mut parts, mut incoming) = response.into_parts();
-    if parts.headers.get(TRANSFER_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err((record, Reset::Protocol));
+    if let Some(coding) = parts.headers.get(TRANSFER_ENCODING) {
+        // Two framings are an error, as in Envoy (RFC 9112 §6.3).
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || parts.headers.contains_key(CONTENT_LENGTH) {
+            return Err((record, Reset::Protocol));
+        }
     }
+    // RFC 9112 §2.3: whoever passes a message on says which version it speaks itself.
+    parts.version = Version::HTTP_11;
     // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
     carrier.silence();
     let first = match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {

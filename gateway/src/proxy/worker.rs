@@ -275,6 +275,7 @@ impl Worker {
             .handshake_timeout
             .min(limits.head_timeout)
             .min(limits.body_idle_timeout)
+            .min(limits.answer_idle_timeout)
             .min(limits.keep_alive_timeout);
         let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
         let mut ticks = interval(period);
