@@ -5,6 +5,7 @@ pub(crate) mod clusters;
 mod handshakes;
 mod histogram;
 mod mirrors;
+mod part;
 pub mod requests;
 mod series;
 
@@ -46,6 +47,8 @@ pub struct Telemetry(Arc<Inner>);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionGauges {
     pub(crate) downstream: Gauge,
+    /// Those of them that wait, without anything of HTTP.
+    pub(crate) resting: Gauge,
     /// For want of file descriptors.
     pub(crate) turned_away: Counter,
     /// Unused connections to endpoints.
@@ -84,6 +87,11 @@ impl Telemetry {
             "gateway_downstream_connections",
             "Connections of clients there are now",
             connections.downstream.clone(),
+        );
+        registry.register(
+            "gateway_downstream_resting_connections",
+            "Those of them that have waited for a while, and cost little more than their socket",
+            connections.resting.clone(),
         );
         registry.register(
             "gateway_connections_turned_away",
