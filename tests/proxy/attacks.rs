@@ -8,7 +8,7 @@ use crate::gateway::everything_to;
 use harness::{
     daemon,
     http::{
-        backend::{Backend, Then},
+        backend::Backend,
         client::{Client, get},
     },
     process::Process,
@@ -35,16 +35,12 @@ struct Target {
 }
 
 impl Target {
-    /// With at most so many open files, if it matters.
-    fn start(backend: &Backend, files: Option<usize>) -> Self {
+    fn start(backend: &Backend) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let objects = directory.path().join("objects.yaml");
         fs::write(&objects, everything_to(backend.address())).expect("a file");
         let address = own_address();
         let mut words: Vec<String> = Vec::new();
-        if let Some(files) = files {
-            words.extend(["prlimit".to_owned(), format!("--nofile={files}:{files}"), "--".to_owned()]);
-        }
         words.push(daemon::binary().display().to_string());
         words.extend(["run", "-f"].map(str::to_owned));
         words.push(objects.display().to_string());
@@ -93,51 +89,13 @@ fn last_words(mut stream: &TcpStream) -> String {
     }
 }
 
-/// Heads that come byte by byte, and never end: each is answered with 408 when its time is over.
-#[test]
-fn heads_that_never_end_are_ended() {
-    const ATTACKERS: usize = 300;
-    let backend = Backend::saying("here");
-    let target = Target::start(&backend, None);
-    let victim = Victim::start(target.address);
-    let before = target.memory();
-    let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
-    for mut attacker in &attackers {
-        attacker.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n").expect("sent");
-    }
-    // One more byte from time to time does not begin the time again.
-    let mut ended = 0;
-    wait::until("the end of all", PATIENCE, || {
-        ended = attackers.iter().filter(|attacker| is_readable(attacker)).count();
-        for mut attacker in attackers.iter().step_by(10) {
-            let _sent = attacker.write_all(b"x").is_ok();
-        }
-        (ended == ATTACKERS).then_some(())
-    });
-    let memory = target.memory().saturating_sub(before);
-    assert!(memory <= ATTACKERS * 16, "{memory} KiB for {ATTACKERS} attackers are more than 16 KiB for each");
-    for attacker in &attackers {
-        let said = last_words(attacker);
-        assert!(said.starts_with("HTTP/1.1 408 "), "{said:?}");
-    }
-    victim.stop();
-}
-
-/// Something to read, or the end.
-fn is_readable(stream: &TcpStream) -> bool {
-    stream.set_nonblocking(true).expect("nonblocking");
-    let peeked = stream.peek(&mut [0]);
-    stream.set_nonblocking(false).expect("blocking");
-    !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-}
-
 /// Heads as long as they may be, and longer, on many connections.
 #[test]
 fn large_heads_cost_what_they_are() {
     const ATTACKERS: usize = 100;
     const LIMIT_KIB: usize = 60;
     let backend = Backend::saying("here");
-    let target = Target::start(&backend, None);
+    let target = Target::start(&backend);
     let victim = Victim::start(target.address);
     let before = target.memory();
     let part = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat((LIMIT_KIB - 2) << 10));
@@ -160,39 +118,12 @@ fn large_heads_cost_what_they_are() {
     victim.stop();
 }
 
-/// Who does not read what he has asked for gets what the kernel takes for him, and no more is gathered.
-#[test]
-fn answers_that_nobody_reads_are_not_gathered() {
-    const ATTACKERS: usize = 50;
-    const ANSWER: usize = 16 << 20;
-    let backend = Backend::start(|exchange| {
-        exchange.read_body()?;
-        if exchange.request.target() == "/large" {
-            return exchange.respond("200 OK", &[], &vec![b'x'; ANSWER]);
-        }
-        exchange.respond("200 OK", &[], b"here")
-    });
-    let target = Target::start(&backend, None);
-    let victim = Victim::start(target.address);
-    let before = target.memory();
-    let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
-    for mut attacker in &attackers {
-        attacker.write_all(get("a", "/large").as_bytes()).expect("sent");
-    }
-    wait::until("the beginning of every answer", PATIENCE, || attackers.iter().all(is_readable).then_some(()));
-    victim.some_more();
-    let memory = target.memory().saturating_sub(before);
-    // Buffers of both connections; an answer of one attacker would be sixteen mebibytes.
-    assert!(memory <= ATTACKERS * 512, "{memory} KiB for {ATTACKERS} readers that stand still");
-    victim.stop();
-}
-
 /// Uploads that stand still hold nobody up but themselves.
 #[test]
 fn bodies_that_stand_still_hold_nobody_up() {
     const ATTACKERS: usize = 200;
     let backend = Backend::saying("here");
-    let target = Target::start(&backend, None);
+    let target = Target::start(&backend);
     let victim = Victim::start(target.address);
     let before = target.memory();
     let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
@@ -210,7 +141,7 @@ fn bodies_that_stand_still_hold_nobody_up() {
 #[test]
 fn endless_pipelines_are_taken_in_turn() {
     let backend = Backend::saying("here");
-    let target = Target::start(&backend, None);
+    let target = Target::start(&backend);
     let victim = Victim::start(target.address);
     let before = target.memory();
     let attacker = target.connect().expect("a connection");
@@ -230,50 +161,11 @@ fn endless_pipelines_are_taken_in_turn() {
     victim.stop();
 }
 
-/// More connections than there are file descriptors: new ones are turned away, those that stand go on, and there is room
-/// for connections to backends.
-#[test]
-fn a_flood_of_connections_leaves_room_for_those_that_stand() {
-    const FILES: usize = 256;
-    let backend = Backend::start(|exchange| {
-        exchange.read_body()?;
-        // So that every answer needs a new connection, and a descriptor for it.
-        exchange.respond("200 OK", &[("connection", "close")], b"here")?;
-        Ok(Then::Close)
-    });
-    let target = Target::start(&backend, Some(FILES));
-    let victim = Victim::start(target.address);
-    let mut flood = Vec::new();
-    for _ in 0..FILES * 2 {
-        flood.extend(target.connect());
-    }
-    victim.some_more();
-    let turned_away = wait::until("connections that are turned away", PATIENCE, || {
-        let count = flood.iter().filter(|stream| is_readable(stream)).count();
-        (count > FILES / 2).then_some(count)
-    });
-    assert!(turned_away < flood.len(), "some are served: {turned_away} of {}", flood.len());
-    victim.some_more();
-    drop(flood);
-    // When it is over everybody is welcome again.
-    wait::until("a new connection that is served", PATIENCE, || {
-        let stream = target.connect().ok()?;
-        (&stream).write_all(get("a", "/").as_bytes()).ok()?;
-        (is_answered(&stream)).then_some(())
-    });
-    victim.stop();
-}
-
-fn is_answered(mut stream: &TcpStream) -> bool {
-    let mut start = [0; 12];
-    stream.read_exact(&mut start).is_ok() && &start == b"HTTP/1.1 200"
-}
-
 /// A client that is turned away in many ways in a row has no memory of it left behind.
 #[test]
 fn refused_requests_leave_nothing_behind() {
     let backend = Backend::saying("here");
-    let target = Target::start(&backend, None);
+    let target = Target::start(&backend);
     let victim = Victim::start(target.address);
     let bad = [
         "GET\r\n\r\n",
