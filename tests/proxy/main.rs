@@ -20,6 +20,7 @@ mod policies;
 mod pooling;
 mod retries;
 mod rollout;
+mod streams;
 mod timeouts;
 mod tls;
 mod upgrades;

@@ -4,6 +4,7 @@ use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, UnknownCluster},
     entry_endpoints::{self, Found},
     rules::RulesInForce,
+    streams::StreamPolicy,
     traffic::{Memories, Traffic},
     world::{CompileSettings, HashMap, Key, World, key_of},
 };
@@ -130,7 +131,15 @@ pub(super) fn resolve(
         let label = name.to_string().into();
         let namespace = Arc::clone(namespace);
         Resolved {
-            cluster: Cluster { name, label, namespace, state, traffic: None, hash_key: None },
+            cluster: Cluster {
+                name,
+                label,
+                namespace,
+                state,
+                traffic: None,
+                hash_key: None,
+                stream: StreamPolicy::default(),
+            },
             depends_on,
             names: BTreeSet::new(),
         }
@@ -184,6 +193,7 @@ pub(super) fn resolve(
     let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
     resolved.cluster.traffic = traffic.map(Box::new);
     resolved.cluster.hash_key = TrafficPolicy::hash_key(service, own, request.port);
+    resolved.cluster.stream = StreamPolicy::of(service, own);
     Resolved { names: found.names, ..resolved }
 }
 
