@@ -94,6 +94,7 @@ fn compare(explained: &Explanation, answer: &Message, context: &str) -> bool {
             assert_eq!(seen[2], upstream.authority, "{context}");
             true
         }
+        Outcome::TcpForward => panic!("HTTP is spoken there: {context}"),
         Outcome::Redirect | Outcome::DirectResponse | Outcome::None => {
             assert_eq!(Some(status), explained.status, "{context}\n{answer:#?}");
             if explained.outcome == Outcome::Redirect {

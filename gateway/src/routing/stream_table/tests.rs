@@ -89,7 +89,7 @@ fn tcp_rules_are_found_by_port_and_gateway() {
     check(&tcp(&format!("{{match: [{{port: 7001}}], route: {TO_A}}}")), &[]);
     check(&gateway(TCP), &[]);
     // The first that matches; nothing but port and gateways is looked at.
-    let strange = "{sourceLabels: {x: y}, sourceNamespace: z, destinationSubnets: [1.2.3.4/32], sourceSubnet: 1.2.3.4}";
+    let strange = "{sourceLabels: {x: z}, sourceNamespace: z, destinationSubnets: [1.2.3.4/32], sourceSubnet: 1.2.3.4}";
     check(&tcp(&format!("{{match: [{strange}], route: {TO_A}}}, {{route: {TO_B}}}")), &["7000 any → a:90*100"]);
     check(&tcp(&format!("{{match: [{{port: 1}}, {{port: 7000}}], route: {TO_B}}}")), &["7000 any → b:90*100"]);
     check(
@@ -147,7 +147,8 @@ fn tls_is_passed_on_by_the_names_of_routes() {
     let twice = format!("{}, {}", rule("[x.test]", TO_A), rule("[y.test, x.test]", TO_B));
     check(&tls("['*.test']", &twice), &["7443 x.test → a:90*100"]);
     let (_, problems) = compile(resources(&tls("['*.test']", &twice)), CompileSettings::default());
-    let said: Vec<_> = problems.iter().map(|problem| (problem.kind, problem.path.as_str())).collect();
+    let conflicts = problems.iter().filter(|problem| problem.kind == ProblemKind::Conflict);
+    let said: Vec<_> = conflicts.map(|problem| (problem.kind, problem.path.as_str())).collect();
     assert_eq!(said, [(ProblemKind::Conflict, "spec.tls[1].match[0].sniHosts")]);
     // An object of other hosts is not for the server, and TCP rules are none of TLS that is passed on.
     check(&tls("[x.other]", &rule("[x.other]", TO_A)), &[]);
