@@ -152,7 +152,7 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
     let mut first = Vec::new();
     if speech.passes_tls {
         let opening = opening(&mut socket, &mut first).await?;
-        if let Some((bound, server_name)) = pass_on(worker, listener, opening)? {
+        if let Some(PassedOn { bound, server_name }) = pass_on(worker, listener, opening)? {
             let transport = Transport::Begun(first.into(), socket);
             return Ok(Begun { transport, tls: None, server_name, bound: Some(bound) });
         }
@@ -215,12 +215,8 @@ async fn opening(socket: &mut Socket, first: &mut Vec<u8>) -> Result<Opening, No
     }
 }
 
-/// Where a connection that begins so is passed on to, with the server name of its hello; `None` when TLS is to end here, or HTTP is spoken.
-fn pass_on(
-    worker: &Worker,
-    listener: ListenerKey,
-    opening: Opening,
-) -> Result<Option<(Bound, Option<Arc<str>>)>, Failed> {
+/// Where a connection that begins so is passed on to; `None` when TLS is to end here, or HTTP is spoken.
+fn pass_on(worker: &Worker, listener: ListenerKey, opening: Opening) -> Result<Option<PassedOn>, Failed> {
     let snapshot = worker.published().load();
     let speech = snapshot.speaks(listener);
     let (stream, server_name) = match opening {
@@ -235,7 +231,14 @@ fn pass_on(
         Opening::Other | Opening::Incomplete if speech.plaintext => return Ok(None),
         Opening::Other | Opening::Incomplete => (snapshot.passed_on(listener).ok_or(NoHandshake::Plaintext)?, None),
     };
-    Ok(Some((Bound::draw(&snapshot, stream), server_name)))
+    Ok(Some(PassedOn { bound: Bound::draw(&snapshot, stream), server_name }))
+}
+
+/// A connection that is not ours to speak on.
+struct PassedOn {
+    bound: Bound,
+    /// Of its hello.
+    server_name: Option<Arc<str>>,
 }
 
 /// The beginning of a connection.
