@@ -5,6 +5,7 @@ pub(crate) mod clusters;
 mod handshakes;
 mod histogram;
 mod mirrors;
+mod part;
 pub mod requests;
 mod series;
 pub(crate) mod streams;
@@ -14,7 +15,7 @@ use handshakes::Handshakes;
 use mirrors::MirrorCounters;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{gauge::Gauge, info::Info},
+    metrics::{counter::Counter, gauge::Gauge, info::Info},
     registry::Registry,
 };
 use requests::{Measured, Recorder};
@@ -44,10 +45,14 @@ pub enum AccessLogTarget {
 #[derive(Clone, Debug)]
 pub struct Telemetry(Arc<Inner>);
 
-/// Connections there are now.
+/// Connections there are now, and those that were turned away.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionGauges {
     pub(crate) downstream: Gauge,
+    /// Those of them that wait, without anything of HTTP.
+    pub(crate) resting: Gauge,
+    /// For want of file descriptors.
+    pub(crate) turned_away: Counter,
     /// Unused connections to endpoints.
     pub(crate) upstream_idle: Gauge,
 }
@@ -87,6 +92,16 @@ impl Telemetry {
             "gateway_downstream_connections",
             "Connections of clients there are now",
             connections.downstream.clone(),
+        );
+        registry.register(
+            "gateway_downstream_resting_connections",
+            "Those of them that have waited for a while, and cost little more than their socket",
+            connections.resting.clone(),
+        );
+        registry.register(
+            "gateway_connections_turned_away",
+            "Connections of clients reset because nine tenths of the file descriptors were taken",
+            connections.turned_away.clone(),
         );
         registry.register(
             "gateway_upstream_idle_connections",

@@ -3,12 +3,11 @@
 use crate::{
     peers::{Backends, Client, Exchange, READS, WRITES, early_returns},
     scale,
-    world::{self, Fast, Gateway, WAYS, World, everything_to, tcp_to},
+    world::{self, Fast, Gateway, WAYS, World, everything_to},
 };
 use fastrand::Rng;
 use parking_lot::Mutex;
 use std::{
-    net::SocketAddr,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -21,31 +20,21 @@ const SIZES: [(usize, usize); 5] = [(0, 3), (1, 8), (300, 30), (16 << 10, 10), (
 #[test]
 fn every_byte_arrives_in_its_place_through_the_kernel() {
     world::run("fastpath::every_byte_arrives_in_its_place_through_the_kernel", |world| {
-        matrix(world, Fast::Require, scale::of(3000, 100_000), everything_to);
-    });
-}
-
-#[test]
-fn every_byte_of_tcp_arrives_in_its_place_through_the_kernel() {
-    world::run("fastpath::every_byte_of_tcp_arrives_in_its_place_through_the_kernel", |world| {
-        matrix(world, Fast::Require, scale::of(1000, 20_000), tcp_to);
+        matrix(world, Fast::Require, scale::of(3000, 100_000));
     });
 }
 
 #[test]
 fn every_byte_arrives_in_its_place_through_userspace() {
     world::run("fastpath::every_byte_arrives_in_its_place_through_userspace", |world| {
-        matrix(world, Fast::Off, scale::of(1000, 20_000), everything_to);
+        matrix(world, Fast::Off, scale::of(1000, 20_000));
     });
 }
 
-/// The objects for backends of these names and addresses.
-type Objects = fn(&[(String, SocketAddr)]) -> String;
-
 /// Opens `connections`, each for one to four requests.
-fn matrix(world: &World, fast: Fast, connections: usize, objects: Objects) {
+fn matrix(world: &World, fast: Fast, connections: usize) {
     let backends = Backends::start(world);
-    let gateway = Gateway::start(world, fast, &objects(&backends.services()));
+    let gateway = Gateway::start(world, fast, &everything_to(&backends.services()));
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     let sent = AtomicUsize::new(0);

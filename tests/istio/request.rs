@@ -28,6 +28,8 @@ pub(crate) struct Request {
     pub(crate) tls: bool,
     /// What goes on the wire where it is no HTTP.
     pub(crate) stream: Option<Stream>,
+    /// By HTTP/2, with prior knowledge.
+    pub(crate) http2: bool,
     /// Of the gateway's pod.
     pub(crate) port: u16,
     pub(crate) expected: Expected,
@@ -58,6 +60,16 @@ pub(crate) struct Shares {
     pub(crate) weights: BTreeMap<String, u32>,
 }
 
+/// What a request is spoken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum Protocol {
+    #[default]
+    #[serde(rename = "http/1.1")]
+    Http1,
+    #[serde(rename = "h2")]
+    H2,
+}
+
 /// As it stands in `requests.yaml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +81,8 @@ pub(crate) struct RequestLine {
     raw: Option<String>,
     #[serde(default)]
     body: String,
+    #[serde(default)]
+    protocol: Protocol,
     port: Option<u16>,
     /// 0: no answer, the connection is refused or closed.
     status: u16,
@@ -96,6 +110,8 @@ impl TryFrom<RequestLine> for Request {
         }
         request.stream = stream;
         request.tls = scheme == "https";
+        request.http2 = line.protocol == Protocol::H2;
+        ensure!(!request.http2 || line.raw.is_none(), "{url}: bytes are of HTTP/1");
         request.text = line.send.clone();
         request.raw = line.raw;
         request.body = line.body;
@@ -126,6 +142,7 @@ impl Request {
             body: String::new(),
             tls: false,
             stream: None,
+            http2: false,
             port: HTTP,
             expected: Expected::default(),
             differs: None,

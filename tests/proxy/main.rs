@@ -4,7 +4,9 @@
 
 mod admin;
 mod agreement;
+mod attacks;
 mod bodies;
+mod conformance;
 mod cors;
 mod drain;
 mod failures;
@@ -12,12 +14,14 @@ mod faults;
 mod forwarding;
 mod gateway;
 mod heads;
+mod http2;
 mod limits;
 mod local_replies;
 mod mirrors;
 mod names;
 mod policies;
 mod pooling;
+mod rest;
 mod retries;
 mod rollout;
 mod streams;

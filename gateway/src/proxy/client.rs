@@ -1,10 +1,12 @@
-//! One client's connection: HTTP/1 served on it, its timeouts, its end.
+//! One client's connection: HTTP/1 served on it, its timeouts, its end; or HTTP/2, if that is what comes.
 
 use super::{
     activity::{Activity, ClientSocket, Order, Phase},
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
+    http2,
+    rest,
     stream::{self, Bound, Caller},
     transport::Transport,
     tunnel::Tunnel,
@@ -14,11 +16,12 @@ use crate::{
     routing::snapshot::{Listener, ListenerKey, Snapshot},
     upstream::socket::Socket,
 };
+use bytes::Bytes;
 use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     future::poll_fn,
     net::{IpAddr, SocketAddr},
@@ -35,7 +38,7 @@ server: istio-envoy\r\nconnection: close\r\n\r\nrequest timeout";
 /// Read and write buffers hold this much beyond the head's limit.
 const BUFFER_SLACK: usize = 4096;
 
-/// What the exchanges of one connection share.
+/// What the exchanges of one connection share; with HTTP/2 every stream has one of its own.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
@@ -46,16 +49,31 @@ pub(super) struct Client {
     pub(super) peer_text: HeaderValue,
     pub(super) activity: Rc<Activity>,
     /// `None` for a client that came in the clear.
-    pub(super) tls: Option<Box<TlsFacts>>,
+    pub(super) tls: Option<Rc<TlsFacts>>,
     /// Set by the exchange that switches protocols; HTTP ends with it.
     pub(super) tunnel: RefCell<Option<Tunnel>>,
 }
 
 /// Why the HTTP part of a connection is over.
 enum End {
-    /// hyper is through with it, whatever the reason.
-    Http(hyper::Result<()>),
+    /// Nothing has come for a while. What HTTP needs has been given back; it is made anew for the next request.
+    Rest(ClientSocket),
+    /// What has come is the beginning of HTTP/2.
+    Http2(Transport),
+    /// There is nothing more to do.
+    Over,
+    /// The protocol has been switched. With what the client has sent behind its request.
+    Switched(Box<Tunnel>, ClientSocket, Bytes),
+    HeadTimeout(ClientSocket),
+}
+
+/// Why exchanges do not go on.
+enum Pause {
+    /// hyper is through with the connection, whatever the reason.
+    Over(hyper::Result<()>),
     HeadTimeout,
+    Rest,
+    AnswerTimeout,
 }
 
 impl Client {
@@ -70,6 +88,18 @@ impl Client {
             Some(tls) => snapshot.table(self.listener, &tls.server),
             None => snapshot.listener(self.listener),
         }
+    }
+
+    /// What one stream of the connection has of its own.
+    pub(super) fn stream(&self) -> Rc<Self> {
+        Rc::new(Self {
+            worker: Rc::clone(&self.worker),
+            peer_text: self.peer_text.clone(),
+            activity: Activity::of_stream(&self.activity),
+            tls: self.tls.clone(),
+            tunnel: RefCell::new(None),
+            ..*self
+        })
     }
 }
 
@@ -94,9 +124,9 @@ pub(super) async fn serve(
     } else {
         let snapshot = worker.published().load();
         let bound = snapshot.passed_on(listener).map(|stream| Bound::draw(&snapshot, stream));
-        Begun { transport: Transport::Plain(socket), tls: None, server_name: None, bound }
+        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false, server_name: None, bound }
     };
-    let Begun { transport, tls, server_name, bound } = begun;
+    let Begun { transport, tls, speaks_http2, server_name, bound } = begun;
     if tls.is_some() {
         worker.telemetry().handshakes().count(listener.port, "ok");
     }
@@ -104,12 +134,37 @@ pub(super) async fn serve(
         let caller = Caller { peer, local, server_name };
         return Box::pin(stream::serve(&worker, bound, transport, &caller, &activity)).await;
     }
-    let socket = ClientSocket::new(transport, Rc::clone(&activity));
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);
+    if speaks_http2 {
+        // Boxed, as below: nobody else keeps room for it.
+        return Box::pin(http2::serve(&client, transport)).await;
+    }
 
+    let is_first = Cell::new(true);
+    let mut socket = ClientSocket::new(transport, Rc::clone(&client.activity));
+    while rest::until_readable(&socket, &client.activity).await {
+        // Boxed: what HTTP needs is not kept while the connection rests.
+        match Box::pin(exchanges(&client, socket, &is_first)).await {
+            End::Rest(resting) => socket = resting,
+            End::Http2(transport) => return Box::pin(http2::serve(&client, transport)).await,
+            End::Over => return,
+            End::Switched(tunnel, socket, early) => return tunnel.run(socket, early).await,
+            End::HeadTimeout(mut socket) => {
+                // The client may be gone; then nobody misses the answer.
+                let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
+                return;
+            }
+        }
+    }
+    let _ended = socket.shutdown().await.is_ok();
+}
+
+/// Serves one exchange after the other, until there are no more or none for a while.
+async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bool>) -> End {
     let service = service_fn(|request: Request<Incoming>| {
-        let client = Rc::clone(&client);
+        let client = Rc::clone(client);
+        is_first.set(false);
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
     let limits = &client.worker.settings().limits;
@@ -121,37 +176,60 @@ pub(super) async fn serve(
         .serve_connection(TokioIo::new(socket), service);
 
     let activity = &client.activity;
-    let end = poll_fn(|cx| {
+    let pause = poll_fn(|cx| {
         activity.set_waker(cx.waker());
         match (activity.order(), activity.phase()) {
-            (Order::Expire, Phase::Head) => return Poll::Ready(End::HeadTimeout),
+            (Order::Expire, Phase::Head) => return Poll::Ready(Pause::HeadTimeout),
+            (Order::Expire, Phase::Exchange) if activity.answer_expired() => return Poll::Ready(Pause::AnswerTimeout),
             // A body's expiry is the exchange's business.
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
         }
-        Pin::new(&mut connection).poll(cx).map(End::Http)
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Pause::Over(result)),
+            Poll::Pending if activity.takes_rest() => Poll::Ready(Pause::Rest),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await;
 
-    match end {
-        End::HeadTimeout => {
-            let mut socket = connection.into_parts().io.into_inner().into_transport();
-            // The client may be gone; then nobody misses the answer.
-            let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
+    let result = match pause {
+        Pause::HeadTimeout => return End::HeadTimeout(connection.into_parts().io.into_inner()),
+        // The bytes that no request of HTTP/1 begins with have come, and are still there.
+        Pause::Over(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
+            let parts = connection.into_parts();
+            return End::Http2(parts.io.into_inner().into_transport(parts.read_buf));
         }
-        End::Http(result) => {
-            if let Err(error) = &result {
-                tracing::debug!(peer = %client.peer, %error, "connection ended");
-            }
-            let tunnel = client.tunnel.take();
-            if let Some(tunnel) = tunnel
-                && result.is_ok()
+        Pause::AnswerTimeout => {
+            tracing::debug!(peer = %client.peer, "the client takes nothing of its answer");
+            return End::Over;
+        }
+        Pause::Over(result) => {
+            if result.is_ok()
+                && let Some(tunnel) = client.tunnel.take()
             {
                 let parts = connection.into_parts();
-                tunnel.run(parts.io.into_inner().into_transport(), parts.read_buf).await;
+                return End::Switched(Box::new(tunnel), parts.io.into_inner(), parts.read_buf);
+            }
+            result
+        }
+        Pause::Rest => {
+            // Between two exchanges hyper is done at once, and says so by that.
+            Pin::new(&mut connection).graceful_shutdown();
+            match connection.without_shutdown().await {
+                Ok(parts) => {
+                    let mut socket = parts.io.into_inner();
+                    socket.give_back(parts.read_buf);
+                    return End::Rest(socket);
+                }
+                Err(error) => Err(error),
             }
         }
+    };
+    if let Err(error) = result {
+        tracing::debug!(peer = %client.peer, %error, "connection ended");
     }
+    End::Over
 }
 
 /// The IPv4 address that a dual-stack socket shows as `::ffff:a.b.c.d`.

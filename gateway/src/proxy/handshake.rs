@@ -13,7 +13,7 @@ use crate::{
         snapshot::ListenerKey,
         streams::Carries,
     },
-    tls::{Configuration, peer},
+    tls::{ALPN_HTTP_2, Configuration, peer},
     upstream::socket::Socket,
 };
 use bytes::Bytes;
@@ -102,7 +102,9 @@ impl NoHandshake {
 pub(super) struct Begun {
     pub(super) transport: Transport,
     /// `None` for plaintext.
-    pub(super) tls: Option<Box<TlsFacts>>,
+    pub(super) tls: Option<Rc<TlsFacts>>,
+    /// Both sides have agreed on HTTP/2.
+    pub(super) speaks_http2: bool,
     /// The server name of a hello that is passed on, or of TLS that ended here.
     pub(super) server_name: Option<Arc<str>>,
     /// Where it is passed on to; `None` for HTTP.
@@ -153,8 +155,8 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
     if speech.passes_tls {
         let opening = opening(&mut socket, &mut first).await?;
         if let Some(PassedOn { bound, server_name }) = pass_on(worker, listener, opening)? {
-            let transport = Transport::Begun(first.into(), socket);
-            return Ok(Begun { transport, tls: None, server_name, bound: Some(bound) });
+            let transport = Transport::Begun(first.into(), Box::new(Transport::Plain(socket)));
+            return Ok(Begun { transport, tls: None, speaks_http2: false, server_name, bound: Some(bound) });
         }
     }
     let accepted = match hello(&mut socket, &first).await? {
@@ -163,8 +165,8 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
             if !speech.plaintext {
                 return Err(NoHandshake::Plaintext.into());
             }
-            let transport = Transport::Begun(first, socket);
-            return Ok(Begun { transport, tls: None, server_name: None, bound: None });
+            let transport = Transport::Begun(first, Box::new(Transport::Plain(socket)));
+            return Ok(Begun { transport, tls: None, speaks_http2: false, server_name: None, bound: None });
         }
         Hello::Tls(accepted) => accepted,
     };
@@ -195,7 +197,8 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
         certificate: certificate.and_then(|certificate| peer::forwarded_client_cert(certificate)),
         server_name: server_name.clone(),
     };
-    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Box::new(tls)), server_name, bound })
+    let speaks_http2 = connection.alpn_protocol() == Some(ALPN_HTTP_2);
+    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Rc::new(tls)), speaks_http2, server_name, bound })
 }
 
 /// Reads into `first` until it is clear how the connection begins.

@@ -1,5 +1,6 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
+mod room;
 mod syn_filter;
 
 use super::{client, problems::NodeProblems, worker::Worker};
@@ -9,6 +10,7 @@ use crate::{
     routing::snapshot::{ListenerKey, Snapshot, Speech},
 };
 use hashbrown::HashMap;
+use room::Room;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
@@ -143,6 +145,8 @@ fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListe
 
 /// Accepts until told to stop, and then what is still in the queue.
 async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+    let room = Room::of_this_process();
+    let mut is_full = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -150,7 +154,19 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
             _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
-            Ok((stream, peer)) => serve(&worker, key, stream, peer),
+            Ok((stream, peer)) if room.has(&stream) => {
+                is_full = false;
+                serve(&worker, key, stream, peer);
+            }
+            Ok((stream, _peer)) => {
+                // Said once for each time that this happens.
+                if !std::mem::replace(&mut is_full, true) {
+                    let port = key.port;
+                    tracing::warn!(port, "nine tenths of the file descriptors are taken: new connections are reset");
+                }
+                worker.telemetry().connections().turned_away.inc();
+                room::turn_away(stream);
+            }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 // Out of file descriptors or memory: the queue keeps the connections until some are free again.

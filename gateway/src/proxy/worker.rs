@@ -1,7 +1,7 @@
 //! One worker thread: its runtime, its pool, its clock, and the sweep over its connections.
 
 use super::{
-    activity::{Activity, Clock, Order},
+    activity::{Activity, Clock, Order, Phase},
     body::RequestBody,
     handshake::Failed,
     listeners::Listeners,
@@ -14,9 +14,11 @@ use crate::{
     routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
     telemetry::{Telemetry, requests::Recorder, streams::StreamFacts},
     upstream::{
+        carrier::Carrier,
         connection::UpstreamConnection,
         lease::PoolKey,
         pool::{Pool, PoolLimits},
+        shelves::Shelves,
     },
 };
 use foldhash::fast::RandomState;
@@ -25,7 +27,7 @@ use http::HeaderValue;
 use std::{
     cell::{Cell, RefCell, RefMut},
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,8 +71,11 @@ pub(crate) struct Worker {
     stage: watch::Receiver<Stage>,
     clock: Rc<Clock>,
     pool: RefCell<Pool<RequestBody>>,
+    shelves: RefCell<Shelves>,
     recorder: RefCell<Recorder>,
     connections: RefCell<HashMap<u64, Rc<Activity>, RandomState>>,
+    /// Streams whose clients may let their bodies stand still.
+    streams: RefCell<Vec<Weak<Activity>>>,
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
@@ -119,8 +124,10 @@ impl Worker {
             stage,
             clock: Rc::new(Clock::new()),
             pool: RefCell::new(pool),
+            shelves: RefCell::default(),
             recorder: RefCell::new(recorder),
             connections: RefCell::default(),
+            streams: RefCell::default(),
             next_connection: Cell::new(0),
             operations: RefCell::default(),
             refusals: RefCell::default(),
@@ -148,6 +155,11 @@ impl Worker {
         self.pool.borrow_mut()
     }
 
+    /// Connections of HTTP/2 to endpoints.
+    pub(super) fn shelves(&self) -> RefMut<'_, Shelves> {
+        self.shelves.borrow_mut()
+    }
+
     pub(super) fn recorder(&self) -> RefMut<'_, Recorder> {
         self.recorder.borrow_mut()
     }
@@ -162,8 +174,16 @@ impl Worker {
         *self.stage.borrow() >= Stage::Leaving
     }
 
-    /// Keeps `connection` for the next exchange, if both its sides are through with the last one.
-    pub(super) fn give_back(&self, connection: Box<UpstreamConnection<RequestBody>>) {
+    /// Keeps the connection of `carrier` for the next exchange, if both its sides are through with the last one.
+    pub(super) fn give_back(&self, carrier: Carrier<RequestBody>) {
+        match carrier {
+            Carrier::Http1(connection) => self.keep(connection),
+            // The end of the stream is all there is to it.
+            Carrier::Http2(_) => {}
+        }
+    }
+
+    fn keep(&self, connection: Box<UpstreamConnection<RequestBody>>) {
         if connection.is_ready() {
             self.pool.borrow_mut().put(connection, self.clock.now());
         }
@@ -176,6 +196,11 @@ impl Worker {
         self.connections.borrow_mut().insert(id, Rc::clone(activity));
         self.telemetry.connections().downstream.inc();
         Registration { worker: Rc::clone(self), id }
+    }
+
+    /// Adds a stream of HTTP/2 to what the sweep looks after, until it ends.
+    pub(super) fn watch(&self, stream: &Rc<Activity>) {
+        self.streams.borrow_mut().push(Rc::downgrade(stream));
     }
 
     /// Counts a handshake that failed, and says so in the log from time to time.
@@ -255,6 +280,7 @@ impl Worker {
             .handshake_timeout
             .min(limits.head_timeout)
             .min(limits.body_idle_timeout)
+            .min(limits.answer_idle_timeout)
             .min(limits.keep_alive_timeout);
         let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
         let mut ticks = interval(period);
@@ -275,16 +301,30 @@ impl Worker {
     fn sweep_connections(&self) {
         // A connection at rest is closed, but not before the announce time is over; one that has just been used gets a
         // moment more, because its client may be sending the next request right now, and is told by `connection: close`
-        // in the answer.
+        // in the answer. Until the gateway ends it gives back its memory after that moment.
         const REST: Duration = Duration::from_millis(1000);
         let closing = *self.stage.borrow() >= Stage::Closing;
+        let mut resting = 0;
         for activity in self.connections.borrow().values() {
             if activity.is_overdue(&self.settings.limits) {
                 activity.give_order(Order::Expire);
-            } else if closing && activity.is_resting(REST) {
-                activity.give_order(Order::Close);
+            } else if activity.is_idle_for(REST) {
+                if closing {
+                    activity.give_order(Order::Close);
+                } else if activity.phase() == Phase::Idle && !activity.has_no_streams() {
+                    activity.give_order(Order::Rest);
+                }
             }
+            resting += usize::from(activity.phase() == Phase::Rest);
         }
+        self.streams.borrow_mut().retain(|stream| {
+            let Some(stream) = stream.upgrade() else { return false };
+            if stream.is_overdue(&self.settings.limits) {
+                stream.give_order(Order::Expire);
+            }
+            true
+        });
+        self.recorder.borrow_mut().resting.set(resting);
     }
 
     fn sweep_pool(&self) {
@@ -299,7 +339,10 @@ impl Worker {
             .collect();
         let mut pool = self.pool.borrow_mut();
         pool.sweep(self.clock.now(), |key| wanted.contains(key));
-        self.recorder.borrow_mut().idle_upstream(pool.len());
+        let mut shelves = self.shelves.borrow_mut();
+        let idle_timeout = self.settings.limits.upstream_idle_timeout;
+        shelves.sweep(self.clock.now(), idle_timeout, |key| wanted.contains(key));
+        self.recorder.borrow_mut().upstream_idle.set(pool.len() + shelves.idle());
     }
 }
 

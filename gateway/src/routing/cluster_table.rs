@@ -1,7 +1,7 @@
 //! The clusters that routes ask for, each in a slot of its own that keeps its number.
 
 use super::{
-    cluster::{Cluster, ClusterId, ClusterName, ClusterState, UnknownCluster},
+    cluster::{Cluster, ClusterId, ClusterName, ClusterState, EndpointSpeech, UnknownCluster},
     clusters::{ClusterRequest, Shared, resolve},
     streams::StreamPolicy,
     world::{CompileSettings, HashMap, World},
@@ -164,5 +164,6 @@ fn nothing() -> Cluster {
         traffic: None,
         hash_key: None,
         stream: StreamPolicy::default(),
+        speaks: EndpointSpeech::default(),
     }
 }

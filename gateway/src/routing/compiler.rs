@@ -113,7 +113,7 @@ impl Compiler {
 
     /// The table for all changes so far, with a generation one higher than the last.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
-        let due = std::mem::take(&mut self.due);
+        let mut due = std::mem::take(&mut self.due);
         self.clusters.touch(&due.hosts);
         due.names.iter().for_each(|name| self.clusters.touch_name(name));
         let mut stream_plans = None;
@@ -124,6 +124,8 @@ impl Compiler {
             self.node_ports = Arc::new(listeners::node_ports(&self.world, &self.settings));
             if !self.attachments.is_for(&plans) {
                 self.attachments.rebuild(plans, &self.world, &self.settings, &mut self.clusters);
+                // All of them have just been placed.
+                due.virtual_services.clear();
             }
         }
         self.attachments.update(&due.virtual_services, &self.world, &self.settings, &mut self.clusters);

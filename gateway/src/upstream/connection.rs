@@ -56,6 +56,10 @@ pub(crate) enum SendErrorKind {
     Terminated,
     /// What came was not HTTP.
     Protocol,
+    /// The endpoint reset the stream of the request (HTTP/2).
+    Remote,
+    /// The same, without having looked at the request.
+    Refused,
     /// Our own side gave up: the request's body failed.
     RequestBody,
 }
@@ -78,6 +82,7 @@ impl<B: RequestBody> UpstreamConnection<B> {
             return Poll::Ready(());
         }
         self.bell.answer(cx.waker());
+        self.bell.reset();
         let mut cx = Context::from_waker(&self.waker);
         // Errors have been handed to the waiting exchange, if there is one; an idle connection's are of no interest.
         let poll = Pin::new(&mut self.connection).poll(&mut cx).map(|_| ());
@@ -100,6 +105,13 @@ impl<B: RequestBody> UpstreamConnection<B> {
         !self.ended && self.sender.is_ready()
     }
 
+    /// Whether another exchange may begin for all that is known. Drives the connection, for nobody, only when something has
+    /// happened to it.
+    pub(super) fn is_alive(&mut self) -> bool {
+        let driven = !self.bell.has_rung() || self.poll_drive(&mut Context::from_waker(Waker::noop())).is_pending();
+        driven && self.is_ready()
+    }
+
     /// Sends `request` and waits for the head of the response. The body comes only while the connection is driven.
     pub(crate) async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
         self.exchanges += 1;
@@ -111,6 +123,7 @@ impl<B: RequestBody> UpstreamConnection<B> {
         poll_fn(move |cx| {
             if !*ended {
                 bell.answer(cx.waker());
+                bell.reset();
                 *ended = Pin::new(&mut *connection).poll(&mut Context::from_waker(waker)).is_ready();
             }
             match response.as_mut().poll(&mut nobody) {

@@ -45,6 +45,11 @@ impl Socket {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
+    /// Ready when something has come since a read found nothing, be it the end.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
+    }
+
     /// How many of `wanted` bytes may be written now.
     fn poll_room(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
         match &mut self.flow {

@@ -22,35 +22,6 @@ pub(crate) fn weighted(services: &[(String, SocketAddr)], random: &mut Rng) -> S
     })
 }
 
-/// A TCP server on the same port, and each connection to one of `services`.
-pub(crate) fn tcp_to(services: &[(String, SocketAddr)]) -> String {
-    let port = objects::PORT;
-    let mut yaml = format!(
-        "
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {{name: gateway}}
-spec: {{selector: {{istio: ingressgateway}}, servers: [{{port: {{number: {port}, name: tcp, protocol: TCP}}, hosts: ['*']}}]}}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {{name: routes}}
-spec:
-  hosts: ['*']
-  gateways: [gateway]
-  tcp:
-  - route:
-"
-    );
-    for (name, _) in services {
-        let _ = writeln!(yaml, "    - {{destination: {{host: {name}}}, weight: 1}}");
-    }
-    for (name, address) in services {
-        yaml.push_str(&objects::service(name, &[*address]));
-    }
-    yaml
-}
-
 fn table(services: &[(String, SocketAddr)], mut destinations: impl FnMut(&str) -> String) -> String {
     let mut rules = String::new();
     for (name, _) in services {
