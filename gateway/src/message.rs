@@ -1,5 +1,6 @@
 //! HTTP messages as values: what is done to heads on their way through. Functions over `http` types; no I/O.
 
+pub mod client_hello;
 pub mod cors;
 pub mod forwarded;
 pub mod header_operations;

@@ -24,6 +24,7 @@ mod pooling;
 mod rest;
 mod retries;
 mod rollout;
+mod streams;
 mod timeouts;
 mod tls;
 mod upgrades;

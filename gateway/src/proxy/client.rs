@@ -6,6 +6,7 @@ use super::{
     exchange,
     handshake::{self, Begun, TlsFacts},
     http2, rest,
+    stream::{self, Bound, Caller},
     transport::Transport,
     tunnel::Tunnel,
     worker::Worker,
@@ -117,14 +118,20 @@ pub(super) async fn serve(
         // Boxed: what a handshake needs is not kept while the connection lives.
         match Box::pin(handshake::begin(&worker, listener, socket, &activity)).await {
             Ok(begun) => begun,
-            Err(failed) => return worker.handshake_failed(listener, peer, &failed),
+            Err(failed) => return worker.handshake_failed(listener, peer, local, &failed),
         }
     } else {
-        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false }
+        let snapshot = worker.published().load();
+        let bound = snapshot.passed_on(listener).map(|stream| Bound::draw(&snapshot, stream));
+        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false, server_name: None, bound }
     };
-    let Begun { transport, tls, speaks_http2 } = begun;
+    let Begun { transport, tls, speaks_http2, server_name, bound } = begun;
     if tls.is_some() {
         worker.telemetry().handshakes().count(listener.port, "ok");
+    }
+    if let Some(bound) = bound {
+        let caller = Caller { peer, local, server_name };
+        return Box::pin(stream::serve(&worker, bound, transport, &caller, &activity)).await;
     }
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     control::publish::Published,
     routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
-    telemetry::{Telemetry, requests::Recorder},
+    telemetry::{Telemetry, requests::Recorder, streams::StreamFacts},
     upstream::{
         carrier::Carrier,
         connection::UpstreamConnection,
@@ -204,9 +204,14 @@ impl Worker {
     }
 
     /// Counts a handshake that failed, and says so in the log from time to time.
-    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, failed: &Failed) {
+    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, local: SocketAddr, failed: &Failed) {
         let (port, reason) = (listener.port, failed.why.name());
         self.telemetry.handshakes().count(port, reason);
+        if self.telemetry.wants_facts() && failed.why.is_for_nobody() {
+            let mut facts = StreamFacts::new(local, peer, failed.server_name.clone());
+            facts.details = "filter_chain_not_found";
+            self.telemetry.log_stream(&facts, "NR", (0, 0), Duration::ZERO, None);
+        }
         if let Some(unsaid) = self.refusals.borrow_mut().note(port, reason, Instant::now()) {
             let server_name = failed.server_name.as_deref().unwrap_or("-");
             tracing::warn!(port, reason, %peer, server_name, unsaid, "no TLS handshake: {}", failed.why);
