@@ -7,6 +7,7 @@ use super::{
     listeners::Listeners,
     problems::NodeProblems,
     refusals::Refusals,
+    rest::Resting,
     settings::ProxySettings,
 };
 use crate::{
@@ -75,6 +76,7 @@ pub(crate) struct Worker {
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
     mirrors_in_flight: Cell<usize>,
+    resting: RefCell<Resting>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -125,6 +127,7 @@ impl Worker {
             operations: RefCell::default(),
             refusals: RefCell::default(),
             mirrors_in_flight: Cell::new(0),
+            resting: RefCell::default(),
         }
     }
 
@@ -287,6 +290,7 @@ impl Worker {
             resting += usize::from(activity.phase() == Phase::Rest);
         }
         self.recorder.borrow_mut().resting.set(resting);
+        self.resting.borrow_mut().count(resting);
     }
 
     fn sweep_pool(&self) {
