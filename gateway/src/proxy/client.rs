@@ -1,10 +1,11 @@
-//! One client's connection: HTTP/1 served on it, its timeouts, its end.
+//! One client's connection: HTTP/1 served on it, its timeouts, its end; or HTTP/2, if that is what comes.
 
 use super::{
     activity::{Activity, ClientSocket, Order, Phase},
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
+    http2,
     rest,
     transport::Transport,
     tunnel::Tunnel,
@@ -19,7 +20,7 @@ use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     future::poll_fn,
     net::{IpAddr, SocketAddr},
@@ -36,7 +37,7 @@ server: istio-envoy\r\nconnection: close\r\n\r\nrequest timeout";
 /// Read and write buffers hold this much beyond the head's limit.
 const BUFFER_SLACK: usize = 4096;
 
-/// What the exchanges of one connection share.
+/// What the exchanges of one connection share; with HTTP/2 every stream has one of its own.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
@@ -47,7 +48,7 @@ pub(super) struct Client {
     pub(super) peer_text: HeaderValue,
     pub(super) activity: Rc<Activity>,
     /// `None` for a client that came in the clear.
-    pub(super) tls: Option<Box<TlsFacts>>,
+    pub(super) tls: Option<Rc<TlsFacts>>,
     /// Set by the exchange that switches protocols; HTTP ends with it.
     pub(super) tunnel: RefCell<Option<Tunnel>>,
 }
@@ -56,10 +57,12 @@ pub(super) struct Client {
 enum End {
     /// Nothing has come for a while. What HTTP needs has been given back; it is made anew for the next request.
     Rest(ClientSocket),
+    /// What has come is the beginning of HTTP/2.
+    Http2(Transport),
     /// There is nothing more to do.
     Over,
     /// The protocol has been switched. With what the client has sent behind its request.
-    Switched(Tunnel, ClientSocket, Bytes),
+    Switched(Box<Tunnel>, ClientSocket, Bytes),
     HeadTimeout(ClientSocket),
 }
 
@@ -84,6 +87,18 @@ impl Client {
             None => snapshot.listener(self.listener),
         }
     }
+
+    /// What one stream of the connection has of its own.
+    pub(super) fn stream(&self) -> Rc<Self> {
+        Rc::new(Self {
+            worker: Rc::clone(&self.worker),
+            peer_text: self.peer_text.clone(),
+            activity: Activity::of_stream(&self.activity),
+            tls: self.tls.clone(),
+            tunnel: RefCell::new(None),
+            ..*self
+        })
+    }
 }
 
 /// Serves one connection to its end.
@@ -105,20 +120,26 @@ pub(super) async fn serve(
             Err(failed) => return worker.handshake_failed(listener, peer, &failed),
         }
     } else {
-        Begun { transport: Transport::Plain(socket), tls: None }
+        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false }
     };
-    let Begun { transport, tls } = begun;
+    let Begun { transport, tls, speaks_http2 } = begun;
     if tls.is_some() {
         worker.telemetry().handshakes().count(listener.port, "ok");
     }
-    let mut socket = ClientSocket::new(transport, Rc::clone(&activity));
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);
+    if speaks_http2 {
+        // Boxed, as below: nobody else keeps room for it.
+        return Box::pin(http2::serve(&client, transport)).await;
+    }
 
+    let is_first = Cell::new(true);
+    let mut socket = ClientSocket::new(transport, Rc::clone(&client.activity));
     while rest::until_readable(&socket, &client.activity).await {
         // Boxed: what HTTP needs is not kept while the connection rests.
-        match Box::pin(exchanges(&client, socket)).await {
+        match Box::pin(exchanges(&client, socket, &is_first)).await {
             End::Rest(resting) => socket = resting,
+            End::Http2(transport) => return Box::pin(http2::serve(&client, transport)).await,
             End::Over => return,
             End::Switched(tunnel, socket, early) => return tunnel.run(socket, early).await,
             End::HeadTimeout(mut socket) => {
@@ -132,9 +153,10 @@ pub(super) async fn serve(
 }
 
 /// Serves one exchange after the other, until there are no more or none for a while.
-async fn exchanges(client: &Rc<Client>, socket: ClientSocket) -> End {
+async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bool>) -> End {
     let service = service_fn(|request: Request<Incoming>| {
         let client = Rc::clone(client);
+        is_first.set(false);
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
     let limits = &client.worker.settings().limits;
@@ -164,12 +186,17 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket) -> End {
 
     let result = match pause {
         Pause::HeadTimeout => return End::HeadTimeout(connection.into_parts().io.into_inner()),
+        // The bytes that no request of HTTP/1 begins with have come, and are still there.
+        Pause::Over(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
+            let parts = connection.into_parts();
+            return End::Http2(parts.io.into_inner().into_transport(parts.read_buf));
+        }
         Pause::Over(result) => {
             if result.is_ok()
                 && let Some(tunnel) = client.tunnel.take()
             {
                 let parts = connection.into_parts();
-                return End::Switched(tunnel, parts.io.into_inner(), parts.read_buf);
+                return End::Switched(Box::new(tunnel), parts.io.into_inner(), parts.read_buf);
             }
             result
         }

@@ -12,14 +12,16 @@ use super::{
 };
 use crate::{
     message::{forwarded, hop_by_hop, retry_policy::Reset},
-    upstream::connection::UpstreamConnection,
+    upstream::{
+        carrier::{AnswerBody, Carrier},
+        connection::UpstreamConnection,
+    },
 };
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CONNECTION, TRANSFER_ENCODING, UPGRADE},
 };
 use http_body::Body as _;
-use hyper::body::Incoming;
 use std::{
     pin::Pin,
     rc::Rc,
@@ -33,8 +35,8 @@ use std::{
 /// off while the client has not seen any of it. `record` comes back for the answer that is given instead.
 pub(super) fn pass(
     client: &Client,
-    response: Response<Incoming>,
-    connection: Box<UpstreamConnection<RequestBody>>,
+    response: Response<AnswerBody>,
+    carrier: Carrier<RequestBody>,
     mut record: Record,
     timing: Option<Box<Timing>>,
     load: LoadShare,
@@ -46,7 +48,7 @@ pub(super) fn pass(
     }
     // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
     let mut nobody = Context::from_waker(Waker::noop());
-    let first = match connection.quietly(|| Pin::new(&mut incoming).poll_frame(&mut nobody)) {
+    let first = match carrier.quietly(|| Pin::new(&mut incoming).poll_frame(&mut nobody)) {
         Poll::Ready(Some(Err(_))) => return Err((record, Reset::Terminated)),
         first => first.map(|frame| frame.and_then(Result::ok)),
     };
@@ -59,14 +61,14 @@ pub(super) fn pass(
     let body = match first {
         Poll::Ready(None) => {
             record.complete();
-            client.worker.give_back(connection);
+            client.worker.give_back(carrier);
             ResponseBody::Empty
         }
         Poll::Ready(Some(frame)) if incoming.is_end_stream() && frame.is_data() => {
             let bytes = frame.into_data().unwrap_or_default();
             record.sent_body(bytes.len());
             record.complete();
-            client.worker.give_back(connection);
+            client.worker.give_back(carrier);
             ResponseBody::full(bytes)
         }
         first => {
@@ -75,21 +77,17 @@ pub(super) fn pass(
                 Poll::Pending => None,
             };
             let worker = Rc::clone(&client.worker);
-            ResponseBody::Streaming(StreamingBody::new(first, incoming, connection, worker, record, timing, load))
+            ResponseBody::Streaming(StreamingBody::new(first, incoming, carrier, worker, record, timing, load))
         }
     };
     Ok(Response::from_parts(parts, body))
 }
 
 /// Throws `response` away, and keeps its connection if all of it is there already.
-pub(super) fn discard(
-    client: &Client,
-    response: Response<Incoming>,
-    connection: Box<UpstreamConnection<RequestBody>>,
-) {
+pub(super) fn discard(client: &Client, response: Response<AnswerBody>, carrier: Carrier<RequestBody>) {
     let mut incoming = response.into_body();
     let mut nobody = Context::from_waker(Waker::noop());
-    let ended = connection.quietly(|| {
+    let ended = carrier.quietly(|| {
         while !incoming.is_end_stream() {
             match Pin::new(&mut incoming).poll_frame(&mut nobody) {
                 Poll::Ready(Some(Ok(_))) => {}
@@ -100,14 +98,14 @@ pub(super) fn discard(
         true
     });
     if ended {
-        client.worker.give_back(connection);
+        client.worker.give_back(carrier);
     }
 }
 
 /// The endpoint has switched protocols: hands both connections over to a tunnel, once this answer is written.
 pub(super) async fn switch(
     client: &Client,
-    response: Response<Incoming>,
+    response: Response<AnswerBody>,
     mut connection: UpstreamConnection<RequestBody>,
     mut record: Record,
     load: LoadShare,
