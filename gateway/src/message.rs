@@ -6,6 +6,7 @@ pub mod forwarded;
 pub mod header_operations;
 pub mod hop_by_hop;
 pub mod http_version;
+pub mod packed_fields;
 pub mod path;
 pub mod redirect;
 pub mod retry_policy;

@@ -7,6 +7,7 @@ use super::{
     listeners::Listeners,
     problems::NodeProblems,
     refusals::Refusals,
+    rest::Resting,
     settings::ProxySettings,
 };
 use crate::{
@@ -80,6 +81,7 @@ pub(crate) struct Worker {
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
     mirrors_in_flight: Cell<usize>,
+    resting: RefCell<Resting>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -132,6 +134,7 @@ impl Worker {
             operations: RefCell::default(),
             refusals: RefCell::default(),
             mirrors_in_flight: Cell::new(0),
+            resting: RefCell::default(),
         }
     }
 
@@ -325,6 +328,7 @@ impl Worker {
             true
         });
         self.recorder.borrow_mut().resting.set(resting);
+        self.resting.borrow_mut().count(resting);
     }
 
     fn sweep_pool(&self) {
