@@ -4,6 +4,7 @@
 mod odd;
 mod policies;
 mod routes;
+mod streams;
 
 use harness::{
     cluster::{GATEWAY, World, deploy, deploy_file},

@@ -113,10 +113,10 @@ impl Compiler {
 
     /// The table for all changes so far, with a generation one higher than the last.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
-        let mut due = std::mem::take(&mut self.due);
+        let due = std::mem::take(&mut self.due);
         self.clusters.touch(&due.hosts);
         due.names.iter().for_each(|name| self.clusters.touch_name(name));
-        let mut stream_plans = None;
+        let (mut stream_plans, mut placed) = (None, false);
         if due.listeners {
             let listeners::Plans { http: plans, streams, problems } = listeners::plan(&self.world, &self.settings);
             stream_plans = Some(streams);
@@ -125,10 +125,12 @@ impl Compiler {
             if !self.attachments.is_for(&plans) {
                 self.attachments.rebuild(plans, &self.world, &self.settings, &mut self.clusters);
                 // All of them have just been placed.
-                due.virtual_services.clear();
+                placed = true;
             }
         }
-        self.attachments.update(&due.virtual_services, &self.world, &self.settings, &mut self.clusters);
+        let none = IndexSet::default();
+        let moved = if placed { &none } else { &due.virtual_services };
+        self.attachments.update(moved, &self.world, &self.settings, &mut self.clusters);
         let (world, settings) = (&self.world, &self.settings);
         self.streams.update(stream_plans, &due.virtual_services, world, settings, &mut self.clusters);
         let clusters = self.clusters.resolve(&self.world, &self.settings);

@@ -456,11 +456,7 @@ fn gateway_tls() {
         &https(", tls: {mode: ISTIO_MUTUAL, credentialName: a}"),
         &[(Invalid, "spec.servers[0].tls.credentialName", "ISTIO_MUTUAL"), mode],
     );
-    check(
-        "Gateway",
-        &https(", tls: {credentialName: a}"),
-        &[(Suspicious, "spec.servers[0].tls.mode", "ignored")],
-    );
+    check("Gateway", &https(", tls: {credentialName: a}"), &[(Suspicious, "spec.servers[0].tls.mode", "ignored")]);
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, serverCertificate: a, privateKey: b, caCrl: c}"),
