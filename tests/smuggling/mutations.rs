@@ -240,7 +240,7 @@ const CHANGES: [Change; 17] = [
         1 => draft.insert("host: b".to_owned(), random),
         _ => {
             *draft.line("host", random) =
-                pick(&["host:", "host: a b", "host: a/b", "host: a\tb", "Host : a", "host: @"], random).to_owned()
+                pick(&["host: a b", "host: a/b", "host: a\tb", "Host : a", "host: @"], random).to_owned()
         }
     },
     // Chunks with something behind their sizes.
