@@ -28,11 +28,9 @@ use tokio::sync::Semaphore;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn echo(mut exchange: Exchange) -> impl Future<Output = ()> + Send {
-    async move {
-        let body = exchange.read_all().await;
-        exchange.answer(200, &[("x-b", "2")], &body);
-    }
+async fn echo(mut exchange: Exchange) {
+    let body = exchange.read_all().await;
+    exchange.answer(200, &[("x-b", "2")], &body);
 }
 
 #[test]
