@@ -319,3 +319,7 @@ fn hash_key_text(key: &HashKey) -> String {
         HashKey::Query(name) => format!("query parameter {name}"),
     }
 }
+/// Whether a route is of the section that all routes were of before there were others.
+fn is_http(section: &impl AsRef<str>) -> bool {
+    section.as_ref() == "http"
+}

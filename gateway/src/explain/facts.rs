@@ -28,7 +28,8 @@ use std::time::Duration;
 pub struct RouteFacts {
     pub object: String,
     pub name: String,
-    /// `http`, `tls` or `tcp`: where in the object's spec.
+    /// `http`, `tls` or `tcp`: where in the object's spec. Left out in JSON for `http`.
+    #[serde(skip_serializing_if = "super::is_http")]
     pub section: &'static str,
     pub rule: usize,
     #[serde(rename = "match")]

@@ -52,8 +52,8 @@ pub struct RouteRow {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hash_policy: bool,
     pub object: String,
-    /// `http`, `tls` or `tcp`: where in the object's spec.
-    #[serde(default = "http")]
+    /// `http`, `tls` or `tcp`: where in the object's spec. Left out in JSON for `http`.
+    #[serde(default = "http", skip_serializing_if = "super::is_http")]
     pub section: String,
     pub rule: usize,
     #[serde(rename = "match_index")]
