@@ -153,12 +153,12 @@ fn a_body_that_has_come_before_its_endpoint_is_sent_whole() {
     let length = 3_000_000;
     let mut client = gateway.connect();
     client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
-    client.send(&"x".repeat(1_000_000));
+    client.send("x".repeat(1_000_000));
     let backend = Backend::start_at(nobody, |exchange| {
         exchange.read_body()?;
         exchange.respond("200 OK", &[], b"here")
     });
-    client.send(&"x".repeat(length - 1_000_000));
+    client.send("x".repeat(length - 1_000_000));
     assert_eq!(client.response().text(), "here");
     assert_eq!(backend.only_request().body.len(), length);
 }
