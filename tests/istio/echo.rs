@@ -14,7 +14,7 @@ use clap::Parser;
 use harness::http::message::{self, Framing, Message};
 use nix::sys::socket::{setsockopt, sockopt};
 use rustls::{
-    RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    RootCertStore, ServerConfig, StreamOwned,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
     fs,
-    io::{BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{BufRead as _, BufReader, Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -90,6 +90,9 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first byte of every TLS connection.
+const HANDSHAKE_RECORD: u8 = 0x16;
+
 /// How TLS is ended: with one certificate, for everybody or for the clients of an authority.
 fn tls(certificate: &str, key: &str, clients: Option<&String>) -> anyhow::Result<ServerConfig> {
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -108,7 +111,7 @@ fn tls(certificate: &str, key: &str, clients: Option<&String>) -> anyhow::Result
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).context("ECHO_CERTIFICATE is none")?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("ECHO_KEY is none")?;
     let mut config = builder.with_single_cert(vec![certificate], key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
@@ -116,25 +119,42 @@ fn tls(certificate: &str, key: &str, clients: Option<&String>) -> anyhow::Result
 fn begin(stream: TcpStream, tls: Option<Arc<ServerConfig>>, pod: &str) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let raw = stream.try_clone()?;
+    let port = raw.local_addr()?.port();
     let Some(config) = tls else {
         if http2::is_spoken(&stream) {
-            http2::serve(stream, pod, raw.local_addr()?.port());
+            return http2::serve(stream, pod, port);
+        }
+        let mut stream = BufReader::new(stream);
+        if stream.fill_buf().is_ok_and(|first| first.starts_with(&[HANDSHAKE_RECORD])) {
+            // TLS that nobody has ended on the way: all there is to say is who has met it.
+            let hello = Message { start: "TLS".to_owned(), ..Message::default() };
+            stream.get_mut().write_all(&answer(&hello, pod, port, &Value::Null))?;
+            // Closing with bytes unread would be a reset, which could overtake the answer.
+            raw.shutdown(Shutdown::Write)?;
+            std::io::copy(&mut stream, &mut std::io::sink())?;
             return Ok(());
         }
-        serve(BufReader::new(stream), &raw, pod, &Value::Null);
+        serve(stream, &raw, pod, &Value::Null);
         return Ok(());
     };
-    let mut stream = StreamOwned::new(ServerConnection::new(config)?, stream);
-    while stream.conn.is_handshaking() {
-        stream.conn.complete_io(&mut stream.sock)?;
-    }
-    let certificate = stream.conn.peer_certificates().and_then(<[_]>::first);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    stream.set_nonblocking(true)?;
+    let accepted = runtime.block_on(async {
+        tokio_rustls::TlsAcceptor::from(config).accept(tokio::net::TcpStream::from_std(stream)?).await
+    })?;
+    let connection = accepted.get_ref().1;
     let facts = json!({
-        "server_name": stream.conn.server_name(),
-        "alpn": stream.conn.alpn_protocol().map(String::from_utf8_lossy),
-        "has_certificate": certificate.is_some(),
+        "server_name": connection.server_name(),
+        "alpn": connection.alpn_protocol().map(String::from_utf8_lossy),
+        "has_certificate": connection.peer_certificates().is_some(),
     });
-    serve(BufReader::new(stream), &raw, pod, &facts);
+    if connection.alpn_protocol() == Some(b"h2") {
+        return Ok(runtime.block_on(http2::answer_on(accepted, pod, port, &facts))?);
+    }
+    let (stream, connection) = accepted.into_inner();
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    serve(BufReader::new(StreamOwned::new(connection, stream)), &raw, pod, &facts);
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod random;
 mod report;
 mod request;
 mod run;
+mod stream;
 mod table;
 mod tls;
 mod validation;

@@ -2,6 +2,7 @@
 
 use super::{
     certificates::Certificates,
+    stream::Stream,
     tls::{Client, TlsLine},
 };
 use anyhow::{Context, ensure};
@@ -10,6 +11,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The port of a gateway's pod behind port 80 of its Service.
 const HTTP: u16 = 8080;
+
+/// The one behind port 443.
+const HTTPS: u16 = 8443;
 
 /// Draws from each gateway for a request with `shares`: ten per cent of either answer are missed once in 10⁹ runs.
 const DRAWS: u32 = 200;
@@ -32,6 +36,8 @@ pub(crate) struct Request {
     pub(crate) tls: Option<TlsLine>,
     /// The same, ready to be spoken.
     pub(crate) client: Option<Client>,
+    /// What goes on the wire where it is no HTTP.
+    pub(crate) stream: Option<Stream>,
     /// By HTTP/2, with prior knowledge.
     pub(crate) http2: bool,
     /// Of the gateway's pod.
@@ -113,20 +119,23 @@ impl TryFrom<RequestLine> for Request {
     fn try_from(line: RequestLine) -> anyhow::Result<Self> {
         let (method, url) = line.send.split_once(' ').unwrap_or(("GET", &line.send));
         let (scheme, rest) = url.split_once("://").with_context(|| format!("{url} is no URL"))?;
-        ensure!(["http", "https"].contains(&scheme), "{url}: neither http nor https");
+        let stream = Stream::of_scheme(scheme);
+        ensure!(stream.is_some() || ["http", "https"].contains(&scheme), "{url}: not http, https, tcp or tls");
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let mut request = Self::new(method, authority, if target.is_empty() { "/" } else { target });
         for header in &line.headers {
             let (name, value) = header.split_once(':').with_context(|| format!("{header:?} is no header"))?;
             request.fields.push((name.to_owned(), value.trim().to_owned()));
         }
+        request.stream = stream;
         request.tls = (scheme == "https").then_some(line.tls);
         request.http2 = line.protocol == Protocol::H2;
         ensure!(!request.http2 || line.raw.is_none(), "{url}: bytes are of HTTP/1");
         request.text = line.send.clone();
         request.raw = line.raw;
         request.body = line.body;
-        request.port = line.port.unwrap_or(if request.tls.is_some() { 8443 } else { HTTP });
+        let usual = if request.tls.is_some() { HTTPS } else { HTTP };
+        request.port = line.port.unwrap_or(usual);
         request.expected = Expected {
             is_given: true,
             status: (line.status != 0).then_some(line.status),
@@ -155,6 +164,7 @@ impl Request {
             body: String::new(),
             tls: None,
             client: None,
+            stream: None,
             http2: false,
             port: HTTP,
             expected: Expected::default(),
@@ -179,6 +189,7 @@ impl Request {
                 || (name.eq_ignore_ascii_case("content-type") && value.starts_with("application/grpc"))
         };
         self.raw.is_none()
+            && self.stream.is_none()
             && self.target.starts_with('/')
             && self.target.len() < 8000
             && self.tls.is_none()

@@ -118,7 +118,9 @@ impl Table {
                 table.hosts.entry((listener.target_port, domain.to_owned())).or_default();
             }
         }
-        for row in lists.routes.iter().filter(|row| plain.contains(row.virtual_host.as_str())) {
+        // What is passed on unread is in Envoy's listeners; the requests show where it goes.
+        let is_compared = |row: &&RouteRow| row.section == "http" && plain.contains(row.virtual_host.as_str());
+        for row in lists.routes.iter().filter(is_compared) {
             let domain = row.virtual_host.rsplit_once(':').map_or(row.virtual_host.as_str(), |(domain, _)| domain);
             let port = bound.get(row.virtual_host.as_str()).copied().unwrap_or(row.port);
             table.hosts.entry((port, domain.to_owned())).or_default().push(our_row(row));

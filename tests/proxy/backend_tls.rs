@@ -1,5 +1,7 @@
 //! TLS to backends, as a DestinationRule asks for it: real handshakes with real servers.
 
+mod carriers;
+mod http2;
 mod names;
 mod secrets;
 mod trouble;
@@ -87,7 +89,7 @@ fn a_backend_is_spoken_to_in_tls() {
     let lab = Lab::new();
     let gateway = lab.gateway(SIMPLE);
     let answer = ask(&gateway, "a.test");
-    assert_eq!((answer.status(), answer.text().as_ref()), (200, "hello"));
+    assert_eq!((answer.status(), answer.text()), (200, "hello"));
     let met = lab.front.met();
     assert_eq!(met.len(), 1);
     assert_eq!(met[0].server_name.as_deref(), Some("a.test"), "the host of the request");

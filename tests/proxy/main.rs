@@ -4,8 +4,10 @@
 
 mod admin;
 mod agreement;
+mod attacks;
 mod backend_tls;
 mod bodies;
+mod conformance;
 mod cors;
 mod drain;
 mod failures;
@@ -24,6 +26,7 @@ mod proxy_protocol;
 mod rest;
 mod retries;
 mod rollout;
+mod streams;
 mod timeouts;
 mod tls;
 mod upgrades;

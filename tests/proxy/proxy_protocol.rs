@@ -1,13 +1,20 @@
 //! Balancers that say who the client is: headers of the PROXY protocol, and proxies that are believed.
 
-use crate::gateway::{Gateway, everything_to, service};
+use crate::{
+    gateway::{Gateway, everything_to, service},
+    streams::{self, Server},
+};
 use harness::{
     http::{
         backend::Backend,
         client::{Client, get},
     },
-    tls::certificates::{Authority, Wish},
+    tls::{
+        certificates::{Authority, Wish},
+        client::trusting,
+    },
 };
+use rustls::{ClientConnection, pki_types::ServerName};
 use std::{io::Write as _, process::Command, time::Duration};
 
 const VERSION_1: &[u8] = b"PROXY TCP4 10.1.2.3 10.0.0.1 5555 80\r\n";
@@ -141,11 +148,40 @@ fn who_came_by_tls_to_a_trusted_proxy_is_not_redirected() {
     let ask = |trusted: usize| {
         let gateway = Gateway::with(&objects, |settings| settings.trusted_proxies = trusted);
         let mut client = Client::connect(gateway.address());
-        let statuses = ["http", "https"].map(|scheme| {
+        ["http", "https"].map(|scheme| {
             client.exchange(format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-proto: {scheme}\r\n\r\n")).status()
-        });
-        statuses
+        })
     };
     assert_eq!(ask(0), [301, 301]);
     assert_eq!(ask(1), [301, 200]);
+}
+
+#[test]
+fn the_header_comes_before_what_is_passed_on_unread() {
+    let server = Server::echoing();
+    let with_header = |objects: &str| Gateway::with(objects, |settings| settings.proxy_protocol = true);
+    let gateway = with_header(&streams::all_to(server.address));
+    let hello = client_hello("a.test");
+    let passing = with_header(&streams::passing("a.test", server.address));
+    for header in [VERSION_1.to_vec(), version_2()] {
+        for (gateway, said) in [(&gateway, &b"hello"[..]), (&passing, &hello)] {
+            // In one piece with what the client says, and by itself.
+            for pieces in [vec![[&header, said].concat()], vec![header.clone(), said.to_vec()]] {
+                let mut stream = streams::connect(gateway);
+                for piece in pieces {
+                    stream.write_all(&piece).expect("sent");
+                }
+                assert_eq!(streams::read_exactly(&stream, said.len()), said);
+            }
+        }
+    }
+}
+
+/// What a client sends first that asks for `name`.
+fn client_hello(name: &str) -> Vec<u8> {
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let mut client = ClientConnection::new(trusting(), name).expect("a client");
+    let mut bytes = Vec::new();
+    client.write_tls(&mut bytes).expect("a hello");
+    bytes
 }

@@ -78,19 +78,28 @@ pub struct Sender {
 /// source/common/http/conn_manager_utility.cc, with `use_remote_address` and `xff_num_trusted_hops`).
 pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) -> Sender {
     let address = arrival.trusted_proxies.checked_sub(1).and_then(|skipped| address_from_last(headers, skipped));
-    let unwanted: SmallVec<[HeaderName; 2]> = headers
-        .keys()
-        .filter(|name| {
-            let text = name.as_str();
-            *name == EXPECT || (text.starts_with("x-") && REMOVED.contains(&text))
-        })
-        .cloned()
-        .collect();
+    let mut unwanted = SmallVec::<[HeaderName; 2]>::new();
+    let mut was_forwarded = false;
+    for name in headers.keys() {
+        let text = name.as_str();
+        if text.starts_with("x-") {
+            was_forwarded |= text == X_FORWARDED_FOR.as_str();
+            if REMOVED.contains(&text) {
+                unwanted.push(name.clone());
+            }
+        } else if text == EXPECT.as_str() {
+            unwanted.push(EXPECT);
+        }
+    }
     for name in unwanted {
         headers.remove(name);
     }
-    append_forwarded_for(headers, arrival.peer);
-    let said = headers.get(X_FORWARDED_PROTO).filter(|_| arrival.trusted_proxies > 0);
+    if was_forwarded {
+        append_forwarded_for(headers, arrival.peer);
+    } else {
+        headers.insert(X_FORWARDED_FOR, arrival.peer.clone());
+    }
+    let said = if arrival.trusted_proxies > 0 { headers.get(X_FORWARDED_PROTO) } else { None };
     let scheme = match said.map(HeaderValue::as_bytes) {
         Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
         Some(said) if said.eq_ignore_ascii_case(b"http") => "http",

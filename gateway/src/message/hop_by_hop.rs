@@ -17,8 +17,12 @@ const PROTECTED: [&str; 3] = ["host", "content-length", "trailer"];
 /// stays, as RFC 9110 §10.1.4 lets a proxy forward that one.
 pub fn remove(headers: &mut HeaderMap) {
     // One walk over the few names there are is cheaper than a lookup for each name there might be.
-    let mut found: SmallVec<[HeaderName; 4]> =
-        headers.keys().filter(|name| is_well_known(name.as_str())).cloned().collect();
+    let mut found = SmallVec::<[HeaderName; 4]>::new();
+    for name in headers.keys() {
+        if is_well_known(name.as_str()) {
+            found.push(name.clone());
+        }
+    }
     match &found[..] {
         [] => return,
         // What most endpoints send. The field it names would have been found.

@@ -67,6 +67,8 @@ pub(super) struct Activity {
     connection: Option<Rc<Activity>>,
     /// Something has been written, but not all that there was to write.
     is_writing: Cell<bool>,
+    /// The client takes nothing of what is to be sent to it.
+    stalled: Cell<bool>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -110,6 +112,7 @@ impl Activity {
             streams: Cell::new(None),
             connection,
             is_writing: Cell::new(false),
+            stalled: Cell::new(false),
         }
     }
 
@@ -180,6 +183,18 @@ impl Activity {
         self.order.get() == Order::Expire && self.phase.get() == Phase::Body
     }
 
+    /// Whether the client has left an answer standing for too long.
+    pub(super) fn answer_expired(&self) -> bool {
+        self.order.get() == Order::Expire && self.phase.get() == Phase::Exchange && self.stalled.get()
+    }
+
+    /// Notes whether the client takes what is sent to it.
+    fn wrote(&self, is_stalled: bool) {
+        if self.stalled.replace(is_stalled) != is_stalled {
+            self.since.set(None);
+        }
+    }
+
     /// Who is to be woken when the sweep decides something.
     pub(super) fn set_waker(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
@@ -203,6 +218,7 @@ impl Activity {
             Phase::Idle | Phase::Rest => limits.keep_alive_timeout,
             Phase::Head => limits.head_timeout,
             Phase::Body => limits.body_idle_timeout,
+            Phase::Exchange if self.stalled.get() => limits.answer_idle_timeout,
             Phase::Exchange => return false,
         };
         self.lasted(limit)
@@ -286,7 +302,9 @@ impl AsyncRead for ClientSocket {
 impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.activity.is_writing.set(true);
-        Pin::new(&mut self.transport).poll_write(cx, buf)
+        let written = Pin::new(&mut self.transport).poll_write(cx, buf);
+        self.activity.wrote(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(
@@ -295,7 +313,9 @@ impl AsyncWrite for ClientSocket {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.activity.is_writing.set(true);
-        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
+        self.activity.wrote(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -67,7 +67,7 @@ pub(super) async fn acquire(
 ) -> Result<Carrier<RequestBody>, ConnectError> {
     let Some(traffic) = share.traffic() else {
         if http2 {
-            return Box::pin(places::acquire(worker, share)).await;
+            return Box::pin(places::acquire(worker, share, None)).await;
         }
         return acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1);
     };
@@ -78,9 +78,9 @@ pub(super) async fn acquire(
     };
     let name = name.as_ref();
     let acquired = match &traffic.connections {
-        // Connections of HTTP/2 are shared, and are not told apart by the name that TLS was begun with.
-        _ if http2 && name.is_some() => return Err(ConnectError::NoTls),
-        _ if http2 => Box::pin(places::acquire(worker, share)).await,
+        // A cluster with TLS has bounds, and so a pool of its own; nothing may be sent in plaintext should it have none.
+        None if name.is_some() => return Err(ConnectError::NoTls),
+        _ if http2 => Box::pin(places::acquire(worker, share, name)).await,
         Some(settings) => {
             Box::pin(acquire_bounded(worker, share, traffic, settings, name, fresh)).await.map(Carrier::Http1)
         }
@@ -157,11 +157,7 @@ async fn acquire_bounded(
         if connection.is_none() {
             let gateway = worker.settings();
             let timeout = settings.connect_timeout.unwrap_or(gateway.limits.connect_timeout);
-            let secure = traffic.tls.origination().zip(name).map(|(origination, name)| Secure {
-                configurations: &gateway.tls,
-                origination,
-                name,
-            });
+            let secure = Secure::of(&gateway.tls, &traffic.tls, name);
             let bounds = Bounds { pool: memory.pool, settings, permit, now: worker.clock().now(), secure };
             connection = Some(connect(key.endpoint, timeout, gateway.fastpath.as_ref(), Some(bounds)).await?);
         }

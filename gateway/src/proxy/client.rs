@@ -6,6 +6,7 @@ use super::{
     exchange,
     handshake::{self, Begun, TlsFacts},
     http2, prologue, rest,
+    stream::{self, Bound, Caller},
     transport::Transport,
     tunnel::Tunnel,
     worker::Worker,
@@ -72,6 +73,7 @@ enum Pause {
     Over(hyper::Result<()>),
     HeadTimeout,
     Rest,
+    AnswerTimeout,
 }
 
 impl Client {
@@ -129,16 +131,22 @@ pub(super) async fn serve(
         // Boxed: what a handshake needs is not kept while the connection lives.
         match Box::pin(handshake::begin(&worker, listener, first, socket, &activity)).await {
             Ok(begun) => begun,
-            Err(failed) => return worker.handshake_failed(listener, peer, &failed),
+            Err(failed) => return worker.handshake_failed(listener, peer, local, &failed),
         }
     } else {
         let plain = Transport::Plain(socket);
         let transport = if first.is_empty() { plain } else { Transport::Begun(first, Box::new(plain)) };
-        Begun { transport, tls: None, speaks_http2: false }
+        let snapshot = worker.published().load();
+        let bound = snapshot.passed_on(listener).map(|stream| Bound::draw(&snapshot, stream));
+        Begun { transport, tls: None, speaks_http2: false, server_name: None, bound }
     };
-    let Begun { transport, tls, speaks_http2 } = begun;
+    let Begun { transport, tls, speaks_http2, server_name, bound } = begun;
     if tls.is_some() {
         worker.telemetry().handshakes().count(listener.port, "ok");
+    }
+    if let Some(bound) = bound {
+        let caller = Caller { peer, local, server_name };
+        return Box::pin(stream::serve(&worker, bound, transport, &caller, &activity)).await;
     }
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);
@@ -186,6 +194,7 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
         activity.set_waker(cx.waker());
         match (activity.order(), activity.phase()) {
             (Order::Expire, Phase::Head) => return Poll::Ready(Pause::HeadTimeout),
+            (Order::Expire, Phase::Exchange) if activity.answer_expired() => return Poll::Ready(Pause::AnswerTimeout),
             // A body's expiry is the exchange's business.
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
@@ -204,6 +213,10 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
         Pause::Over(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
             let parts = connection.into_parts();
             return End::Http2(parts.io.into_inner().into_transport(parts.read_buf));
+        }
+        Pause::AnswerTimeout => {
+            tracing::debug!(peer = %client.peer, "the client takes nothing of its answer");
+            return End::Over;
         }
         Pause::Over(result) => {
             if result.is_ok()

@@ -9,12 +9,13 @@ use super::{
     problems::NodeProblems,
     prologue::NoPrologue,
     refusals::Refusals,
+    rest::Resting,
     settings::ProxySettings,
 };
 use crate::{
     control::publish::Published,
     routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
-    telemetry::{Telemetry, requests::Recorder},
+    telemetry::{Telemetry, requests::Recorder, streams::StreamFacts},
     upstream::{
         carrier::Carrier,
         connection::UpstreamConnection,
@@ -83,6 +84,7 @@ pub(crate) struct Worker {
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
     mirrors_in_flight: Cell<usize>,
+    resting: RefCell<Resting>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -135,6 +137,7 @@ impl Worker {
             operations: RefCell::default(),
             refusals: RefCell::default(),
             mirrors_in_flight: Cell::new(0),
+            resting: RefCell::default(),
         }
     }
 
@@ -207,9 +210,14 @@ impl Worker {
     }
 
     /// Counts a handshake that failed, and says so in the log from time to time.
-    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, failed: &Failed) {
+    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, local: SocketAddr, failed: &Failed) {
         let (port, reason) = (listener.port, failed.why.name());
         self.telemetry.handshakes().count(port, reason);
+        if self.telemetry.wants_facts() && failed.why.is_for_nobody() {
+            let mut facts = StreamFacts::new(local, peer, failed.server_name.clone());
+            facts.details = "filter_chain_not_found";
+            self.telemetry.log_stream(&facts, "NR", (0, 0), Duration::ZERO, None);
+        }
         if let Some(unsaid) = self.refusals.borrow_mut().note(port, reason, Instant::now()) {
             let server_name = failed.server_name.as_deref().unwrap_or("-");
             tracing::warn!(port, reason, %peer, server_name, unsaid, "no TLS handshake: {}", failed.why);
@@ -295,6 +303,7 @@ impl Worker {
             .handshake_timeout
             .min(limits.head_timeout)
             .min(limits.body_idle_timeout)
+            .min(limits.answer_idle_timeout)
             .min(limits.keep_alive_timeout);
         let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
         let mut ticks = interval(period);
@@ -339,6 +348,7 @@ impl Worker {
             true
         });
         self.recorder.borrow_mut().resting.set(resting);
+        self.resting.borrow_mut().count(resting);
     }
 
     fn sweep_pool(&self) {

@@ -4,6 +4,7 @@ use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, EndpointSpeech, UnknownCluster},
     entry_endpoints::{self, Found},
     rules::RulesInForce,
+    streams::StreamPolicy,
     traffic::{Memories, Traffic},
     world::{CompileSettings, HashMap, Key, World, key_of},
 };
@@ -137,6 +138,7 @@ pub(super) fn resolve(
                 state,
                 traffic: None,
                 hash_key: None,
+                stream: StreamPolicy::default(),
                 speaks: EndpointSpeech::default(),
             },
             depends_on,
@@ -195,6 +197,7 @@ pub(super) fn resolve(
     resolved.cluster.traffic = traffic.map(Box::new);
     resolved.cluster.speaks = speaks;
     resolved.cluster.hash_key = TrafficPolicy::hash_key(service, own, request.port);
+    resolved.cluster.stream = StreamPolicy::of(service, own);
     Resolved { names: found.names, ..resolved }
 }
 

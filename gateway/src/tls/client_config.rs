@@ -31,19 +31,26 @@ pub(super) fn build(
     origination: &Origination,
     material: Material,
 ) -> Result<ClientConfiguration, NoClientConfiguration> {
-    let provider = Arc::new(provider(&[]));
-    let verifier = EndpointVerifier::new(&provider, material.authority, origination)?;
-    let builder = ClientConfig::builder_with_provider(provider)
+    let pair = material.pairs.into_iter().next();
+    let verifier = EndpointVerifier::new(&Arc::new(provider(&[])), material.authority, origination)?;
+    let unread = Arc::new(verifier.of_no_host());
+    Ok(ClientConfiguration { requests: config(Arc::new(verifier), pair.clone())?, unread: config(unread, pair)? })
+}
+
+fn config(
+    verifier: Arc<EndpointVerifier>,
+    pair: Option<Arc<CertifiedKey>>,
+) -> Result<Arc<ClientConfig>, NoClientConfiguration> {
+    let builder = ClientConfig::builder_with_provider(verifier.provider())
         .with_protocol_versions(&[&TLS12, &TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = match material.pairs.into_iter().next() {
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match pair {
         Some(pair) => builder.with_client_cert_resolver(Arc::new(Shown(pair))),
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.resumption = Resumption::in_memory_sessions(SESSIONS);
-    Ok(ClientConfiguration { http1: Arc::new(config) })
+    Ok(Arc::new(config))
 }
 
 /// Shows its certificate to every endpoint that asks for one, whichever authorities it names, as Envoy does.

@@ -18,8 +18,10 @@ pub struct Configuration {
 /// How a handshake with an endpoint is made. Sessions are remembered as long as the value lives.
 #[derive(Clone, Debug)]
 pub struct ClientConfiguration {
-    /// Offers `http/1.1`, as Istio's gateway where it speaks that.
-    pub http1: Arc<ClientConfig>,
+    /// For requests, whose host the endpoint's certificate may have to be for.
+    pub requests: Arc<ClientConfig>,
+    /// For bytes of which nothing is known, and so no host.
+    pub unread: Arc<ClientConfig>,
 }
 
 /// Whether handshakes can be made.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct EndpointVerifier {
     /// `None` where any certificate will do.
     chain: Option<Arc<WebPkiServerVerifier>>,
@@ -47,6 +47,15 @@ impl EndpointVerifier {
             checks_host: origination.checks_host,
             provider: Arc::clone(provider),
         })
+    }
+
+    /// The same for connections of which no host is known.
+    pub(super) fn of_no_host(&self) -> Self {
+        Self { checks_host: false, ..self.clone() }
+    }
+
+    pub(super) fn provider(&self) -> Arc<CryptoProvider> {
+        Arc::clone(&self.provider)
     }
 
     fn has_wanted_name(&self, certificate: &CertificateDer<'_>) -> bool {

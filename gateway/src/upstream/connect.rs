@@ -4,7 +4,7 @@ use super::{
     connection::{RequestBody, UpstreamConnection},
     http2::Http2Connection,
     lease::Lease,
-    secure::{NoTls, Secure},
+    secure::{NoTls, Ready, Secure, Use},
     socket::Socket,
     stream::Stream,
 };
@@ -55,7 +55,7 @@ pub(crate) async fn connect<B: RequestBody>(
     fastpath: Option<&Sockets>,
     bounds: Option<Bounds<'_>>,
 ) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
-    let (stream, lease) = reach(endpoint, limit, fastpath, bounds).await?;
+    let (stream, lease) = reach(endpoint, limit, fastpath, bounds, Use::Http1).await?;
     // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
     let (sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
@@ -75,7 +75,7 @@ pub(crate) async fn connect_http2(
         Some(Speech::Http2(settings)) => settings,
         Some(Speech::AsPortSays | Speech::AsClient) | None => Http2Settings::default(),
     };
-    let (stream, lease) = reach(endpoint, limit, fastpath, bounds).await?;
+    let (stream, lease) = reach(endpoint, limit, fastpath, bounds, Use::Http2).await?;
     let begun = Http2Connection::begin(stream, endpoint, settings, allows, lease).await;
     begun.map_err(|error| ConnectError::Failed(error.get_io().map_or(io::ErrorKind::Other, io::Error::kind)))
 }
@@ -86,8 +86,9 @@ async fn reach(
     limit: Duration,
     fastpath: Option<&Sockets>,
     bounds: Option<Bounds<'_>>,
+    used: Use,
 ) -> Result<(Stream, Option<Box<Lease>>), ConnectError> {
-    let reached = timeout(limit, reach_at_leisure(endpoint, fastpath, bounds)).await;
+    let reached = timeout(limit, reach_at_leisure(endpoint, fastpath, bounds, used)).await;
     reached.unwrap_or(Err(ConnectError::TimedOut))
 }
 
@@ -95,15 +96,12 @@ async fn reach_at_leisure(
     endpoint: SocketAddr,
     fastpath: Option<&Sockets>,
     bounds: Option<Bounds<'_>>,
+    used: Use,
 ) -> Result<(Stream, Option<Box<Lease>>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
-    let ready = match bounds.as_ref().and_then(|bounds| bounds.secure) {
-        Some(secure) => Some(secure.ready().await.map_err(ConnectError::Handshake)?),
-        None => None,
-    };
-    // What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP.
-    let fastpath = fastpath.filter(|_| ready.is_none());
-    let stream = open(endpoint, fastpath).map_err(failed)?.connect(endpoint).await.map_err(failed)?;
+    let ready = ready(bounds.as_ref().and_then(|bounds| bounds.secure)).await?;
+    let fastpath = short_circuit(fastpath, ready.as_ref());
+    let stream = dial(endpoint, fastpath).await?;
     let lease = match bounds {
         None => None,
         Some(Bounds { pool, settings, permit, now, .. }) => {
@@ -114,12 +112,61 @@ async fn reach_at_leisure(
             Some(Box::new(lease.named(ready.as_ref().map(|ready| Arc::clone(ready.name)))))
         }
     };
-    let socket = Socket::new(stream, fastpath).map_err(failed)?;
-    let stream = match ready {
-        None => Stream::Plain(socket),
-        Some(ready) => ready.begin(socket).await.map_err(ConnectError::Handshake)?,
+    Ok((begin(stream, fastpath, ready, used).await?, lease))
+}
+
+/// What TLS needs, before there is a connection to begin it on.
+async fn ready(secure: Option<Secure<'_>>) -> Result<Option<Ready<'_>>, ConnectError> {
+    match secure {
+        Some(secure) => secure.ready().await.map(Some).map_err(ConnectError::Handshake),
+        None => Ok(None),
+    }
+}
+
+/// What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP.
+fn short_circuit<'f>(fastpath: Option<&'f Sockets>, ready: Option<&Ready<'_>>) -> Option<&'f Sockets> {
+    fastpath.filter(|_| ready.is_none())
+}
+
+/// Begins TLS on a connection that stands, where that is asked for.
+async fn begin(
+    stream: TcpStream,
+    fastpath: Option<&Sockets>,
+    ready: Option<Ready<'_>>,
+    used: Use,
+) -> Result<Stream, ConnectError> {
+    let socket = Socket::new(stream, fastpath).map_err(|error| ConnectError::Failed(error.kind()))?;
+    match ready {
+        None => Ok(Stream::Plain(socket)),
+        Some(ready) => ready.begin(socket, used).await.map_err(ConnectError::Handshake),
+    }
+}
+
+/// Connects to `endpoint` within `limit`, for bytes of which nothing is known. `offers_http2` says that its cluster is one of
+/// HTTP/2, which TLS then tells the endpoint.
+pub(crate) async fn open_stream(
+    endpoint: SocketAddr,
+    limit: Duration,
+    keepalive: Option<&Keepalive>,
+    fastpath: Option<&Sockets>,
+    secure: Option<Secure<'_>>,
+    offers_http2: bool,
+) -> Result<Stream, ConnectError> {
+    let opening = async {
+        let ready = ready(secure).await?;
+        let fastpath = short_circuit(fastpath, ready.as_ref());
+        let stream = dial(endpoint, fastpath).await?;
+        if let Some(keepalive) = keepalive {
+            keep_alive(&stream, keepalive).map_err(|error| ConnectError::Failed(error.kind()))?;
+        }
+        begin(stream, fastpath, ready, Use::Unread { offers_http2 }).await
     };
-    Ok((stream, lease))
+    timeout(limit, opening).await.unwrap_or(Err(ConnectError::TimedOut))
+}
+
+async fn dial(endpoint: SocketAddr, fastpath: Option<&Sockets>) -> Result<TcpStream, ConnectError> {
+    let failed = |error: io::Error| ConnectError::Failed(error.kind());
+    open(endpoint, fastpath).map_err(failed)?.connect(endpoint).await.map_err(failed)
 }
 
 /// `tcpKeepalive`: what is not given stays as the kernel has it.

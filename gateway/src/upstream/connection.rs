@@ -90,9 +90,19 @@ impl<B: RequestBody> UpstreamConnection<B> {
         poll
     }
 
-    /// Wakes nobody until it is driven again: for taking from it what has come.
-    pub(crate) fn silence(&self) {
+    /// Wakes nobody until it is driven again.
+    pub(super) fn silence(&self) {
         self.bell.silence();
+    }
+
+    /// Lets `take` have of what has come, and wakes nobody until the connection is driven again. hyper rings when something
+    /// is taken, to be driven for more; whoever wants more drives it.
+    pub(crate) fn quietly<T>(&self, take: impl FnOnce() -> T) -> T {
+        self.bell.silence();
+        let rung = self.bell.has_rung();
+        let taken = take();
+        self.bell.restore(rung);
+        taken
     }
 
     /// Takes its bounds off the connection, which must be kept for as long as the connection's parts live.

@@ -31,6 +31,11 @@ impl Doorbell {
         self.rung.store(false, Ordering::Relaxed);
     }
 
+    /// Forgets who has rung since [`has_rung`](Self::has_rung) said `rung`.
+    pub(super) fn restore(&self, rung: bool) {
+        self.rung.store(rung, Ordering::Relaxed);
+    }
+
     /// Whether there is a reason to drive the connection again.
     pub(super) fn has_rung(&self) -> bool {
         self.rung.load(Ordering::Relaxed)

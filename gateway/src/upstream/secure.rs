@@ -3,8 +3,8 @@
 use super::{socket::Socket, stream::Stream};
 use crate::{
     message::tls_failure::TlsFailure,
-    model::origination::Origination,
-    tls::{ClientConfiguration, Configurations},
+    model::origination::{ClientTls, Origination},
+    tls::{ALPN_HTTP_2, ClientConfiguration, Configurations},
 };
 use rustls::pki_types::{IpAddr, Ipv4Addr, ServerName};
 use std::{io, sync::Arc};
@@ -19,6 +19,18 @@ pub(crate) struct Secure<'s> {
     pub(crate) name: &'s Arc<str>,
 }
 
+/// What a connection is for, which decides what TLS offers the endpoint (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Use {
+    Http1,
+    Http2,
+    /// Bytes that nobody reads. Istio offers nothing then, unless the cluster is one of HTTP/2 (`ALPNH2Only` in its
+    /// cluster_tls.go); Envoy has no request to take a host from, and asks for none.
+    Unread {
+        offers_http2: bool,
+    },
+}
+
 /// Why there is no TLS: for the client, and for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoTls {
@@ -27,6 +39,16 @@ pub(crate) struct NoTls {
 }
 
 impl<'s> Secure<'s> {
+    /// What a handshake is made with where `tls` asks for one, with `name`.
+    pub(crate) fn of(
+        configurations: &'s Configurations,
+        tls: &'s ClientTls,
+        name: Option<&'s Arc<str>>,
+    ) -> Option<Self> {
+        let (origination, name) = tls.origination().zip(name)?;
+        Some(Self { configurations, origination, name })
+    }
+
     /// Everything that a handshake needs, before there is a connection to make it on.
     ///
     /// # Errors
@@ -49,15 +71,29 @@ pub(crate) struct Ready<'s> {
 }
 
 impl Ready<'_> {
-    /// Begins TLS on `socket`.
+    /// Begins TLS on `socket`, which is to be used so.
     ///
     /// # Errors
     /// When the handshake fails.
-    pub(crate) async fn begin(self, socket: Socket) -> Result<Stream, NoTls> {
-        let connector = TlsConnector::from(self.configuration.http1);
-        match connector.connect(server_name(self.name), socket).await {
+    pub(crate) async fn begin(self, socket: Socket, used: Use) -> Result<Stream, NoTls> {
+        let ClientConfiguration { requests, unread } = self.configuration;
+        let config = if matches!(used, Use::Unread { .. }) { unread } else { requests };
+        let connecting = TlsConnector::from(config).with_alpn(used.protocols()).connect(server_name(self.name), socket);
+        match connecting.await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) => Err(NoTls { failure: failure(&error), why: error.to_string() }),
+        }
+    }
+}
+
+impl Use {
+    /// What is offered. Without a word of the rule Envoy's pools offer what they speak (`wrapTransportSocketOptions` in
+    /// source/common/conn_pool/conn_pool_base.cc).
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 | Self::Unread { offers_http2: true } => vec![ALPN_HTTP_2.to_vec()],
+            Self::Unread { offers_http2: false } => Vec::new(),
         }
     }
 }

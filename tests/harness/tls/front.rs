@@ -30,12 +30,14 @@ pub struct Manners<'m> {
     /// Whose certificates clients must have; `None` asks for none.
     pub clients: Option<&'m Authority>,
     pub versions: Vec<&'static SupportedProtocolVersion>,
+    /// What it speaks; the first that a client offers is agreed on.
+    pub protocols: Vec<&'static str>,
 }
 
 impl<'m> Manners<'m> {
     /// Shows `pair` to everybody.
     pub fn showing(pair: &'m Pair) -> Self {
-        Self { pair, clients: None, versions: vec![&TLS12, &TLS13] }
+        Self { pair, clients: None, versions: vec![&TLS12, &TLS13], protocols: vec!["h2", "http/1.1"] }
     }
 }
 
@@ -134,7 +136,7 @@ fn config(manners: &Manners<'_>) -> ServerConfig {
     let mut config = builder
         .with_single_cert(vec![manners.pair.der.clone()], manners.pair.key_der.clone_key())
         .expect("a certificate and its key");
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = manners.protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
     config.ticketer = aws_lc_rs::Ticketer::new().expect("tickets");
     config
 }
