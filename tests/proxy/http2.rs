@@ -16,7 +16,7 @@ pub(crate) fn service_called(name: &str, port: &str, addresses: &[SocketAddr]) -
 }
 
 /// One route to Service `backend` at `addresses`, which speak HTTP/2, with `more` in the rule.
-fn http2_to(addresses: &[SocketAddr], more: &str) -> String {
+pub(crate) fn http2_to(addresses: &[SocketAddr], more: &str) -> String {
     routes(&format!("  - route: [{{destination: {{host: backend}}}}]{more}"))
         + &service_called("backend", "http2-web", addresses)
 }

@@ -9,6 +9,7 @@ use harness::{
         backend::Backend,
         client::{Client, get},
     },
+    http2::backend::Http2Backend,
     tls::{
         certificates::{Authority, Wish},
         client::trusting,
@@ -137,6 +138,21 @@ fn trusted_proxies_name_the_client() {
     assert_eq!(request.field("x-envoy-external-address"), Some("8.8.8.8"));
     assert_eq!(request.field("x-forwarded-for"), Some(format!("9.9.9.9, 8.8.8.8,7.7.7.7,{own}").as_str()));
     assert_eq!(request.field("x-forwarded-proto"), Some("https"));
+}
+
+/// HTTP/2 says the scheme beside the request.
+#[test]
+fn a_pod_of_http2_is_told_the_scheme_of_the_first_proxy() {
+    let backend = Http2Backend::saying("hello");
+    let objects = crate::http2::http2_to(&[backend.address()], "");
+    let gateway = Gateway::with(&objects, |settings| settings.trusted_proxies = 1);
+    let mut client = gateway.connect();
+    for scheme in ["http", "https"] {
+        let answer = client.exchange(format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-proto: {scheme}\r\n\r\n"));
+        assert_eq!(answer.status(), 200);
+    }
+    let schemes: Vec<String> = backend.requests().iter().map(|request| request.head.uri.to_string()).collect();
+    assert_eq!(schemes, ["http://a/", "https://a/"]);
 }
 
 /// As Istio's gateway: a request that came by TLS to the first proxy is not sent to https once more.

@@ -55,6 +55,8 @@ pub(super) struct Attempt<'a> {
     pub(super) upload: Option<&'a Rc<Upload>>,
     /// On a new connection in any case.
     pub(super) fresh: bool,
+    /// Over which the client came.
+    pub(super) scheme: &'static str,
     /// The endpoint is spoken to in HTTP/2.
     pub(super) http2: bool,
 }
@@ -98,7 +100,7 @@ impl Attempt<'_> {
         if let Some(timing) = timing {
             timing.begin_try();
         }
-        let sent = within(timing, None, carrier.send(request, self.client.scheme())).await;
+        let sent = within(timing, None, carrier.send(request, self.scheme)).await;
         if let Some(timing) = timing {
             timing.end_try();
         }
