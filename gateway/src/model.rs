@@ -10,6 +10,8 @@ pub mod forward_policy;
 pub mod gateway;
 pub mod headers;
 pub mod host;
+pub mod locality;
+pub mod locality_policy;
 pub mod mirror;
 pub mod object;
 pub mod problem;

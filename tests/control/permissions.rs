@@ -18,7 +18,7 @@ kind: ClusterRole
 metadata: {{name: gateway}}
 rules:
 - {{apiGroups: [networking.istio.io], resources: [{istio}], verbs: [get, list, watch]}}
-- {{apiGroups: [''], resources: [services, pods], verbs: [get, list, watch]}}
+- {{apiGroups: [''], resources: [services, pods, nodes], verbs: [get, list, watch]}}
 - {{apiGroups: [discovery.k8s.io], resources: [endpointslices], verbs: [get, list, watch]}}
 ---
 apiVersion: rbac.authorization.k8s.io/v1

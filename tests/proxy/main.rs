@@ -14,6 +14,7 @@ mod gateway;
 mod heads;
 mod limits;
 mod local_replies;
+mod localities;
 mod mirrors;
 mod names;
 mod policies;

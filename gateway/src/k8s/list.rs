@@ -5,7 +5,7 @@ use crate::{
     ingest::manifest::{FOREIGN, Foreign, Parsed},
     model::object::Kind,
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
@@ -39,10 +39,11 @@ pub async fn list(client: &Client) -> Result<Parsed, ListFailed> {
             Err(discover::Undiscovered::UnknownKind) => continue,
             Err(error) => return Err(ListFailed { kind, reason: error.to_string() }),
         };
-        let listed = if kind == Kind::Pod {
-            pages(Api::<PartialObjectMeta<Pod>>::all(client.clone()), &resource, &mut found).await
-        } else {
-            pages(Api::<DynamicObject>::all_with(client.clone(), &resource), &resource, &mut found).await
+        let client = client.clone();
+        let listed = match kind {
+            Kind::Pod => pages(Api::<PartialObjectMeta<Pod>>::all(client), &resource, &mut found).await,
+            Kind::Node => pages(Api::<PartialObjectMeta<Node>>::all(client), &resource, &mut found).await,
+            _ => pages(Api::<DynamicObject>::all_with(client, &resource), &resource, &mut found).await,
         };
         listed.map_err(|error| ListFailed { kind, reason: error.to_string() })?;
     }

@@ -33,7 +33,7 @@ pub(super) fn missing(kind: Kind) -> &'static str {
         Kind::EndpointSlice => {
             "the API server does not serve discovery.k8s.io/v1; Kubernetes 1.21 or newer is needed, with that API on"
         }
-        Kind::Service | Kind::Pod | Kind::Secret => {
+        Kind::Service | Kind::Pod | Kind::Node | Kind::Secret => {
             "the API server does not serve the core API v1; is it a Kubernetes API server?"
         }
     }
@@ -49,6 +49,7 @@ fn resource_name(kind: Kind) -> String {
         Kind::Service => "services",
         Kind::EndpointSlice => "endpointslices",
         Kind::Pod => "pods",
+        Kind::Node => "nodes",
         Kind::Secret => "secrets",
     };
     if kind.group().is_empty() { plural.to_owned() } else { format!("{plural}.{}", kind.group()) }

@@ -14,7 +14,7 @@ use crate::{
     model::{object::Kind, problem::Problem},
 };
 use futures_util::{StreamExt, pin_mut};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject},
@@ -84,11 +84,10 @@ impl Watch {
             }
         };
         let client = connected.client.clone();
-        if self.kind == Kind::Pod {
-            // Labels are all that is needed of pods, and their metadata is a tenth of them.
-            self.follow(Api::<PartialObjectMeta<Pod>>::all(client), &resource, &connected, number).await
-        } else {
-            self.follow(Api::<DynamicObject>::all_with(client, &resource), &resource, &connected, number).await
+        match self.kind {
+            Kind::Pod => self.follow(Api::<PartialObjectMeta<Pod>>::all(client), &resource, &connected, number).await,
+            Kind::Node => self.follow(Api::<PartialObjectMeta<Node>>::all(client), &resource, &connected, number).await,
+            _ => self.follow(Api::<DynamicObject>::all_with(client, &resource), &resource, &connected, number).await,
         }
     }
 

@@ -19,7 +19,7 @@ pub struct Retries {
     pub back_off: Duration,
     /// An endpoint that has failed the request is not drawn again if another is found.
     pub ignore_previous_hosts: bool,
-    /// Priorities that have been tried are left aside; without several of them this changes nothing.
+    /// After two attempts, the localities of the endpoints that were tried are left out, as long as others are left.
     pub remote_localities: bool,
     /// `on` in Envoy's words, as Istio hands them over.
     pub text: Arc<str>,

@@ -3,6 +3,8 @@
 use super::{
     export::Visibility,
     host::HostPattern,
+    locality::Locality,
+    locality_policy::TrafficDistribution,
     object::{Labels, Meta},
     service::TargetPort,
 };
@@ -18,6 +20,8 @@ pub struct ServiceEntry {
     pub endpoints: Vec<EntryEndpoint>,
     /// Selects Pods in the entry's namespace.
     pub workload_selector: Option<Labels>,
+    /// Annotation `networking.istio.io/traffic-distribution`.
+    pub distribution: TrafficDistribution,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,4 +52,5 @@ pub struct EntryEndpoint {
     pub ports: Vec<(Arc<str>, u16)>,
     pub labels: Labels,
     pub weight: u32,
+    pub locality: Locality,
 }

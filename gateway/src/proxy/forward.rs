@@ -207,7 +207,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
             return reply(unknown, record, fields.as_ref());
         };
-        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried()) else {
+        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried(), attempts.left()) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and

@@ -5,8 +5,8 @@ use super::{
     world::HashMap,
 };
 use crate::{
-    balance::{balancer::Balancer, memory::ClusterMemory},
-    model::traffic_policy::{ConnectionPool, LoadBalancer, PolicyBlocks, TlsMode},
+    balance::{balancer::Balancer, levels::Layout, memory::ClusterMemory},
+    model::traffic_policy::{Algorithm, ConnectionPool, LoadBalancer, PolicyBlocks, RetryBudget, TlsMode},
 };
 use std::sync::{Arc, Weak};
 
@@ -16,7 +16,16 @@ pub struct Traffic {
     pub balancer: Balancer,
     /// `None` where nothing is bounded.
     pub connections: Option<ConnectionPool>,
+    /// Requests are counted where there is one: `connections` is there then.
+    pub retry_budget: Option<RetryBudget>,
     pub tls: TlsMode,
+}
+
+/// The endpoints of a cluster, with their weights, in the order of their levels.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub(super) endpoints: Vec<(Arc<Endpoint>, u32)>,
+    pub(super) layout: Layout,
 }
 
 /// What is remembered of the clusters of a compiler, by name.
@@ -51,14 +60,19 @@ impl Traffic {
     pub(super) fn new(
         name: &ClusterName,
         blocks: PolicyBlocks,
-        endpoints: &[(Arc<Endpoint>, u32)],
+        members: &Members,
         memories: &mut Memories,
     ) -> Option<Self> {
-        let is_uniform = endpoints.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        let Members { endpoints, layout } = members;
+        let is_uniform = layout.levels.is_empty() && endpoints.windows(2).all(|pair| pair[0].1 == pair[1].1);
         let tls = blocks.tls.unwrap_or_default();
         let default = PolicyBlocks::default();
         let is_default = |blocks: &PolicyBlocks| {
-            blocks.load_balancer.as_ref().is_none_or(|balancer| *balancer == LoadBalancer::default())
+            // Where endpoints are has shown in their layout.
+            let is_plain =
+                |balancer: &LoadBalancer| balancer.algorithm == Algorithm::LeastRequest && balancer.warmup.is_none();
+            blocks.load_balancer.as_ref().is_none_or(is_plain)
+                && blocks.retry_budget.is_none()
                 && blocks.connection_pool.as_ref().is_none_or(|pool| *pool == ConnectionPool::default())
                 && blocks.outlier_detection == default.outlier_detection
         };
@@ -66,7 +80,9 @@ impl Traffic {
             return None;
         }
         let memory = memories.of(name, &blocks);
-        let balancer = Balancer::new(blocks.load_balancer.unwrap_or_default(), endpoints, memory);
-        Some(Self { balancer, connections: blocks.connection_pool, tls })
+        let balancer = Balancer::new(blocks.load_balancer.unwrap_or_default(), endpoints, layout, memory);
+        let counting = || blocks.retry_budget.map(|_| ConnectionPool::default());
+        let connections = blocks.connection_pool.or_else(counting);
+        Some(Self { balancer, connections, retry_budget: blocks.retry_budget, tls })
     }
 }

@@ -1,5 +1,7 @@
 //! Which endpoint is chosen.
 
+mod levels;
+
 use super::*;
 use crate::{
     balance::load::Load,
@@ -15,13 +17,23 @@ fn endpoint(host: u32) -> Arc<Endpoint> {
 
 fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
     let endpoints: Vec<_> = (0u32..).zip(weights).map(|(host, weight)| (endpoint(host), *weight)).collect();
-    Balancer::new(LoadBalancer { algorithm, warmup: None }, &endpoints, Arc::new(ClusterMemory::new(1, None, None)))
+    Balancer::new(
+        LoadBalancer { algorithm, ..LoadBalancer::default() },
+        &endpoints,
+        &Layout::default(),
+        Arc::new(ClusterMemory::new(1, None, None)),
+    )
 }
 
 fn hashing(table: HashTable, hosts: impl Iterator<Item = u32>) -> Balancer {
     let endpoints: Vec<_> = hosts.map(|host| (endpoint(host), 1)).collect();
     let algorithm = Algorithm::ConsistentHash(ConsistentHash { key: None, table });
-    Balancer::new(LoadBalancer { algorithm, warmup: None }, &endpoints, Arc::new(ClusterMemory::new(1, None, None)))
+    Balancer::new(
+        LoadBalancer { algorithm, ..LoadBalancer::default() },
+        &endpoints,
+        &Layout::default(),
+        Arc::new(ClusterMemory::new(1, None, None)),
+    )
 }
 
 /// SplitMix64: a failing draw can be replayed.
@@ -35,7 +47,7 @@ fn numbers(mut state: u64) -> impl FnMut() -> u64 {
     }
 }
 
-const NOTHING: Choice<'static> = Choice { now: 1, hash: None, tried: &[] };
+const NOTHING: Choice<'static> = Choice { now: 1, hash: None, tried: &[], left: &[] };
 
 fn histogram(balancer: &Balancer, draws: usize, choice: Choice<'_>) -> Vec<u32> {
     let mut random = numbers(20_181_121);
@@ -169,7 +181,12 @@ fn ejecting(hosts: u32, min_health_percent: u32) -> Balancer {
         min_health_percent,
     };
     let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
-    Balancer::new(LoadBalancer::default(), &endpoints, Arc::new(ClusterMemory::new(1, None, Some(outliers))))
+    Balancer::new(
+        LoadBalancer::default(),
+        &endpoints,
+        &Layout::default(),
+        Arc::new(ClusterMemory::new(1, None, Some(outliers))),
+    )
 }
 
 #[test]
@@ -203,11 +220,11 @@ fn too_few_healthy_ones_end_the_ejection_of_all() {
 fn newcomers_begin_with_little() {
     let warmup = Some(Warmup { duration: Duration::from_secs(100), minimum_percent: 10.0, aggression: 1.0 });
     for algorithm in [Algorithm::LeastRequest, Algorithm::RoundRobin] {
-        let settings = LoadBalancer { algorithm, warmup };
+        let settings = LoadBalancer { algorithm, warmup, locality: None };
         let memory = Arc::new(ClusterMemory::new(1, None, None));
         let of = |hosts: u32| -> Balancer {
             let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
-            Balancer::new(settings.clone(), &endpoints, Arc::clone(&memory))
+            Balancer::new(settings.clone(), &endpoints, &Layout::default(), Arc::clone(&memory))
         };
         assert!(of(2).choose(NOTHING, &mut numbers(1)).is_some());
         let grown = of(3);
