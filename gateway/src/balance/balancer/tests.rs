@@ -5,7 +5,7 @@ mod levels;
 use super::*;
 use crate::{
     balance::load::Load,
-    model::traffic_policy::{ConsistentHash, OutlierDetection},
+    model::traffic_policy::{ConsistentHash, HashTable, OutlierDetection},
 };
 use proptest::prelude::*;
 use std::{collections::BTreeMap, time::Duration};
