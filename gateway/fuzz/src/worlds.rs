@@ -376,10 +376,15 @@ fn destination_rule(choices: &mut Choices<'_>) -> Resource {
         labels: labels("version", version),
         traffic_policy,
     };
+    let visibility = visibility(choices);
     Resource::DestinationRule(DestinationRule {
         meta,
         host: HostPattern::new(host),
-        visibility: visibility(choices),
+        exported_to: match &visibility {
+            Visibility::Public => BTreeSet::new(),
+            Visibility::Namespaces(namespaces) => namespaces.clone(),
+        },
+        visibility,
         traffic_policy: choices.some(2, traffic_policy).map(Box::new),
         subsets: choices.list(2, |c| {
             let (name, version) = (c.pick(&["s1", "s2"]), c.pick(&["1", "2"]));

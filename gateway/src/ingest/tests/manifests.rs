@@ -64,7 +64,7 @@ fn lists_are_flattened() {
         1,
     );
     // A node is in no namespace.
-    check("{apiVersion: v1, kind: Node, metadata: {name: n}}", &["Node n a.yaml:1"], 0);
+    check("{apiVersion: v1, kind: Node, metadata: {name: n1}}", &["Node n1 a.yaml:1"], 0);
     check(
         "apiVersion: networking.istio.io/v1\nkind: VirtualServiceList\nitems:\n- {metadata: {name: a}}\n- {metadata: {name: b}}\n",
         &["VirtualService fallback/a a.yaml:1", "VirtualService fallback/b a.yaml:1"],
