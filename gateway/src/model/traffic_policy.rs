@@ -173,15 +173,15 @@ impl TrafficPolicy {
         let (own, for_port) = subset.for_port(port);
         let Some(base) = base else { return own.clone() };
         let retry_budget = own.retry_budget.or(base.retry_budget);
-        match for_port {
-            false => PolicyBlocks {
-                load_balancer: own.load_balancer.clone().or_else(|| base.load_balancer.clone()),
-                connection_pool: own.connection_pool.clone().or_else(|| base.connection_pool.clone()),
-                outlier_detection: own.outlier_detection.clone().or_else(|| base.outlier_detection.clone()),
-                tls: own.tls.or(base.tls),
-                retry_budget,
-            },
-            true => PolicyBlocks { retry_budget, ..own.clone() },
+        if for_port {
+            return PolicyBlocks { retry_budget, ..own.clone() };
+        }
+        PolicyBlocks {
+            load_balancer: own.load_balancer.clone().or_else(|| base.load_balancer.clone()),
+            connection_pool: own.connection_pool.clone().or_else(|| base.connection_pool.clone()),
+            outlier_detection: own.outlier_detection.clone().or_else(|| base.outlier_detection.clone()),
+            tls: own.tls.or(base.tls),
+            retry_budget,
         }
     }
 
