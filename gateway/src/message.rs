@@ -4,6 +4,7 @@ pub mod cors;
 pub mod forwarded;
 pub mod header_operations;
 pub mod hop_by_hop;
+pub mod http_version;
 pub mod path;
 pub mod redirect;
 pub mod retry_policy;

@@ -20,3 +20,4 @@ mod verifier;
 
 pub use configurations::{Configuration, Configurations, State};
 pub use keeper::{Keeper, SecretsCome};
+pub use server_config::ALPN_HTTP_2;

@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod daemon;
 pub mod dns;
 pub mod http;
+pub mod http2;
 pub mod kubernetes;
 pub mod netns;
 pub mod objects;

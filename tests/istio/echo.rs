@@ -1,8 +1,13 @@
-//! A backend that answers with what it is and with the request exactly as it arrived, in JSON.
+//! A backend that answers with what it is and with the request exactly as it arrived, in JSON. It speaks HTTP/1.1, and HTTP/2
+//! to whoever begins with it.
 //!
 //! Request fields ask for more: `x-echo-status: 503` chooses the status, `x-echo-field: name=value` adds a field to the
 //! answer, `x-echo-delay-ms: 500` makes it wait. `x-echo-fail: close`, `reset`, `half`, `stall` (half, and then nothing
-//! for three seconds) or `noise` makes it fail in that way. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3.
+//! for three seconds) or `noise` makes it fail in that way; in HTTP/2 `reset` and `refuse` reset the stream, and
+//! `x-echo-trailer: name=value` adds a trailer. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3.
+
+#[path = "echo_http2.rs"]
+mod http2;
 
 use anyhow::Context;
 use clap::Parser;
@@ -58,6 +63,9 @@ fn main() -> anyhow::Result<()> {
 /// Answers on one connection until the other side closes it. An unreadable request ends it too.
 fn serve(stream: TcpStream, pod: &str) {
     let Ok(port) = stream.local_addr().map(|address| address.port()) else { return };
+    if http2::is_spoken(&stream) {
+        return http2::serve(stream, pod, port);
+    }
     let Ok(mut writer) = stream.try_clone() else { return };
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream);

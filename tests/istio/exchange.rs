@@ -1,7 +1,10 @@
 //! One request to one gateway, on a connection of its own.
 
 use super::{answer::Answer, request::Request};
-use harness::http::message::{self, Framing};
+use harness::{
+    http::message::{self, Framing, Message},
+    http2::client::Http2Client,
+};
 use std::{
     io::{BufReader, Write},
     net::{IpAddr, SocketAddr, TcpStream},
@@ -24,6 +27,9 @@ impl Gateway {
         if request.tls {
             return self.ask_over_tls(request);
         }
+        if request.http2 {
+            return self.ask_over_http2(request).unwrap_or_else(|why| Answer::None(why.to_owned()));
+        }
         self.try_ask(request).unwrap_or_else(|why| Answer::None(why.to_owned()))
     }
 
@@ -41,6 +47,32 @@ impl Gateway {
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Err("no answer in time"),
             Ok(None) | Err(_) => Err("connection closed"),
         }
+    }
+
+    /// Trailers are compared as fields.
+    fn ask_over_http2(self, asked: &Request) -> Result<Answer, &'static str> {
+        let address = SocketAddr::new(self.address, asked.port);
+        TcpStream::connect_timeout(&address, PATIENCE).or(Err("connection refused"))?;
+        let client = Http2Client::connect(address);
+        let uri = format!("http://{}{}", asked.authority, asked.target);
+        let mut request = http::Request::builder().method(&*asked.method).uri(uri).version(http::Version::HTTP_2);
+        for (name, value) in &asked.fields {
+            request = request.header(name, value);
+        }
+        let request = request.body(()).or(Err("no request of HTTP/2"))?;
+        let answer = match asked.body.as_bytes() {
+            [] => client.ask(request),
+            body => client.send(request, body, None),
+        };
+        let answer = answer.map_err(|error| if error.is_reset() { "stream reset" } else { "connection closed" })?;
+        let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let mut fields: Vec<(String, String)> = answer.head.headers.iter().map(text).collect();
+        let trailers = answer.trailers.iter().flatten().map(text);
+        fields.extend(trailers.map(|(name, value)| (format!("(trailer) {name}"), value)));
+        let start = format!("HTTP/2 {}", answer.status());
+        Ok(Answer::of(&Message { start, fields, body: answer.body, trailers: Vec::new() }))
     }
 
     /// curl speaks TLS for us; its answer is the message as it came.

@@ -41,6 +41,9 @@ const LOOK: Duration = Duration::from_millis(1);
 const CHANGED_AT_ONCE: usize = 10;
 const BETWEEN_CHANGES: Duration = Duration::from_millis(100);
 
+/// For what comes after an edit that was taken back: statistics, status, memory.
+const BETWEEN_EDITS: Duration = Duration::from_millis(250);
+
 impl Wanted {
     pub(crate) fn is_wanted(&self) -> bool {
         self.figures
@@ -78,8 +81,9 @@ pub(crate) fn run(lab: &Lab, wanted: &Wanted) -> anyhow::Result<()> {
         let [ours, istio] = &watched;
         sizes.push(json!({
             "routes": size,
-            "alone_ms": {"ours": alone[0], "istio": alone[1]},
-            "among_ms": {"ours": among[0], "istio": among[1]},
+            "alone_ms": alone.since_stored(),
+            "among_ms": among.since_stored(),
+            "since_sent_ms": alone.since_sent(),
             "changes_per_second": rate(changes, took),
             "asked": {"ours": ours.asked.load(Ordering::Relaxed), "istio": istio.asked.load(Ordering::Relaxed)},
             "wrong": {"ours": ours.wrong.load(Ordering::Relaxed), "istio": istio.wrong.load(Ordering::Relaxed)},
@@ -147,42 +151,75 @@ fn change_until(size: usize, changes: &AtomicU64, over: &AtomicBool) {
     }
 }
 
-/// Milliseconds of edits one after the other, of ours and of Istio's.
-fn edits(lab: &Lab, name: &str, number: usize) -> anyhow::Result<[Vec<f64>; 2]> {
-    let mut all = [Vec::new(), Vec::new()];
+/// Edits one after the other, each with the milliseconds of ours and of Istio's.
+#[derive(Default)]
+struct Edits {
+    /// From the moment in which the object was sent to the API server.
+    sent: [Vec<f64>; 2],
+    /// From its answer, which it gives when it tells those who watch.
+    stored: [Vec<f64>; 2],
+}
+
+impl Edits {
+    fn since_sent(&self) -> Value {
+        json!({"ours": self.sent[0], "istio": self.sent[1]})
+    }
+
+    fn since_stored(&self) -> Value {
+        json!({"ours": self.stored[0], "istio": self.stored[1]})
+    }
+}
+
+fn edits(lab: &Lab, name: &str, number: usize) -> anyhow::Result<Edits> {
+    let mut all = Edits::default();
     for edit in 0..number {
-        for (all, took) in all.iter_mut().zip(one_edit(lab, &format!("{name}-{edit}"))?) {
-            all.push(took.as_secs_f64() * 1000.0);
+        let (stored, times) = one_edit(lab, &format!("{name}-{edit}"))?;
+        for (index, took) in times.into_iter().enumerate() {
+            all.sent[index].push(took.as_secs_f64() * 1000.0);
+            all.stored[index].push(took.saturating_sub(stored).as_secs_f64() * 1000.0);
         }
     }
     Ok(all)
 }
 
-/// From the moment in which the object is sent to the API server to the first answer with it, of ours and of Istio's.
-fn one_edit(lab: &Lab, name: &str) -> anyhow::Result<[Duration; 2]> {
+/// How long the API server took to store an object, and how long it was from sending it to the first answer with it, of
+/// ours and of Istio's. Both have forgotten it again afterwards: neither measures the other's work on the edit before.
+fn one_edit(lab: &Lab, name: &str) -> anyhow::Result<(Duration, [Duration; 2])> {
     let object = [virtual_service(name, "/")];
-    let _cleared = super::run::Cleared { lab, objects: &object };
+    let cleared = super::run::Cleared { lab, objects: &object };
     let request = Request::new("GET", &format!("{name}.test"), "/");
+    let both = [lab.ours, lab.istio];
     let began = Instant::now();
     let times = thread::scope(|scope| {
-        let waiting = [lab.ours, lab.istio].map(|gateway| {
+        let waiting = both.map(|gateway| {
             let request = &request;
-            scope.spawn(move || {
-                while gateway.ask(request).status() != Some(200) {
-                    if began.elapsed() > PATIENCE {
-                        return None;
-                    }
-                    super::lab::pause(LOOK);
-                }
-                Some(began.elapsed())
-            })
+            scope.spawn(move || until(gateway, request, 200))
         });
         let applied = lab.apply(&object);
+        let stored = began.elapsed();
         let times = waiting.map(|thread| thread.join().ok().flatten());
-        applied.map(|()| times)
+        applied.map(|()| (stored, times))
     })?;
-    let [ours, istio] = times;
-    Ok([ours.context("our gateway does not serve an edit")?, istio.context("Istio's gateway does not serve an edit")?])
+    drop(cleared);
+    for gateway in both {
+        until(gateway, &request, 404).context("an edit that was taken back is still served")?;
+    }
+    super::lab::pause(BETWEEN_EDITS);
+    let (stored, [ours, istio]) = times;
+    let ours = ours.context("our gateway does not serve an edit")?;
+    Ok((stored, [ours, istio.context("Istio's gateway does not serve an edit")?]))
+}
+
+/// How long it takes `gateway` to answer with `status`.
+fn until(gateway: Gateway, request: &Request, status: u16) -> Option<Duration> {
+    let began = Instant::now();
+    while gateway.ask(request).status() != Some(status) {
+        if began.elapsed() > PATIENCE {
+            return None;
+        }
+        super::lab::pause(LOOK);
+    }
+    Some(began.elapsed())
 }
 
 fn other(index: usize) -> String {

@@ -25,6 +25,8 @@ pub(crate) struct Request {
     raw: Option<String>,
     pub(crate) body: String,
     pub(crate) tls: bool,
+    /// By HTTP/2, with prior knowledge.
+    pub(crate) http2: bool,
     /// Of the gateway's pod.
     pub(crate) port: u16,
     pub(crate) expected: Expected,
@@ -55,6 +57,16 @@ pub(crate) struct Shares {
     pub(crate) weights: BTreeMap<String, u32>,
 }
 
+/// What a request is spoken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+enum Protocol {
+    #[default]
+    #[serde(rename = "http/1.1")]
+    Http1,
+    #[serde(rename = "h2")]
+    H2,
+}
+
 /// As it stands in `requests.yaml`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +78,8 @@ pub(crate) struct RequestLine {
     raw: Option<String>,
     #[serde(default)]
     body: String,
+    #[serde(default)]
+    protocol: Protocol,
     port: Option<u16>,
     /// 0: no answer, the connection is refused or closed.
     status: u16,
@@ -91,6 +105,8 @@ impl TryFrom<RequestLine> for Request {
             request.fields.push((name.to_owned(), value.trim().to_owned()));
         }
         request.tls = scheme == "https";
+        request.http2 = line.protocol == Protocol::H2;
+        ensure!(!request.http2 || line.raw.is_none(), "{url}: bytes are of HTTP/1");
         request.text = line.send.clone();
         request.raw = line.raw;
         request.body = line.body;
@@ -120,6 +136,7 @@ impl Request {
             raw: None,
             body: String::new(),
             tls: false,
+            http2: false,
             port: HTTP,
             expected: Expected::default(),
             differs: None,

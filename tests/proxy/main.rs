@@ -12,6 +12,7 @@ mod faults;
 mod forwarding;
 mod gateway;
 mod heads;
+mod http2;
 mod limits;
 mod local_replies;
 mod localities;

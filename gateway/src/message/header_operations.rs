@@ -1,5 +1,6 @@
 //! Applying header operations.
 
+use super::http_version;
 use crate::{
     model::headers::{FormatOperator, HeaderTemplate, TemplatePart},
     routing::route::{HeaderEdits, PutMode},
@@ -79,7 +80,7 @@ impl FormatContext<'_> {
             FormatOperator::DownstreamLocalAddress => request.map(|r| write!(text, "{}", r.local)),
             FormatOperator::DownstreamLocalAddressWithoutPort => request.map(|r| write!(text, "{}", r.local.ip())),
             FormatOperator::DownstreamLocalPort => request.map(|r| write!(text, "{}", r.local.port())),
-            FormatOperator::Protocol => request.map(|r| write!(text, "{:?}", r.version)),
+            FormatOperator::Protocol => request.map(|r| write!(text, "{}", http_version::name(r.version))),
             FormatOperator::Request { name, alternative, max_length } => request.map(|r| {
                 let value = r.field(name).or_else(|| r.field(alternative.as_deref()?));
                 push_limited(text, value.unwrap_or_default(), *max_length);

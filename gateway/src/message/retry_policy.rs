@@ -16,6 +16,10 @@ pub enum Reset {
     Unused,
     /// The endpoint closed or reset the connection.
     Terminated,
+    /// The endpoint reset the stream of the request, and nothing else.
+    Remote,
+    /// The same, with the word that it had not looked at the request.
+    Refused,
     /// What came was not HTTP.
     Protocol,
     /// The attempt took longer than `perTryTimeout`.
@@ -29,6 +33,8 @@ impl Reset {
             Self::ConnectFailed => "remote connection failure",
             Self::ConnectTimedOut => "connection timeout",
             Self::Unused | Self::Terminated => "connection termination",
+            Self::Remote => "remote reset",
+            Self::Refused => "remote refused stream reset",
             Self::Protocol => "protocol error",
             Self::TryTimedOut => "local reset",
         }
@@ -69,11 +75,12 @@ pub fn repeats_reset(policy: &Retries, reset: Reset, is_started: bool) -> bool {
     on.has(RetryOn::RESET.and(RetryOn::SERVER_ERRORS).and(RetryOn::GATEWAY_ERRORS))
         || (on.has(RetryOn::RESET_BEFORE_REQUEST) && !is_started)
         || (on.has(RetryOn::CONNECT_FAILURE) && no_connection)
+        || (on.has(RetryOn::REFUSED_STREAM) && reset == Reset::Refused)
 }
 
 /// Whether `policy` may repeat a request of which an endpoint has read something, so that its body has to be kept. A
-/// `grpc-status` comes to gRPC requests.
-pub fn repeats_what_was_sent(policy: &Retries, is_grpc: bool) -> bool {
+/// `grpc-status` comes to gRPC requests, and an endpoint that is spoken to in HTTP/2 may refuse what it has been sent.
+pub fn repeats_what_was_sent(policy: &Retries, is_grpc: bool, may_refuse: bool) -> bool {
     const ANY: RetryOn = RetryOn::SERVER_ERRORS
         .and(RetryOn::GATEWAY_ERRORS)
         .and(RetryOn::RESET)
@@ -85,7 +92,8 @@ pub fn repeats_what_was_sent(policy: &Retries, is_grpc: bool) -> bool {
         .and(RetryOn::GRPC_RESOURCE_EXHAUSTED)
         .and(RetryOn::GRPC_UNAVAILABLE);
     let on_status = policy.on.has(RetryOn::STATUSES) && !policy.statuses.is_empty();
-    policy.attempts > 0 && (policy.on.has(ANY) || on_status || (is_grpc && policy.on.has(GRPC)))
+    let on_refusal = may_refuse && policy.on.has(RetryOn::REFUSED_STREAM);
+    policy.attempts > 0 && (policy.on.has(ANY) || on_status || on_refusal || (is_grpc && policy.on.has(GRPC)))
 }
 
 /// The wait before the retry with number `retry`, from 1: fully jittered, the limit doubled each time up to ten times the

@@ -101,6 +101,34 @@ pub struct ConnectionPool {
     /// Zero keeps unused connections for ever; `None` is the gateway's own default.
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
+    pub speech: Speech,
+}
+
+/// What HTTP is spoken to the endpoints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Speech {
+    /// What the port of the service says of itself.
+    #[default]
+    AsPortSays,
+    /// What the client speaks (`useClientProtocol`).
+    AsClient,
+    /// HTTP/2 (`h2UpgradePolicy: UPGRADE`). Only then Istio looks at the other settings of HTTP/2.
+    Http2(Http2Settings),
+}
+
+/// `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Http2Settings {
+    /// Requests at once on one connection.
+    pub max_concurrent_streams: Option<u32>,
+    pub keepalive: Option<Http2Keepalive>,
+}
+
+/// `http2KeepAlive`: how often a connection is asked for a sign of life, and how long it may take to give one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Keepalive {
+    pub interval: Duration,
+    pub timeout: Duration,
 }
 
 /// `tcpKeepalive`; `None` leaves it to the kernel.

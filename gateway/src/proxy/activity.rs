@@ -44,7 +44,7 @@ pub(super) enum Order {
     Expire,
 }
 
-/// The state that a connection's socket, its exchange and the sweep share.
+/// The state that a connection's socket, its exchange and the sweep share. With HTTP/2 every stream has one besides.
 #[derive(Debug)]
 pub(super) struct Activity {
     clock: Rc<Clock>,
@@ -56,6 +56,10 @@ pub(super) struct Activity {
     waker: RefCell<Option<Waker>>,
     /// Bytes of the current request's body so far.
     request_bytes: Cell<u64>,
+    /// The streams in progress, for a connection of HTTP/2.
+    streams: Cell<Option<u32>>,
+    /// The connection, for a stream.
+    connection: Option<Rc<Activity>>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -81,6 +85,10 @@ impl Clock {
 
 impl Activity {
     pub(super) fn new(clock: Rc<Clock>) -> Self {
+        Self::build(clock, None)
+    }
+
+    fn build(clock: Rc<Clock>, connection: Option<Rc<Self>>) -> Self {
         Self {
             clock,
             phase: Cell::new(Phase::Idle),
@@ -88,7 +96,35 @@ impl Activity {
             order: Cell::new(Order::None),
             waker: RefCell::new(None),
             request_bytes: Cell::new(0),
+            streams: Cell::new(None),
+            connection,
         }
+    }
+
+    /// Of a stream that begins on `connection` now; it ends with the value.
+    pub(super) fn of_stream(connection: &Rc<Self>) -> Rc<Self> {
+        let streams = connection.streams.get().unwrap_or_default();
+        connection.streams.set(Some(streams + 1));
+        if streams == 0 {
+            connection.enter(Phase::Exchange);
+        }
+        Rc::new(Self::build(Rc::clone(&connection.clock), Some(Rc::clone(connection))))
+    }
+
+    /// From now on the connection speaks HTTP/2: it is idle while it has no streams.
+    pub(super) fn multiplex(&self) {
+        self.streams.set(Some(0));
+        self.enter(Phase::Idle);
+    }
+
+    /// Whether a connection of HTTP/2 has nothing to do.
+    pub(super) fn has_no_streams(&self) -> bool {
+        self.streams.get() == Some(0)
+    }
+
+    /// The connection's, for a stream.
+    pub(super) fn connection(&self) -> Option<&Self> {
+        self.connection.as_deref()
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -191,8 +227,10 @@ impl AsyncRead for ClientSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.transport).poll_read(cx, buf))?;
-        if buf.filled().len() > before && self.activity.phase.get() == Phase::Idle {
-            self.activity.enter(Phase::Head);
+        let activity = &self.activity;
+        // What comes on a connection of HTTP/2 may be anything.
+        if buf.filled().len() > before && activity.phase.get() == Phase::Idle && activity.streams.get().is_none() {
+            activity.enter(Phase::Head);
         }
         Poll::Ready(Ok(()))
     }
@@ -221,6 +259,17 @@ impl AsyncWrite for ClientSocket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.transport).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Activity {
+    fn drop(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let left = connection.streams.get().unwrap_or_default().saturating_sub(1);
+        connection.streams.set(Some(left));
+        if left == 0 {
+            connection.enter(Phase::Idle);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use http::{
     HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
+    header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
@@ -27,8 +27,18 @@ pub(super) struct Arrived {
     pub(super) body: Incoming,
     /// The client asks to switch to WebSocket.
     pub(super) websocket: bool,
-    /// The body's length is not known beforehand.
-    pub(super) chunked: bool,
+    pub(super) length: BodyLength,
+}
+
+/// What the head says of the body's length, and what HTTP/1.1 adds where it says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyLength {
+    /// There is no more to say.
+    Said,
+    /// There is no body, where one is expected.
+    Zero,
+    /// There is a body, whose length is not known beforehand.
+    Open,
 }
 
 impl Arrived {
@@ -64,7 +74,7 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE);
         return Err(Box::new(if method == Method::CONNECT { closing(reply) } else { reply }));
     }
-    if target_length(&uri) > client.worker.settings().limits.target_bytes {
+    if version != Version::HTTP_2 && target_length(&uri) > client.worker.settings().limits.target_bytes {
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
     }
     if headers.get(TRANSFER_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
@@ -72,6 +82,9 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     }
     let websocket = wants_websocket(&mut headers, version)?;
     settle_host(&uri, version, &mut headers)?;
+    if version == Version::HTTP_2 {
+        join_cookies(&mut headers);
+    }
     let target = normalise(uri)?;
 
     hop_by_hop::remove(&mut headers);
@@ -85,11 +98,13 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         },
     );
     let (has_body, has_length) = (!http_body::Body::is_end_stream(&body), headers.contains_key(CONTENT_LENGTH));
-    if !has_body && !has_length && expects_body(&method) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
-    let chunked = has_body && !has_length;
-    Ok(Arrived { method, scheme: client.scheme(), target, version, headers, body, websocket, chunked })
+    let length = match (has_length, has_body) {
+        (true, _) => BodyLength::Said,
+        (false, true) => BodyLength::Open,
+        (false, false) if expects_body(&method) => BodyLength::Zero,
+        (false, false) => BodyLength::Said,
+    };
+    Ok(Arrived { method, scheme: client.scheme(), target, version, headers, body, websocket, length })
 }
 
 /// Whether a request without a body says so (RFC 9110 §8.6; `requestShouldHaveNoBody` in envoy's
@@ -101,17 +116,30 @@ fn expects_body(method: &Method) -> bool {
 /// What the access log will say about `request`, as it came.
 pub(super) fn facts(client: &Client, request: &Request<Incoming>) -> RequestFacts {
     let text = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let is_http2 = request.version() == Version::HTTP_2;
     let mut facts = RequestFacts::new(
         request.method().clone(),
         request.uri().path_and_query().map_or_else(|| "-".to_owned(), ToString::to_string),
         request.version(),
-        text(HOST),
+        request.uri().authority().filter(|_| is_http2).map(ToString::to_string).or_else(|| text(HOST)),
         text(USER_AGENT),
         client.local,
         client.peer,
     );
     facts.server_name = client.tls.as_ref().and_then(|tls| tls.server_name.clone());
     facts
+}
+
+/// HTTP/2 lets a client send a cookie in pieces, which are one field again everywhere else (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut pieces = headers.get_all(COOKIE).iter();
+    if let (Some(_), Some(_)) = (pieces.next(), pieces.next()) {
+        let all: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        // Legal values, joined by what is legal in a value.
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(COOKIE, joined);
+        }
+    }
 }
 
 /// Bytes of the target as the client wrote it.

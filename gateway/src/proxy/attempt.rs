@@ -14,19 +14,19 @@ use crate::{
     balance::outliers::Observed,
     message::retry_policy::Reset,
     upstream::{
+        carrier::{AnswerBody, Carrier},
         connect::ConnectError,
-        connection::{SendErrorKind, UpstreamConnection},
+        connection::SendErrorKind,
     },
 };
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::rc::Rc;
 
 /// What came of an attempt.
 pub(super) enum Tried {
     Answered {
-        response: Response<Incoming>,
-        connection: Box<UpstreamConnection<RequestBody>>,
+        response: Response<AnswerBody>,
+        carrier: Carrier<RequestBody>,
         /// The request once more, if it may be sent again.
         again: Option<Again>,
         is_whole: bool,
@@ -55,6 +55,8 @@ pub(super) struct Attempt<'a> {
     pub(super) upload: Option<&'a Rc<Upload>>,
     /// On a new connection in any case.
     pub(super) fresh: bool,
+    /// The endpoint is spoken to in HTTP/2.
+    pub(super) http2: bool,
 }
 
 impl Attempt<'_> {
@@ -65,10 +67,10 @@ impl Attempt<'_> {
         attempts: &mut Attempts<'_>,
         timing: &mut Option<Box<Timing>>,
     ) -> Tried {
-        let connecting = acquire(&self.client.worker, self.share, self.fresh);
-        let mut connection = match within(timing, self.upload.map(Rc::as_ref), connecting).await {
+        let connecting = acquire(&self.client.worker, self.share, self.fresh, self.http2);
+        let mut carrier = match within(timing, self.upload.map(Rc::as_ref), connecting).await {
             Err(_passed) => return Tried::TimedOut,
-            Ok(Ok(connection)) => connection,
+            Ok(Ok(carrier)) => carrier,
             Ok(Err(error)) => {
                 tracing::debug!(endpoint = %self.share.address(), ?error, "cannot connect");
                 let reset = match error {
@@ -81,7 +83,7 @@ impl Attempt<'_> {
                 return Tried::Reset { reset, again: Some(request), is_whole: true };
             }
         };
-        let reused = connection.exchanges > 0;
+        let reused = carrier.exchanges() > 0;
         let was_whole = is_whole(&request, self.upload);
         // A kept connection may die in the moment in which it is used. A request that is safe to repeat (RFC 9110 §9.2.2)
         // and has no body goes out once more then, whatever the rule says.
@@ -95,7 +97,7 @@ impl Attempt<'_> {
         if let Some(timing) = timing {
             timing.begin_try();
         }
-        let sent = within(timing, None, connection.send(request)).await;
+        let sent = within(timing, None, carrier.send(request, self.client.scheme())).await;
         if let Some(timing) = timing {
             timing.end_try();
         }
@@ -111,7 +113,7 @@ impl Attempt<'_> {
         match sent {
             Ok(Ok(response)) => {
                 attempts.has_begun();
-                Tried::Answered { response, connection, again: again.filter(|_| is_allowed), is_whole }
+                Tried::Answered { response, carrier, again: again.filter(|_| is_allowed), is_whole }
             }
             Ok(Err(error)) => match (error.unsent, error.kind) {
                 // Not a byte of it has been written, so that it is whole.
@@ -139,6 +141,8 @@ impl Attempt<'_> {
 fn reset(kind: SendErrorKind) -> Reset {
     match kind {
         SendErrorKind::Protocol => Reset::Protocol,
+        SendErrorKind::Remote => Reset::Remote,
+        SendErrorKind::Refused => Reset::Refused,
         SendErrorKind::Terminated | SendErrorKind::RequestBody => Reset::Terminated,
     }
 }

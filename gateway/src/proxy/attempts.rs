@@ -66,7 +66,7 @@ impl<'p> Attempts<'p> {
     /// What is needed to send `request` once more after it has been sent, if that may come to pass.
     pub(super) fn keep(&self, request: &Request<RequestBody>, upload: Option<&Rc<Upload>>) -> Option<Again> {
         // A field of gRPC may stand in any answer, and costs nothing where there is no body to keep.
-        let may_repeat = self.left > 0 && retry_policy::repeats_what_was_sent(self.policy, true);
+        let may_repeat = self.left > 0 && retry_policy::repeats_what_was_sent(self.policy, true, true);
         let is_whole = is_whole(request, upload);
         if may_repeat && is_whole { Again::of(request, upload) } else { None }
     }

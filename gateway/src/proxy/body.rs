@@ -10,7 +10,7 @@ use super::{
     upload::{Position, Upload},
     worker::Worker,
 };
-use crate::upstream::connection::UpstreamConnection;
+use crate::upstream::carrier::{AnswerBody, AnswerError, Carrier};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -51,9 +51,9 @@ pub(crate) enum ResponseBody {
 pub(crate) struct StreamingBody {
     /// What had come with the head.
     first: Option<Frame<Bytes>>,
-    incoming: Incoming,
+    incoming: AnswerBody,
     /// Taken when the body is over.
-    connection: Option<Box<UpstreamConnection<RequestBody>>>,
+    carrier: Option<Carrier<RequestBody>>,
     worker: Rc<Worker>,
     record: Record,
     /// `None` for a route without a timeout.
@@ -69,7 +69,7 @@ pub(crate) enum BodyError {
     #[error("the client's message broke off: {0}")]
     Client(hyper::Error),
     #[error("the endpoint's message broke off: {0}")]
-    Upstream(hyper::Error),
+    Upstream(AnswerError),
     #[error("a copy of a request came too late, or its original broke off")]
     CopyAbandoned,
     #[error("the route's timeout has passed")]
@@ -191,14 +191,14 @@ impl Body for ResponseBody {
 impl StreamingBody {
     pub(super) fn new(
         first: Option<Frame<Bytes>>,
-        incoming: Incoming,
-        connection: Box<UpstreamConnection<RequestBody>>,
+        incoming: AnswerBody,
+        carrier: Carrier<RequestBody>,
         worker: Rc<Worker>,
         record: Record,
         timing: Option<Box<Timing>>,
         load: LoadShare,
     ) -> Box<Self> {
-        Box::new(Self { first, incoming, connection: Some(connection), worker, record, timing, _load: load })
+        Box::new(Self { first, incoming, carrier: Some(carrier), worker, record, timing, _load: load })
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -207,24 +207,24 @@ impl StreamingBody {
             None => Pin::new(&mut self.incoming).poll_frame(cx),
         };
         if frame.is_pending()
-            && let Some(connection) = &mut self.connection
+            && let Some(carrier) = &mut self.carrier
         {
             // The bytes come only while somebody drives the connection.
-            let _ended = connection.poll_drive(cx);
+            carrier.drive(cx);
             frame = Pin::new(&mut self.incoming).poll_frame(cx);
         }
         if frame.is_pending()
             && let Some(timing) = &mut self.timing
             && timing.poll_total(cx).is_ready()
         {
-            self.connection = None;
+            self.carrier = None;
             self.record.ended(Outcome::TIMED_OUT);
             return Poll::Ready(Some(Err(BodyError::TimedOut)));
         }
         let frame = match ready!(frame) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
-                self.connection = None;
+                self.carrier = None;
                 self.record.ended(Outcome::CUT_SHORT);
                 return Poll::Ready(Some(Err(BodyError::Upstream(error))));
             }
@@ -249,8 +249,8 @@ impl StreamingBody {
     /// The whole body has come.
     fn finish(&mut self) {
         self.record.complete();
-        if let Some(connection) = self.connection.take() {
-            self.worker.give_back(connection);
+        if let Some(carrier) = self.carrier.take() {
+            self.worker.give_back(carrier);
         }
     }
 }

@@ -4,6 +4,7 @@ use super::{
     affinity::Affinity,
     body::RequestBody,
     load_share::{Chosen, LoadShare, now},
+    places,
     worker::Worker,
 };
 use crate::{
@@ -14,12 +15,13 @@ use crate::{
         traffic::Traffic,
     },
     upstream::{
+        carrier::Carrier,
         connect::{Bounds, ConnectError, connect},
         connection::UpstreamConnection,
         lease::PoolKey,
     },
 };
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 /// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
 const OTHER_ENDPOINT_DRAWS: usize = 5;
@@ -58,20 +60,27 @@ fn choose_by_load<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> O
     Some(candidates.find(|endpoint| !tried.contains(&endpoint.address)).unwrap_or(first))
 }
 
-/// A kept connection to the endpoint of `share`, or a new one. `fresh` asks for a new one in any case. Outlier detection
-/// learns how it went.
+/// A kept connection to the endpoint of `share`, or a new one, for HTTP/2 a place on one. `fresh` asks for a new one in any
+/// case, where nobody shares it. Outlier detection learns how it went.
 pub(super) async fn acquire(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     share: &LoadShare,
     fresh: bool,
-) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    let Some(traffic) = share.traffic() else { return acquire_plain(worker, share.address(), fresh).await };
+    http2: bool,
+) -> Result<Carrier<RequestBody>, ConnectError> {
+    let Some(traffic) = share.traffic() else {
+        if http2 {
+            return Box::pin(places::acquire(worker, share)).await;
+        }
+        return acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1);
+    };
     if traffic.tls == TlsMode::Required {
         return Err(ConnectError::NoTls);
     }
     let acquired = match &traffic.connections {
-        Some(settings) => Box::pin(acquire_bounded(worker, share, traffic, settings, fresh)).await,
-        None => acquire_plain(worker, share.address(), fresh).await,
+        _ if http2 => Box::pin(places::acquire(worker, share)).await,
+        Some(settings) => Box::pin(acquire_bounded(worker, share, traffic, settings, fresh)).await.map(Carrier::Http1),
+        None => acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1),
     };
     match &acquired {
         Ok(_) => share.observe(Observed::Connected),
@@ -141,7 +150,7 @@ async fn acquire_bounded(
             Ok(connection)
         }
         None => {
-            worker.give_back(connection);
+            worker.give_back(Carrier::Http1(connection));
             Err(ConnectError::Overflow)
         }
     }

@@ -1,10 +1,11 @@
-//! One client's connection: HTTP/1 served on it, its timeouts, its end.
+//! One client's connection: HTTP/1 served on it, its timeouts, its end; or HTTP/2, if that is what comes.
 
 use super::{
     activity::{Activity, ClientSocket, Order, Phase},
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
+    http2,
     transport::Transport,
     tunnel::Tunnel,
     worker::Worker,
@@ -17,7 +18,7 @@ use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     future::poll_fn,
     net::{IpAddr, SocketAddr},
@@ -34,7 +35,7 @@ server: istio-envoy\r\nconnection: close\r\n\r\nrequest timeout";
 /// Read and write buffers hold this much beyond the head's limit.
 const BUFFER_SLACK: usize = 4096;
 
-/// What the exchanges of one connection share.
+/// What the exchanges of one connection share; with HTTP/2 every stream has one of its own.
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
@@ -45,7 +46,7 @@ pub(super) struct Client {
     pub(super) peer_text: HeaderValue,
     pub(super) activity: Rc<Activity>,
     /// `None` for a client that came in the clear.
-    pub(super) tls: Option<Box<TlsFacts>>,
+    pub(super) tls: Option<Rc<TlsFacts>>,
     /// Set by the exchange that switches protocols; HTTP ends with it.
     pub(super) tunnel: RefCell<Option<Tunnel>>,
 }
@@ -70,6 +71,18 @@ impl Client {
             None => snapshot.listener(self.listener),
         }
     }
+
+    /// What one stream of the connection has of its own.
+    pub(super) fn stream(&self) -> Rc<Self> {
+        Rc::new(Self {
+            worker: Rc::clone(&self.worker),
+            peer_text: self.peer_text.clone(),
+            activity: Activity::of_stream(&self.activity),
+            tls: self.tls.clone(),
+            tunnel: RefCell::new(None),
+            ..*self
+        })
+    }
 }
 
 /// Serves one connection to its end.
@@ -91,18 +104,24 @@ pub(super) async fn serve(
             Err(failed) => return worker.handshake_failed(listener, peer, &failed),
         }
     } else {
-        Begun { transport: Transport::Plain(socket), tls: None }
+        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false }
     };
-    let Begun { transport, tls } = begun;
+    let Begun { transport, tls, speaks_http2 } = begun;
     if tls.is_some() {
         worker.telemetry().handshakes().count(listener.port, "ok");
     }
-    let socket = ClientSocket::new(transport, Rc::clone(&activity));
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);
+    if speaks_http2 {
+        // Boxed, as below: nobody else keeps room for it.
+        return Box::pin(http2::serve(&client, transport)).await;
+    }
 
+    let socket = ClientSocket::new(transport, Rc::clone(&client.activity));
+    let is_first = Cell::new(true);
     let service = service_fn(|request: Request<Incoming>| {
         let client = Rc::clone(&client);
+        is_first.set(false);
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
     let limits = &client.worker.settings().limits;
@@ -131,6 +150,12 @@ pub(super) async fn serve(
             let mut socket = connection.into_parts().io.into_inner().into_transport();
             // The client may be gone; then nobody misses the answer.
             let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
+        }
+        // The bytes that no request of HTTP/1 begins with have come, and are still there.
+        End::Http(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
+            let parts = connection.into_parts();
+            let transport = Transport::Begun(parts.read_buf, Box::new(parts.io.into_inner().into_transport()));
+            Box::pin(http2::serve(&client, transport)).await;
         }
         End::Http(result) => {
             if let Err(error) = &result {

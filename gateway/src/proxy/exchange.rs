@@ -3,7 +3,7 @@
 //! The snapshot is loaded once; everything the answer depends on comes from that generation.
 
 use super::{
-    activity::Phase,
+    activity::{Order, Phase},
     arrival::{self, Arrived},
     body::ResponseBody,
     client::Client,
@@ -63,8 +63,7 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
     client.worker.clock().advance_to(started);
     client.activity.enter(Phase::Exchange);
 
-    let grpc = request.headers().get(CONTENT_TYPE).is_some_and(|content_type| is_grpc(content_type.as_bytes()));
-    let protocol = if grpc { RequestProtocol::Grpc } else { RequestProtocol::Http };
+    let protocol = if is_grpc(&request) { RequestProtocol::Grpc } else { RequestProtocol::Http };
     let facts = client.worker.telemetry().wants_facts().then(|| Box::new(arrival::facts(&client, &request)));
     let mut record = Record::new(Rc::clone(&client.worker), Rc::clone(&client.activity), started, protocol, facts);
 
@@ -88,15 +87,26 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
             }
         }),
     };
-    if client.worker.is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    match client.activity.connection() {
+        None if client.worker.is_leaving() && response.status() != StatusCode::SWITCHING_PROTOCOLS => {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        None => {}
+        // HTTP/2 has no such field; a connection ends when its streams have.
+        Some(connection) => {
+            response.headers_mut().remove(CONNECTION);
+            if client.worker.is_leaving() {
+                connection.give_order(Order::Close);
+            }
+        }
     }
     response
 }
 
-/// `application/grpc` and `application/grpc+proto`, but not `application/grpc-web` (`hasGrpcContentType` in envoy's
+/// Whether the type is `application/grpc` or `application/grpc+proto`, but not `application/grpc-web` (`hasGrpcContentType` in envoy's
 /// source/common/grpc/common.cc).
-fn is_grpc(content_type: &[u8]) -> bool {
+pub(super) fn is_grpc(request: &Request<Incoming>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     content_type.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+')))
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     affinity::Affinity,
-    arrival::{Arrived, with_path},
+    arrival::{Arrived, BodyLength, with_path},
     attempt::{Attempt, Tried},
     attempts::{Attempts, new_request},
     body::{RequestBody, ResponseBody},
@@ -34,10 +34,11 @@ use crate::{
         snapshot::Snapshot,
     },
     telemetry::requests::RequestProtocol,
+    upstream::carrier::Carrier,
 };
 use http::{
-    HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
-    header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE},
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
     uri::PathAndQuery,
 };
 use http_body::Body as _;
@@ -58,6 +59,7 @@ pub(super) struct Plan {
     headers: HeaderMap,
     body: Incoming,
     websocket: bool,
+    version: Version,
     cluster: Arc<Cluster>,
     cluster_id: ClusterId,
     affinity: Option<Box<Affinity>>,
@@ -117,15 +119,20 @@ impl Plan {
         if !is_unknown {
             fields = fields_of(&arrived);
         }
-        if arrived.chunked {
-            arrived.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        let http2 = cluster.speaks.is_http2(arrived.version == Version::HTTP_2) && !arrived.websocket;
+        match arrived.length {
+            // HTTP/2 shows the end of a body by itself.
+            BodyLength::Zero if http2 => {}
+            BodyLength::Said => {}
+            BodyLength::Zero => _ = arrived.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0")),
+            BodyLength::Open => _ = arrived.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
         }
         if arrived.websocket {
             arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
-        let Arrived { method, target, headers, body, websocket, .. } = arrived;
+        let Arrived { method, target, headers, body, websocket, version, .. } = arrived;
         let mirrors =
             policy.as_deref().filter(|_| !websocket).map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));
         let (cluster_id, mirrors) = (destination.cluster, mirrors.unwrap_or_default());
@@ -135,6 +142,7 @@ impl Plan {
             headers,
             body,
             websocket,
+            version,
             cluster,
             cluster_id,
             affinity,
@@ -173,6 +181,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         headers,
         body,
         websocket,
+        version,
         mut cluster,
         cluster_id,
         affinity,
@@ -196,7 +205,8 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
     let retries = route_policy::retries(policy.as_deref());
     let mut attempts = Attempts::new(retries);
     // With a limit on the whole the end of the request counts, also while no endpoint reads it.
-    let keep = repeats_what_was_sent(retries, is_grpc) || limits.total.is_some();
+    let is_http2 = |cluster: &Cluster| cluster.speaks.is_http2(version == Version::HTTP_2) && !websocket;
+    let keep = repeats_what_was_sent(retries, is_grpc, is_http2(&cluster)) || limits.total.is_some();
     let watch = limits.per_try.is_some() || !mirrors.is_empty();
     let (body, upload) = body_of(client, body, keep, watch);
     let mut timing = timing(limits, upload.as_ref(), websocket);
@@ -221,34 +231,34 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             facts.upstream_host = Some(endpoint);
         }
         if !mirrors.is_empty() {
-            copy(client, &request, upload.as_ref(), limits.total, std::mem::take(&mut mirrors));
+            copy(client, &request, upload.as_ref(), limits.total, version, std::mem::take(&mut mirrors));
         }
-        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh };
+        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh, http2: is_http2(&cluster) };
         let mut tried = attempt.run(request, &mut attempts, &mut timing).await;
         if let (Tried::Answered { response, .. }, Some(affinity)) = (&mut tried, &affinity) {
             affinity.give_cookies(response.headers_mut());
         }
         let (wait, next) = match tried {
-            Tried::Answered { response, connection, .. } if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                if !websocket {
+            Tried::Answered { response, carrier, .. } if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                let (true, Carrier::Http1(connection)) = (websocket, carrier) else {
                     return reply(
                         upstream_failure::reset(Reset::Protocol, attempts.is_retry()),
                         record,
                         fields.as_ref(),
                     );
-                }
+                };
                 // Boxed: rare, and large with the whole connection in it.
                 let switch = returned::switch(client, response, *connection, record, load, fields.as_ref());
                 return Box::pin(switch).await;
             }
-            Tried::Answered { response, connection, again, is_whole } => {
+            Tried::Answered { response, carrier, again, is_whole } => {
                 let (status, headers) = (response.status(), response.headers());
                 let wait = attempts.after_response(&load, status, headers, is_whole, &mut record);
                 if let Some((wait, again)) = wait.zip(again) {
-                    returned::discard(client, response, connection).await;
+                    returned::discard(client, response, carrier).await;
                     (wait, again.into_request(client))
                 } else {
-                    match returned::pass(client, response, connection, record, timing, load, fields.as_ref()).await {
+                    match returned::pass(client, response, carrier, record, timing, load, fields.as_ref()).await {
                         Ok(response) => return response,
                         Err((record, reset)) => {
                             return reply(upstream_failure::reset(reset, attempts.is_retry()), record, fields.as_ref());
@@ -300,10 +310,18 @@ fn copy(
     request: &Request<RequestBody>,
     upload: Option<&Rc<Upload>>,
     limit: Option<Duration>,
+    version: Version,
     mirrors: Drawn,
 ) {
     let Some(target) = request.uri().path_and_query() else { return };
-    let original = Original { method: request.method(), target, headers: request.headers(), limit };
+    let original = Original {
+        method: request.method(),
+        target,
+        headers: request.headers(),
+        limit,
+        scheme: client.scheme(),
+        version,
+    };
     for cluster in mirrors {
         mirror::send(client, &cluster, &original, upload.map(|upload| upload.tap()));
     }

@@ -10,7 +10,7 @@ use crate::{
         chains::{ServerId, TlsServer},
         snapshot::ListenerKey,
     },
-    tls::{Configuration, peer},
+    tls::{ALPN_HTTP_2, Configuration, peer},
     upstream::socket::Socket,
 };
 use bytes::Bytes;
@@ -94,7 +94,9 @@ impl NoHandshake {
 pub(super) struct Begun {
     pub(super) transport: Transport,
     /// `None` for plaintext.
-    pub(super) tls: Option<Box<TlsFacts>>,
+    pub(super) tls: Option<Rc<TlsFacts>>,
+    /// Both sides have agreed on HTTP/2.
+    pub(super) speaks_http2: bool,
 }
 
 /// A handshake that failed, and what the client asked for.
@@ -142,7 +144,8 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
             if !worker.published().load().speaks(listener).plaintext {
                 return Err(NoHandshake::Plaintext.into());
             }
-            return Ok(Begun { transport: Transport::Begun(first, socket), tls: None });
+            let transport = Transport::Begun(first, Box::new(Transport::Plain(socket)));
+            return Ok(Begun { transport, tls: None, speaks_http2: false });
         }
         Hello::Tls(accepted) => accepted,
     };
@@ -166,7 +169,8 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
         certificate: certificate.and_then(|certificate| peer::forwarded_client_cert(certificate)),
         server_name,
     };
-    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Box::new(tls)) })
+    let speaks_http2 = connection.alpn_protocol() == Some(ALPN_HTTP_2);
+    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Rc::new(tls)), speaks_http2 })
 }
 
 /// The beginning of a connection.

@@ -51,6 +51,11 @@ impl LoadShare {
         self.chosen.member.as_ref()?.0.traffic.as_deref()
     }
 
+    /// The cluster, if it has a policy.
+    pub(super) fn cluster(&self) -> Option<Arc<Cluster>> {
+        self.chosen.member.as_ref().map(|(cluster, _)| Arc::clone(cluster))
+    }
+
     /// The request counts as one of the cluster's until the share ends.
     pub(super) fn admit(&self, request: Permit) {
         if let Some(traffic) = self.traffic()

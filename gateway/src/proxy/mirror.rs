@@ -12,7 +12,7 @@ use crate::{
     message::forwarded,
     routing::{cluster::Cluster, route_policy::RoutePolicy, snapshot::Snapshot},
 };
-use http::{HeaderMap, Method, Request, uri::PathAndQuery};
+use http::{HeaderMap, Method, Request, Version, uri::PathAndQuery};
 use http_body::Body as _;
 use smallvec::SmallVec;
 use std::{future::poll_fn, pin::Pin, rc::Rc, sync::Arc, time::Duration};
@@ -40,6 +40,10 @@ pub(super) struct Original<'a> {
     pub(super) headers: &'a HeaderMap,
     /// `None` for a request without a limit.
     pub(super) limit: Option<Duration>,
+    /// Over which the client came.
+    pub(super) scheme: &'static str,
+    /// Of the request.
+    pub(super) version: Version,
 }
 
 /// Sends a copy of `original` to `cluster`, if it has an endpoint, and returns at once. `body` is there for a request that
@@ -59,9 +63,10 @@ pub(super) fn send(client: &Client, cluster: &Arc<Cluster>, original: &Original<
         super::attempts::new_request(original.method, original.target.clone(), original.headers.clone(), body);
     forwarded::mark_as_copy(request.headers_mut(), client.local.ip().to_canonical());
     let (share, limit) = (LoadShare::begin(chosen), original.limit.unwrap_or(PATIENCE));
+    let (scheme, http2) = (original.scheme, cluster.speaks.is_http2(original.version == Version::HTTP_2));
     task::spawn_local(async move {
         let _place = place;
-        let carried = matches!(timeout(limit, carry(&worker, &share, request)).await, Ok(Some(())));
+        let carried = matches!(timeout(limit, carry(&worker, &share, request, scheme, http2)).await, Ok(Some(())));
         let mirrors = worker.telemetry().mirrors();
         if carried {
             mirrors.sent.inc()
@@ -72,15 +77,21 @@ pub(super) fn send(client: &Client, cluster: &Arc<Cluster>, original: &Original<
 }
 
 /// Sends `request` and reads its answer to the end. `None` when something went wrong; nobody wants to know what.
-async fn carry(worker: &Worker, share: &LoadShare, request: Request<RequestBody>) -> Option<()> {
-    let mut connection = acquire(worker, share, false).await.ok()?;
-    let mut body = connection.send(request).await.ok()?.into_body();
+async fn carry(
+    worker: &Rc<Worker>,
+    share: &LoadShare,
+    request: Request<RequestBody>,
+    scheme: &str,
+    http2: bool,
+) -> Option<()> {
+    let mut carrier = acquire(worker, share, false, http2).await.ok()?;
+    let mut body = carrier.send(request, scheme).await.ok()?.into_body();
     poll_fn(|cx| {
         loop {
             let frame = Pin::new(&mut body).poll_frame(cx);
             let frame = if frame.is_pending() {
                 // The bytes come only while somebody drives the connection.
-                let _ended = connection.poll_drive(cx);
+                carrier.drive(cx);
                 Pin::new(&mut body).poll_frame(cx)
             } else {
                 frame
@@ -93,7 +104,7 @@ async fn carry(worker: &Worker, share: &LoadShare, request: Request<RequestBody>
         }
     })
     .await?;
-    worker.give_back(connection);
+    worker.give_back(carrier);
     Some(())
 }
 

@@ -34,6 +34,10 @@ impl Outcome {
     };
     pub(crate) const TERMINATED: Self =
         Self { flags: "UC", details: "upstream_reset_before_response_started{connection_termination}" };
+    pub(crate) const REMOTE_RESET: Self =
+        Self { flags: "UR", details: "upstream_reset_before_response_started{remote_reset}" };
+    pub(crate) const REFUSED: Self =
+        Self { flags: "UR", details: "upstream_reset_before_response_started{remote_refused_stream_reset}" };
     pub(crate) const PROTOCOL_ERROR: Self =
         Self { flags: "UPE", details: "upstream_reset_before_response_started{protocol_error}" };
     pub(crate) const TIMED_OUT: Self = Self { flags: "UT", details: "response_timeout" };
@@ -54,7 +58,7 @@ pub(crate) struct Past {
 }
 
 /// Flags of outcomes, each alone and behind what a [`Past`] puts before it.
-const COMBINATIONS: [[&str; 4]; 13] = {
+const COMBINATIONS: [[&str; 4]; 14] = {
     macro_rules! combinations {
         ($($flags:literal)*) => {
             [
@@ -63,7 +67,7 @@ const COMBINATIONS: [[&str; 4]; 13] = {
             ]
         };
     }
-    combinations!("NR" "NC" "UH" "DPE" "SI" "DC" "UF" "UC" "UPE" "UT" "UO" "FI")
+    combinations!("NR" "NC" "UH" "DPE" "SI" "DC" "UF" "UC" "UR" "UPE" "UT" "UO" "FI")
 };
 
 impl Past {

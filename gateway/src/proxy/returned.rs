@@ -12,14 +12,16 @@ use super::{
 };
 use crate::{
     message::{forwarded, hop_by_hop, retry_policy::Reset},
-    upstream::connection::UpstreamConnection,
+    upstream::{
+        carrier::{AnswerBody, Carrier},
+        connection::UpstreamConnection,
+    },
 };
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode,
     header::{CONNECTION, TRANSFER_ENCODING, UPGRADE},
 };
 use http_body::Body as _;
-use hyper::body::Incoming;
 use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll};
 
 /// Makes `response` the answer. Its body streams, unless all of it is there already.
@@ -29,8 +31,8 @@ use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll};
 /// off while the client has not seen any of it. `record` comes back for the answer that is given instead.
 pub(super) async fn pass(
     client: &Client,
-    response: Response<Incoming>,
-    connection: Box<UpstreamConnection<RequestBody>>,
+    response: Response<AnswerBody>,
+    carrier: Carrier<RequestBody>,
     mut record: Record,
     timing: Option<Box<Timing>>,
     load: LoadShare,
@@ -41,7 +43,7 @@ pub(super) async fn pass(
         return Err((record, Reset::Protocol));
     }
     // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
-    connection.silence();
+    carrier.silence();
     let first = match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
         Poll::Ready(Some(Err(_))) => return Err((record, Reset::Terminated)),
         first => first.map(|frame| frame.and_then(Result::ok)),
@@ -55,14 +57,14 @@ pub(super) async fn pass(
     let body = match first {
         Poll::Ready(None) => {
             record.complete();
-            client.worker.give_back(connection);
+            client.worker.give_back(carrier);
             ResponseBody::Empty
         }
         Poll::Ready(Some(frame)) if incoming.is_end_stream() && frame.is_data() => {
             let bytes = frame.into_data().unwrap_or_default();
             record.sent_body(bytes.len());
             record.complete();
-            client.worker.give_back(connection);
+            client.worker.give_back(carrier);
             ResponseBody::full(bytes)
         }
         first => {
@@ -71,20 +73,16 @@ pub(super) async fn pass(
                 Poll::Pending => None,
             };
             let worker = Rc::clone(&client.worker);
-            ResponseBody::Streaming(StreamingBody::new(first, incoming, connection, worker, record, timing, load))
+            ResponseBody::Streaming(StreamingBody::new(first, incoming, carrier, worker, record, timing, load))
         }
     };
     Ok(Response::from_parts(parts, body))
 }
 
 /// Throws `response` away, and keeps its connection if all of it is there already.
-pub(super) async fn discard(
-    client: &Client,
-    response: Response<Incoming>,
-    connection: Box<UpstreamConnection<RequestBody>>,
-) {
+pub(super) async fn discard(client: &Client, response: Response<AnswerBody>, carrier: Carrier<RequestBody>) {
     let mut incoming = response.into_body();
-    connection.silence();
+    carrier.silence();
     let ended = poll_fn(|cx| {
         while !incoming.is_end_stream() {
             match Pin::new(&mut incoming).poll_frame(cx) {
@@ -96,14 +94,14 @@ pub(super) async fn discard(
         Poll::Ready(true)
     });
     if ended.await {
-        client.worker.give_back(connection);
+        client.worker.give_back(carrier);
     }
 }
 
 /// The endpoint has switched protocols: hands both connections over to a tunnel, once this answer is written.
 pub(super) async fn switch(
     client: &Client,
-    response: Response<Incoming>,
+    response: Response<AnswerBody>,
     mut connection: UpstreamConnection<RequestBody>,
     mut record: Record,
     load: LoadShare,

@@ -14,8 +14,8 @@ use tokio_rustls::server::TlsStream;
 #[derive(Debug)]
 pub(super) enum Transport {
     Plain(Socket),
-    /// Plaintext whose first bytes were read to see that it is no TLS.
-    Begun(Bytes, Socket),
+    /// Bytes that were read to see what is spoken, and the rest.
+    Begun(Bytes, Box<Self>),
     /// Boxed: it is a kilobyte, and most connections have none.
     Tls(Box<TlsStream<Socket>>),
 }
@@ -24,7 +24,7 @@ impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
-            Self::Begun(first, socket) if first.is_empty() => Pin::new(socket).poll_read(cx, buf),
+            Self::Begun(first, rest) if first.is_empty() => Pin::new(&mut **rest).poll_read(cx, buf),
             Self::Begun(first, _) => {
                 let length = first.len().min(buf.remaining());
                 buf.put_slice(&first[..length]);
@@ -39,7 +39,8 @@ impl AsyncRead for Transport {
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(socket) | Self::Begun(_, socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
+            Self::Begun(_, rest) => Pin::new(&mut **rest).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
@@ -50,28 +51,32 @@ impl AsyncWrite for Transport {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(socket) | Self::Begun(_, socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            Self::Begun(_, rest) => Pin::new(&mut **rest).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
-            Self::Plain(socket) | Self::Begun(_, socket) => socket.is_write_vectored(),
+            Self::Plain(socket) => socket.is_write_vectored(),
+            Self::Begun(_, rest) => rest.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(socket) | Self::Begun(_, socket) => Pin::new(socket).poll_flush(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Self::Begun(_, rest) => Pin::new(&mut **rest).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(socket) | Self::Begun(_, socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Self::Begun(_, rest) => Pin::new(&mut **rest).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

@@ -11,6 +11,8 @@ pub(super) fn reset(reset: Reset, is_retry: bool) -> LocalReply {
         Reset::ConnectFailed => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_FAILED),
         Reset::ConnectTimedOut => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_TIMED_OUT),
         Reset::Unused | Reset::Terminated => (StatusCode::SERVICE_UNAVAILABLE, Outcome::TERMINATED),
+        Reset::Remote => (StatusCode::SERVICE_UNAVAILABLE, Outcome::REMOTE_RESET),
+        Reset::Refused => (StatusCode::SERVICE_UNAVAILABLE, Outcome::REFUSED),
         Reset::Protocol => (StatusCode::BAD_GATEWAY, Outcome::PROTOCOL_ERROR),
         Reset::TryTimedOut => return LocalReply::timed_out(Outcome::TRY_TIMED_OUT),
     };
@@ -22,8 +24,12 @@ pub(super) fn reset(reset: Reset, is_retry: bool) -> LocalReply {
 
 /// The answer when the request's own body failed on its way.
 pub(super) fn request_body(client: &Client) -> LocalReply {
+    let is_stream = client.activity.connection().is_some();
     let reply = if client.activity.body_expired() {
         LocalReply::with_text(StatusCode::REQUEST_TIMEOUT, Outcome::REQUEST_BODY_TIMEOUT, "stream timeout")
+    } else if is_stream {
+        // Its stream has been reset, so that nobody gets this.
+        LocalReply::new(StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST), Outcome::CLIENT_GONE)
     } else {
         LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST)
     };

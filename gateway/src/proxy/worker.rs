@@ -14,9 +14,11 @@ use crate::{
     routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
     telemetry::{Telemetry, requests::Recorder},
     upstream::{
+        carrier::Carrier,
         connection::UpstreamConnection,
         lease::PoolKey,
         pool::{Pool, PoolLimits},
+        shelves::Shelves,
     },
 };
 use foldhash::fast::RandomState;
@@ -25,7 +27,7 @@ use http::HeaderValue;
 use std::{
     cell::{Cell, RefCell, RefMut},
     net::SocketAddr,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -69,8 +71,11 @@ pub(crate) struct Worker {
     stage: watch::Receiver<Stage>,
     clock: Rc<Clock>,
     pool: RefCell<Pool<RequestBody>>,
+    shelves: RefCell<Shelves>,
     recorder: RefCell<Recorder>,
     connections: RefCell<HashMap<u64, Rc<Activity>, RandomState>>,
+    /// Streams whose clients may let their bodies stand still.
+    streams: RefCell<Vec<Weak<Activity>>>,
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
@@ -119,8 +124,10 @@ impl Worker {
             stage,
             clock: Rc::new(Clock::new()),
             pool: RefCell::new(pool),
+            shelves: RefCell::default(),
             recorder: RefCell::new(recorder),
             connections: RefCell::default(),
+            streams: RefCell::default(),
             next_connection: Cell::new(0),
             operations: RefCell::default(),
             refusals: RefCell::default(),
@@ -148,6 +155,11 @@ impl Worker {
         self.pool.borrow_mut()
     }
 
+    /// Connections of HTTP/2 to endpoints.
+    pub(super) fn shelves(&self) -> RefMut<'_, Shelves> {
+        self.shelves.borrow_mut()
+    }
+
     pub(super) fn recorder(&self) -> RefMut<'_, Recorder> {
         self.recorder.borrow_mut()
     }
@@ -162,8 +174,16 @@ impl Worker {
         *self.stage.borrow() >= Stage::Leaving
     }
 
-    /// Keeps `connection` for the next exchange, if both its sides are through with the last one.
-    pub(super) fn give_back(&self, connection: Box<UpstreamConnection<RequestBody>>) {
+    /// Keeps the connection of `carrier` for the next exchange, if both its sides are through with the last one.
+    pub(super) fn give_back(&self, carrier: Carrier<RequestBody>) {
+        match carrier {
+            Carrier::Http1(connection) => self.keep(connection),
+            // The end of the stream is all there is to it.
+            Carrier::Http2(_) => {}
+        }
+    }
+
+    fn keep(&self, connection: Box<UpstreamConnection<RequestBody>>) {
         if connection.is_ready() {
             self.pool.borrow_mut().put(connection, self.clock.now());
         }
@@ -176,6 +196,11 @@ impl Worker {
         self.connections.borrow_mut().insert(id, Rc::clone(activity));
         self.telemetry.connections().downstream.inc();
         Registration { worker: Rc::clone(self), id }
+    }
+
+    /// Adds a stream of HTTP/2 to what the sweep looks after, until it ends.
+    pub(super) fn watch(&self, stream: &Rc<Activity>) {
+        self.streams.borrow_mut().push(Rc::downgrade(stream));
     }
 
     /// Counts a handshake that failed, and says so in the log from time to time.
@@ -280,6 +305,13 @@ impl Worker {
                 activity.give_order(Order::Close);
             }
         }
+        self.streams.borrow_mut().retain(|stream| {
+            let Some(stream) = stream.upgrade() else { return false };
+            if stream.is_overdue(&self.settings.limits) {
+                stream.give_order(Order::Expire);
+            }
+            true
+        });
     }
 
     fn sweep_pool(&self) {
@@ -294,7 +326,10 @@ impl Worker {
             .collect();
         let mut pool = self.pool.borrow_mut();
         pool.sweep(self.clock.now(), |key| wanted.contains(key));
-        self.recorder.borrow_mut().idle_upstream(pool.len());
+        let mut shelves = self.shelves.borrow_mut();
+        let idle_timeout = self.settings.limits.upstream_idle_timeout;
+        shelves.sweep(self.clock.now(), idle_timeout, |key| wanted.contains(key));
+        self.recorder.borrow_mut().idle_upstream(pool.len() + shelves.idle());
     }
 }
 

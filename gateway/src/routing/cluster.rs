@@ -39,6 +39,28 @@ pub struct Cluster {
     pub traffic: Option<Box<Traffic>>,
     /// What is hashed of requests to a destination that is this cluster.
     pub hash_key: Option<HashKey>,
+    pub speaks: EndpointSpeech,
+}
+
+/// What HTTP the endpoints of a cluster are spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointSpeech {
+    #[default]
+    Http1,
+    Http2,
+    /// As the client.
+    AsClient,
+}
+
+impl EndpointSpeech {
+    /// Whether it is HTTP/2 for the request of a client who came by HTTP/2, or did not.
+    pub const fn is_http2(self, client_is_http2: bool) -> bool {
+        match self {
+            Self::Http1 => false,
+            Self::Http2 => true,
+            Self::AsClient => client_is_http2,
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! The clusters that routes ask for, each in a slot of its own that keeps its number.
 
 use super::{
-    cluster::{Cluster, ClusterId, ClusterName, ClusterState, UnknownCluster},
+    cluster::{Cluster, ClusterId, ClusterName, ClusterState, EndpointSpeech, UnknownCluster},
     clusters::{ClusterRequest, Shared, resolve},
     world::{CompileSettings, HashMap, World},
 };
@@ -162,5 +162,6 @@ fn nothing() -> Cluster {
         state: ClusterState::Unknown(UnknownCluster::Host),
         traffic: None,
         hash_key: None,
+        speaks: EndpointSpeech::default(),
     }
 }

@@ -1,7 +1,7 @@
 //! From a destination to its cluster: service lookup, port, subset, endpoints.
 
 use super::{
-    cluster::{Cluster, ClusterName, ClusterState, Endpoint, UnknownCluster},
+    cluster::{Cluster, ClusterName, ClusterState, Endpoint, EndpointSpeech, UnknownCluster},
     entry_endpoints::{self, Found},
     locality::{Settler, settle},
     place::{Origin, Place, Wanted},
@@ -18,7 +18,7 @@ use crate::{
         object::{Labels, selects},
         service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
         service_entry::ServiceEntry,
-        traffic_policy::{Algorithm, PolicyBlocks, TrafficPolicy},
+        traffic_policy::{Algorithm, PolicyBlocks, Speech, TrafficPolicy},
     },
 };
 use std::{
@@ -137,7 +137,15 @@ pub(super) fn resolve(
         let label = name.to_string().into();
         let namespace = Arc::clone(namespace);
         Resolved {
-            cluster: Cluster { name, label, namespace, state, traffic: None, hash_key: None },
+            cluster: Cluster {
+                name,
+                label,
+                namespace,
+                state,
+                traffic: None,
+                hash_key: None,
+                speaks: EndpointSpeech::default(),
+            },
             depends_on,
             names: BTreeSet::new(),
         }
@@ -197,10 +205,12 @@ pub(super) fn resolve(
     } else {
         usable(found.candidates, &policy, distribution, (world, settings), &mut shared.endpoints)
     };
+    let speaks = target.speech(port, &policy);
     let traffic = Traffic::new(&name, policy, &members, &mut shared.memories);
     let endpoints = members.endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
     let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
     resolved.cluster.traffic = traffic.map(Box::new);
+    resolved.cluster.speaks = speaks;
     resolved.cluster.hash_key = TrafficPolicy::hash_key(service, own, request.port);
     Resolved { names: found.names, ..resolved }
 }
@@ -292,6 +302,24 @@ impl Target<'_> {
         let entries = self.entries.iter().flat_map(|entry| entry.ports.iter().map(|port| port.number));
         let numbers: BTreeSet<u16> = service.chain(entries).collect();
         numbers.into_iter().collect()
+    }
+
+    /// What is spoken to the endpoints of `port`. The Service decides where a ServiceEntry has the port too.
+    fn speech(&self, port: u16, policy: &PolicyBlocks) -> EndpointSpeech {
+        match policy.connection_pool.as_ref().map(|pool| pool.speech).unwrap_or_default() {
+            Speech::AsClient => EndpointSpeech::AsClient,
+            Speech::Http2(_) => EndpointSpeech::Http2,
+            Speech::AsPortSays => {
+                let service = self.service.iter().flat_map(|(_, service)| service.ports.iter());
+                let of_service = service.map(|port| (port.number, &port.protocol_hint));
+                let entries = self.entries.iter().flat_map(|entry| entry.ports.iter());
+                let of_entries = entries.map(|port| (port.number, &port.protocol_hint));
+                let hint = of_service.chain(of_entries).find(|(number, _)| *number == port);
+                // `Instance.IsHTTP2` in istio/pkg/config/protocol/instance.go.
+                let is_http2 = hint.is_some_and(|(_, hint)| matches!(&**hint, "http2" | "grpc" | "grpc-web"));
+                if is_http2 { EndpointSpeech::Http2 } else { EndpointSpeech::Http1 }
+            }
+        }
     }
 
     /// `trafficDistribution` of the Service; of entries alone, the first one's annotation.

@@ -2,7 +2,10 @@
 //! istio/pilot/pkg/model/telemetry_logging.go), written by a thread of its own.
 
 use super::{AccessLogTarget, requests::Measured};
-use crate::message::forwarded::{X_FORWARDED_FOR, X_REQUEST_ID};
+use crate::message::{
+    forwarded::{X_FORWARDED_FOR, X_REQUEST_ID},
+    http_version,
+};
 use http::{HeaderMap, Method, Version};
 use prometheus_client::metrics::counter::Counter;
 use std::{
@@ -101,11 +104,11 @@ impl RequestFacts {
         // Writing into a String does not fail.
         let _written = writeln!(
             line,
-            "[{}] \"{} {} {:?}\" {} {} {details} - \"-\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} - {} {} {} {}",
+            "[{}] \"{} {} {}\" {} {} {details} - \"-\" {} {} {} {} \"{}\" \"{}\" \"{}\" \"{}\" \"{}\" {} - {} {} {} {}",
             Utc(self.began),
             self.method,
             self.target,
-            self.version,
+            http_version::name(self.version),
             measured.status,
             measured.flags,
             measured.request_bytes,

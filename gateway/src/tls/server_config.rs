@@ -15,7 +15,8 @@ use rustls::{
 };
 use std::sync::Arc;
 
-/// What is spoken behind TLS.
+/// What is spoken behind TLS, in the order of preference.
+pub const ALPN_HTTP_2: &[u8] = b"h2";
 const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 
 /// Why there is no configuration.
@@ -57,7 +58,7 @@ pub(super) fn build(termination: &Termination, material: Material) -> Result<Con
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     let without_alpn = Arc::new(config.clone());
-    config.alpn_protocols = vec![ALPN_HTTP_1_1.to_vec()];
+    config.alpn_protocols = vec![ALPN_HTTP_2.to_vec(), ALPN_HTTP_1_1.to_vec()];
     Ok(Configuration { with_alpn: Arc::new(config), without_alpn })
 }
 

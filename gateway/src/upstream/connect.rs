@@ -2,17 +2,18 @@
 
 use super::{
     connection::{RequestBody, UpstreamConnection},
+    http2::Http2Connection,
     lease::Lease,
     socket::Socket,
 };
 use crate::{
     balance::limits::ConnectionPermit,
     fastpath::Sockets,
-    model::traffic_policy::{ConnectionPool, Keepalive},
+    model::traffic_policy::{ConnectionPool, Http2Settings, Keepalive, Speech},
 };
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
@@ -41,13 +42,45 @@ pub(crate) struct Bounds<'b> {
     pub(crate) now: u64,
 }
 
-/// Connects to `endpoint` within `limit`.
+/// Connects to `endpoint` within `limit`, to speak HTTP/1.
 pub(crate) async fn connect<B: RequestBody>(
     endpoint: SocketAddr,
     limit: Duration,
     fastpath: Option<&Sockets>,
     bounds: Option<Bounds<'_>>,
 ) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
+    let (socket, lease) = reach(endpoint, limit, fastpath, bounds).await?;
+    // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
+    let (sender, connection) =
+        http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
+    Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
+}
+
+/// Connects to `endpoint` within `limit`, to speak HTTP/2, which both sides know beforehand. `allows` is how many requests at
+/// once its other connections allow.
+pub(crate) async fn connect_http2(
+    endpoint: SocketAddr,
+    limit: Duration,
+    fastpath: Option<&Sockets>,
+    bounds: Option<Bounds<'_>>,
+    allows: Option<usize>,
+) -> Result<Rc<Http2Connection>, ConnectError> {
+    let settings = match bounds.as_ref().map(|bounds| bounds.settings.speech) {
+        Some(Speech::Http2(settings)) => settings,
+        Some(Speech::AsPortSays | Speech::AsClient) | None => Http2Settings::default(),
+    };
+    let (socket, lease) = reach(endpoint, limit, fastpath, bounds).await?;
+    let begun = Http2Connection::begin(socket, endpoint, settings, allows, lease).await;
+    begun.map_err(|error| ConnectError::Failed(error.get_io().map_or(io::ErrorKind::Other, io::Error::kind)))
+}
+
+/// A connection that stands, before anything is said on it.
+async fn reach(
+    endpoint: SocketAddr,
+    limit: Duration,
+    fastpath: Option<&Sockets>,
+    bounds: Option<Bounds<'_>>,
+) -> Result<(Socket, Option<Box<Lease>>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
     let socket = open(endpoint, fastpath).map_err(failed)?;
     let stream = match timeout(limit, socket.connect(endpoint)).await {
@@ -63,11 +96,7 @@ pub(crate) async fn connect<B: RequestBody>(
             Some(Box::new(Lease::new(pool, settings, permit, &stream, now).map_err(failed)?))
         }
     };
-    let socket = Socket::new(stream, fastpath).map_err(failed)?;
-    // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
-    Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
+    Ok((Socket::new(stream, fastpath).map_err(failed)?, lease))
 }
 
 /// `tcpKeepalive`: what is not given stays as the kernel has it.

@@ -56,6 +56,10 @@ pub(crate) enum SendErrorKind {
     Terminated,
     /// What came was not HTTP.
     Protocol,
+    /// The endpoint reset the stream of the request (HTTP/2).
+    Remote,
+    /// The same, without having looked at the request.
+    Refused,
     /// Our own side gave up: the request's body failed.
     RequestBody,
 }

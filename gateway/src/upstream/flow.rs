@@ -3,7 +3,7 @@
 use super::pause::Pause;
 use crate::{
     fastpath::{SocketCookie, Sockets},
-    pairing::window::{Advice, Window},
+    pairing::window::{Advice, SHORTEST_PAUSE, Window, next_pause},
 };
 use std::{
     os::fd::AsRawFd,
@@ -13,11 +13,6 @@ use std::{
 };
 use tokio::time::{Sleep, sleep};
 
-/// Until a reader that has not caught up is looked at again; doubled up to [`LONGEST_PAUSE`] while it stands still. Nothing
-/// tells a writer that a queue past TCP has room again. A reader that is at work copies the whole window in about this time.
-const FIRST_PAUSE: Duration = Duration::from_micros(60);
-const LONGEST_PAUSE: Duration = Duration::from_millis(64);
-
 /// The writing side of one socket.
 #[derive(Debug)]
 pub(super) struct Flow {
@@ -26,6 +21,8 @@ pub(super) struct Flow {
     cookie: Option<SocketCookie>,
     window: Window,
     waiting: Option<Waiting>,
+    /// Of the last wait. Who has waited once will wait again, and making a timer costs more than setting it.
+    spare: Option<Pause>,
 }
 
 #[derive(Debug)]
@@ -42,20 +39,27 @@ enum Timer {
 }
 
 impl Waiting {
-    fn begin() -> Self {
-        let pause = FIRST_PAUSE;
-        let fine = Pause::new().and_then(|mut fine| fine.begin(pause).map(|()| fine));
+    fn begin(spare: Option<Pause>) -> Self {
+        let pause = SHORTEST_PAUSE;
+        let fine = spare.map_or_else(Pause::new, Ok).and_then(|mut fine| fine.begin(pause).map(|()| fine));
         Self { timer: fine.map_or_else(|_| Timer::Coarse(Box::pin(sleep(pause))), Timer::Fine), pause }
     }
 
-    fn again(&mut self) {
-        self.pause = LONGEST_PAUSE.min(self.pause * 2);
+    fn again(&mut self, read: usize, missing: usize) {
+        self.pause = next_pause(self.pause, read, missing);
         let begun = match &mut self.timer {
             Timer::Fine(fine) => fine.begin(self.pause).is_ok(),
             Timer::Coarse(_) => false,
         };
         if !begun {
             self.timer = Timer::Coarse(Box::pin(sleep(self.pause)));
+        }
+    }
+
+    fn into_spare(self) -> Option<Pause> {
+        match self.timer {
+            Timer::Fine(fine) => Some(fine),
+            Timer::Coarse(_) => None,
         }
     }
 
@@ -70,7 +74,7 @@ impl Waiting {
 
 impl Flow {
     pub(super) fn new(sockets: Sockets) -> Self {
-        Self { sockets, cookie: None, window: Window::default(), waiting: None }
+        Self { sockets, cookie: None, window: Window::default(), waiting: None, spare: None }
     }
 
     /// How many of `wanted` bytes may be written to `socket` now. Pending while its reader has to catch up.
@@ -81,14 +85,11 @@ impl Flow {
             } else if let Advice::Write(bytes) = self.window.advise(wanted) {
                 return Poll::Ready(bytes);
             }
-            let queued = self.look(socket);
-            if self.window.looked(queued) {
-                self.waiting = None;
-            } else {
-                match &mut self.waiting {
-                    Some(waiting) => waiting.again(),
-                    None => self.waiting = Some(Waiting::begin()),
-                }
+            let (before, queued) = (self.window.most(), self.look(socket));
+            match (self.window.looked(queued), &mut self.waiting) {
+                (0, waiting) => self.spare = waiting.take().and_then(Waiting::into_spare).or_else(|| self.spare.take()),
+                (missing, Some(waiting)) => waiting.again(before.saturating_sub(self.window.most()), missing),
+                (_, waiting) => *waiting = Some(Waiting::begin(self.spare.take())),
             }
         }
     }

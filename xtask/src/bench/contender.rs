@@ -45,6 +45,8 @@ impl Contender {
         let port = match (self.name, entrance) {
             (OURS_S, Entrance::Http1) => 8080,
             (OURS_U, Entrance::Http1) => 8090,
+            (OURS_S, Entrance::Tls) => 8380,
+            (OURS_U, Entrance::Tls) => 8390,
             (ENVOY, Entrance::Http1) => 8081,
             (HAPROXY, Entrance::Http1) => 8082,
             (NGINX, Entrance::Http1) => 8083,

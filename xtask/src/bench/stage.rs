@@ -69,7 +69,7 @@ impl<'a> Stage<'a> {
         certificate(bench.place.directory())?;
         for (side, name, ports, http2) in [
             (Side::Outside, "pods-outside", (9011, 9012), Some(9013)),
-            (Side::Inside, "pods-inside", (9001, 9002), None),
+            (Side::Inside, "pods-inside", (9001, 9002), Some(9003)),
         ] {
             stage.start_pods(bench, side, name, ports, http2)?;
             bar.inc(1);
@@ -156,15 +156,18 @@ impl<'a> Stage<'a> {
 
     /// The arguments of one of ours, and its objects on disk.
     fn ours(&self, name: &str) -> anyhow::Result<Vec<String>> {
-        let (port, v1, v2, mode, admin) = if name == OURS_S {
-            ("8080", "9001", "9002", "require", ADMIN_S)
+        let (mode, admin, ports) = if name == OURS_S {
+            ("require", ADMIN_S, ["8080", "8380", "8280", "9001", "9002", "9003"])
         } else {
-            ("8090", "9011", "9012", "off", ADMIN_U)
+            ("off", ADMIN_U, ["8090", "8390", "8290", "9011", "9012", "9013"])
         };
         let directory = self.place.directory().join(name);
         fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-        let more = [("PORT", port), ("V1", v1), ("V2", v2)].map(|(key, value)| (key, value.to_owned()));
-        fill(self.place, self.setting, "ours.yaml", &format!("{name}/ours.yaml"), &more)?;
+        let keys = ["PORT", "TLS", "H2", "V1", "V2", "V1_H2"];
+        let more: Vec<_> = keys.into_iter().zip(ports.map(str::to_owned)).collect();
+        for file in ["ours.yaml", "ours-protocols.yaml"] {
+            fill(self.place, self.setting, file, &format!("{name}/{file}"), &more)?;
+        }
         Ok(our_arguments(self.place, &directory, self.setting.workers(), mode, admin))
     }
 }

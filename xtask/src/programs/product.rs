@@ -94,7 +94,15 @@ pub(crate) static HELM: Product = Product {
     minutes: 2,
 };
 
-pub(crate) static GO_PRODUCTS: [&Product; 5] = [&KUBERNETES, &CONTAINERD, &COREDNS, &ISTIO, &HELM];
+pub(crate) static H2SPEC: Product = Product {
+    name: "h2spec",
+    programs: &[program("github.com/summerwind/h2spec/cmd/h2spec", &["--version"])],
+    flags: &[],
+    variables: &[],
+    minutes: 1,
+};
+
+pub(crate) static GO_PRODUCTS: [&Product; 6] = [&KUBERNETES, &CONTAINERD, &COREDNS, &ISTIO, &HELM, &H2SPEC];
 
 #[cfg(test)]
 mod tests {

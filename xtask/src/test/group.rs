@@ -42,6 +42,8 @@ pub(crate) enum Need {
     Unguarded,
     /// Peers, load and what counts instructions.
     Bench,
+    /// Clients of HTTP/2.
+    Http2,
     /// Servers and callers that people run, and what the network of a node is made of.
     Programs,
 }
@@ -82,6 +84,7 @@ impl Group {
                 tool("openssl", "openssl"),
                 tool("valgrind", "valgrind"),
             ],
+            Need::Http2 => vec![tool("curl", "curl"), tool("h2load", "nghttp2-client")],
             Need::Go | Need::Unguarded | Need::Cluster | Need::Istio => Vec::new(),
         };
         self.needs.iter().flat_map(of).collect()
@@ -106,6 +109,7 @@ impl Group {
             Need::Istio => "Istio",
             Need::Unguarded => "BPF objects without guards",
             Need::Bench => "nginx, HAProxy, wrk, h2load, openssl, valgrind",
+            Need::Http2 => "curl, nghttp",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
@@ -134,6 +138,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
             "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],
             "cluster" => vec![Need::Cluster, Need::Root, Need::Go, Need::BpfObject],
+            "protocols" => vec![Need::Go, Need::Http2],
             "istio" => vec![Need::Cluster, Need::Istio, Need::Root, Need::Go, Need::BpfObject],
             _ => Vec::new(),
         };

@@ -591,10 +591,14 @@ fn traffic_policies() {
     );
     policy(
         "{connectionPool: {http: {h2UpgradePolicy: UPGRADE, useClientProtocol: true}}}",
+        &[(Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts")],
+    );
+    policy("{connectionPool: {http: {h2UpgradePolicy: UPGRADE, maxConcurrentStreams: 2}}}", &[]);
+    policy(
+        "{connectionPool: {http: {maxConcurrentStreams: 2, http2KeepAlive: {interval: 1s, timeout: 1s}}}}",
         &[
-            (NotServed, "spec.trafficPolicy.connectionPool.http.h2UpgradePolicy", "HTTP/1.1"),
-            (NotServed, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "HTTP/1.1"),
-            (Invalid, "spec.trafficPolicy.connectionPool.http.useClientProtocol", "contradicts"),
+            (Suspicious, "spec.trafficPolicy.connectionPool.http.maxConcurrentStreams", "h2UpgradePolicy"),
+            (Suspicious, "spec.trafficPolicy.connectionPool.http.http2KeepAlive", "h2UpgradePolicy"),
         ],
     );
     policy("{outlierDetection: {}}", &[]);

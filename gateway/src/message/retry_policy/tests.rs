@@ -64,6 +64,9 @@ fn conditions_of_reset(reset: Reset, is_started: bool) -> Vec<&'static str> {
     if [Reset::ConnectFailed, Reset::ConnectTimedOut, Reset::Unused].contains(&reset) {
         held.push("connect-failure");
     }
+    if reset == Reset::Refused {
+        held.push("refused-stream");
+    }
     held
 }
 
@@ -96,6 +99,8 @@ proptest! {
             Reset::ConnectTimedOut,
             Reset::Unused,
             Reset::Terminated,
+            Reset::Remote,
+            Reset::Refused,
             Reset::Protocol,
             Reset::TryTimedOut,
         ][..]),
@@ -125,7 +130,9 @@ proptest! {
         let status = StatusCode::from_u16(status).expect("in range");
         let sent_again = repeats_response(&policy, status, &HeaderMap::new())
             || (is_started && repeats_reset(&policy, Reset::Terminated, true));
-        prop_assert!(!sent_again || repeats_what_was_sent(&policy, false));
+        let refused_again = is_started && repeats_reset(&policy, Reset::Refused, true);
+        prop_assert!(!refused_again || repeats_what_was_sent(&policy, false, true));
+        prop_assert!(!sent_again || repeats_what_was_sent(&policy, false, false));
     }
 }
 
@@ -137,9 +144,9 @@ fn the_default_repeats_what_never_reached_an_endpoint() {
     assert!(repeats_reset(&default, Reset::ConnectFailed, false));
     assert!(!repeats_reset(&default, Reset::Terminated, true));
     assert!(!repeats_reset(&default, Reset::TryTimedOut, true));
-    assert!(!repeats_what_was_sent(&default, false), "an ordinary upload is not kept");
-    assert!(repeats_what_was_sent(&default, true));
-    assert!(!repeats_what_was_sent(&Retries { attempts: 0, ..policy(&["5xx"], Vec::new()) }, false));
+    assert!(!repeats_what_was_sent(&default, false, false), "an ordinary upload is not kept");
+    assert!(repeats_what_was_sent(&default, true, false));
+    assert!(!repeats_what_was_sent(&Retries { attempts: 0, ..policy(&["5xx"], Vec::new()) }, false, true));
 }
 
 #[test]

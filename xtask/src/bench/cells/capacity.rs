@@ -36,18 +36,9 @@ pub(super) fn small(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> an
         let (floors, goals) = bounds(stage, COST);
         for (name, subject) in [("userspace", OURS_U), ("short-circuit", OURS_S)] {
             let what = format!("CPU of the whole machine, {name}{}", set(stage));
-            let mut cell = Cell::new("P5", what, "ms/1,000 req", Better::Lower).of(
-                subject,
-                turns.values(|sample| sample.machine),
-                floors,
-                goals,
-            );
-            for (name, process) in turns.values(|sample| sample.process) {
-                if let Some(Spread { middle, .. }) = Spread::of(process).filter(|spread| spread.middle > 0.0) {
-                    cell = cell.note(format!("{name}'s own process: {middle:.1} ms"));
-                }
-            }
-            cells.push(with_failed(cell, &turns));
+            let values = turns.values(|sample| sample.machine);
+            let cell = Cell::new("P5", what, "ms/1,000 req", Better::Lower).of(subject, values, floors, goals);
+            cells.push(with_failed(of_processes(cell, &turns), &turns));
         }
     }
     Ok(cells)
@@ -73,10 +64,8 @@ pub(super) fn new_connections(bench: &Bench<'_>, stage: &Stage<'_>, _wanted: &[&
     let load = Load { connection: Connection::New, ..Load::plain("/v1/small", 32, bench.effort.seconds) };
     let turns = measure(bench, stage, "P8", &load)?;
     let of = |name: &str, subject| {
-        let what = format!("a new connection for each request, {name}{}", set(stage));
-        let values = turns.values(|sample| sample.rate);
-        let cell = Cell::new("P8", what, "req/s", Better::Higher).of(subject, values, NEW, &[(HAPROXY, 1.0)]);
-        with_failed(cell, &turns)
+        let what = format!("a new connection for each request, {name}");
+        rate(stage, &turns, "P8", &what, subject, (NEW, &[(HAPROXY, 1.0)]))
     };
     Ok(vec![of("userspace", OURS_U), of("short-circuit", OURS_S)])
 }
@@ -104,7 +93,20 @@ fn rate(
     let mut cell =
         Cell::new(id, format!("{what}{}", set(stage)), "req/s", Better::Higher).of(subject, values, floors, goals);
     cell.refused = too_little_headroom(stage, &cell);
-    with_failed(cell, turns)
+    with_failed(of_processes(cell, turns), turns)
+}
+
+/// The CPU time of each process beside what was asked: the only thing that tells gateways apart which are all faster than
+/// the load.
+fn of_processes(mut cell: Cell, turns: &Turns<Sample>) -> Cell {
+    let processes = turns.values(|sample| sample.process);
+    let processes = processes.into_iter().filter_map(|(name, values)| Some((name, Spread::of(values)?.middle)));
+    let said: Vec<String> =
+        processes.filter(|(_, middle)| *middle > 0.0).map(|(name, middle)| format!("{name} {middle:.1}")).collect();
+    if !said.is_empty() {
+        cell = cell.note(format!("ms/1,000 req of the process itself: {}", said.join(", ")));
+    }
+    cell
 }
 
 /// Why the load, and not the gateways, is what was measured. Only where they have a CPU each: elsewhere a direct

@@ -24,7 +24,7 @@ pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> any
     test.args(if effort.quick {
         ["--sizes", "100", "--edits", "10"]
     } else {
-        ["--sizes", "3000,10000", "--edits", "100"]
+        ["--sizes", "3000,10000", "--edits", "60"]
     });
     test.envs(stage.environment().iter().map(|(name, value)| (name, value)));
     let said = output(&mut test, interrupt)?;
@@ -38,8 +38,12 @@ pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> any
         let among = milliseconds(&size["among_ms"])?;
         let rate = size["changes_per_second"].as_f64().unwrap_or(0.0);
         if wanted.contains(&"C1") {
-            let what = format!("from apply to the first answer, {routes} VirtualServices");
-            cells.push(edit(&format!("{what}, p50"), &alone, 0.5, 10.0, Some(3.0)));
+            let what = format!("from the API server's answer to the first of the gateway, {routes} VirtualServices");
+            let sent = milliseconds(&size["since_sent_ms"])?;
+            let sent = sent.iter().map(|(name, values)| format!("{name} {:.1} ms", at(values, 0.5)));
+            let sent = sent.collect::<Vec<_>>().join(", ");
+            let half = edit(&format!("{what}, p50"), &alone, 0.5, 10.0, Some(3.0));
+            cells.push(half.note(format!("from sending the object to the API server: {sent}")));
             cells.push(edit(&format!("{what}, p99"), &alone, 0.99, 30.0, None));
             cells.push(churn(&format!("{what}, p50 while {rate:.0} others change a second"), &alone, &among));
         }

@@ -1,10 +1,10 @@
-//! HTTP/2 and TLS: P9 and P10. Ours is not entered over either yet; the peers are measured, so that there is something
-//! to reach.
+//! HTTP/2 and TLS: P9 and P10. Ours is not entered over HTTP/2 yet; the peers are measured, so that there is something to
+//! reach.
 
 use super::{Bench, set, with_failed};
 use crate::bench::{
     cell::{Better, Cell},
-    contender::{DIRECT, ENVOY, Entrance, HAPROXY, NGINX, OURS_S},
+    contender::{DIRECT, ENVOY, Entrance, HAPROXY, NGINX, OURS_S, OURS_U},
     load::{Connection, Load},
     rounds::interleaved,
     stage::Stage,
@@ -35,7 +35,7 @@ pub(super) fn all(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> anyh
     .map(|(id, what, load, floor, goal, missing)| Asked { id, what, load, floor, goal, missing });
     let mut cells = Vec::new();
     for asked in asked.iter().filter(|asked| wanted.contains(&asked.id)) {
-        let contenders = stage.choose(&[OURS_S, DIRECT, ENVOY, HAPROXY, NGINX], asked.load.entrance);
+        let contenders = stage.choose(&[OURS_S, OURS_U, DIRECT, ENVOY, HAPROXY, NGINX], asked.load.entrance);
         // Without ours there is nothing to decide: a few rounds show what there is to reach.
         let is_complete = contenders.iter().any(|contender| contender.name == OURS_S);
         let rounds = if is_complete { bench.effort.rounds } else { bench.effort.rounds.min(3) };
