@@ -6,16 +6,19 @@ mod cluster_policy;
 mod facts;
 pub mod listing;
 mod policy_facts;
+mod streams;
 mod trace;
 
 use crate::model::traffic_policy::HashKey;
 use crate::{
     message::{path, redirect},
     routing::{
+        chains::Chain,
         lookup::{Found, RequestHead},
         route::{Route, RouteAction},
         route_policy,
         snapshot::{Listener, Snapshot},
+        streams::Stream,
     },
 };
 use cluster_policy::ClusterPolicy;
@@ -60,6 +63,8 @@ pub enum Outcome {
     Forward,
     Redirect,
     DirectResponse,
+    /// The connection is passed on, whatever is spoken in it.
+    TcpForward,
     None,
 }
 
@@ -68,6 +73,8 @@ pub enum Outcome {
 #[serde(rename_all = "snake_case")]
 pub enum Failure {
     NoListener,
+    /// The port is open, and no server is for such a connection.
+    NoFilterChain,
     NoVirtualHost,
     NoRoute,
     NoCluster,
@@ -130,8 +137,13 @@ pub struct ListenerFacts {
 /// Answers `question` from `snapshot`.
 pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     let mut answer = Explanation::of(question);
-    let Some(listener) = find_listener(snapshot, question) else {
-        return answer.failed(Failure::NoListener, None, "");
+    let listener = match find(snapshot, question) {
+        Ok(Place::Table(listener)) => listener,
+        Ok(Place::Stream(stream)) => return answer.pass_on(snapshot, stream, question),
+        Err(failure) => {
+            let flags = if failure == Failure::NoFilterChain { "NR" } else { "" };
+            return answer.failed(failure, None, flags);
+        }
     };
     answer.listener = Some(ListenerFacts {
         port: question.port,
@@ -176,21 +188,35 @@ pub fn explain(snapshot: &Snapshot, question: &Question) -> Explanation {
     }
 }
 
-/// The listener of a Gateway server's port; failing that, the one bound to that port.
-fn find_listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Option<&'s Listener> {
+/// Where a connection comes to.
+enum Place<'s> {
+    Table(&'s Listener),
+    Stream(&'s Stream),
+}
+
+/// What the port of a Gateway's server leads to; failing that, what is bound to that port.
+fn find<'s>(snapshot: &'s Snapshot, question: &Question) -> Result<Place<'s>, Failure> {
     let port = question.port;
-    let listeners = || {
-        snapshot.listeners().iter().map(|listener| &**listener).filter(|l| l.tls.is_some() == question.tls.is_some())
-    };
-    let found =
-        listeners().find(|l| l.server_ports.contains(&port)).or_else(|| listeners().find(|l| l.key.port == port))?;
-    match &question.tls {
-        None => Some(found),
+    let tables = || snapshot.listeners().iter().filter(|l| l.tls.is_some() == question.tls.is_some());
+    let streams = || snapshot.streams().iter();
+    let key = tables().find(|l| l.server_ports.contains(&port)).map(|l| l.key);
+    let key = key.or_else(|| streams().find(|s| s.server_port == port).map(|s| s.key));
+    let key = key.or_else(|| tables().find(|l| l.key.port == port).map(|l| l.key));
+    let key = key.or_else(|| streams().find(|s| s.key.port == port).map(|s| s.key)).ok_or(Failure::NoListener)?;
+    let place = match &question.tls {
+        None => {
+            let table = snapshot.listener(key).map(Place::Table);
+            table.or_else(|| snapshot.passed_on(key).map(|stream| Place::Stream(stream)))
+        }
         Some(hello) => {
             let name = hello.server_name.as_ref().map(|name| name.to_ascii_lowercase());
-            snapshot.chain(found.key, name.as_deref()).map(|(listener, _)| &**listener)
+            snapshot.chain(key, name.as_deref()).map(|chain| match chain {
+                Chain::Http(listener, _) => Place::Table(listener),
+                Chain::Stream(stream) => Place::Stream(stream),
+            })
         }
-    }
+    };
+    place.ok_or(Failure::NoFilterChain)
 }
 
 impl Explanation {
@@ -264,7 +290,10 @@ impl Explanation {
                 self.mirrors = mirrors.map(|mirror| MirrorFacts::of(mirror, snapshot)).collect();
                 self.retries = Some(facts::Retries::of(route_policy::retries(policy)));
                 self.upstream = Some(UpstreamFacts::of(forward, route, request, question.source));
-                self.samples = facts::samples(forward, snapshot, question.samples, question.seed);
+                self.samples = {
+                    let clusters: Vec<_> = forward.destinations.iter().map(|d| d.cluster).collect();
+                    facts::samples(&forward.draw, &clusters, snapshot, question.samples, question.seed)
+                };
                 // Some of several destinations may be broken; the request fails for sure only if all are.
                 if self.clusters.iter().all(|cluster| cluster.unknown.is_some()) {
                     return self.failed(Failure::NoCluster, Some(503), "NC");
@@ -289,4 +318,8 @@ fn hash_key_text(key: &HashKey) -> String {
         HashKey::SourceIp => "source address".to_owned(),
         HashKey::Query(name) => format!("query parameter {name}"),
     }
+}
+/// Whether a route is of the section that all routes were of before there were others.
+fn is_http(section: &impl AsRef<str>) -> bool {
+    section.as_ref() == "http"
 }

@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-/// Gives memory back after a burst and does not fragment over weeks, which glibc's allocator does with many threads.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gateway::memory::Allocator = gateway::memory::Allocator;
 
 fn main() -> ExitCode {
     gateway::cli::main()

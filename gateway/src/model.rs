@@ -10,6 +10,7 @@ pub mod forward_policy;
 pub mod gateway;
 pub mod headers;
 pub mod host;
+pub mod l4_routes;
 pub mod locality;
 pub mod locality_policy;
 pub mod mirror;

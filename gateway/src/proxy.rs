@@ -1,4 +1,4 @@
-//! The HTTP data plane: listeners, connections, exchanges, drain.
+//! The data plane: listeners, connections, exchanges, drain.
 //!
 //! ```text
 //! let (trigger, drain) = proxy::drain::channel();            // SIGTERM calls trigger.begin()
@@ -35,8 +35,12 @@ mod places;
 pub mod problems;
 mod record;
 mod refusals;
+mod relay;
+mod rest;
 mod returned;
 pub mod settings;
+mod stream;
+mod stream_record;
 mod tap;
 mod timing;
 mod transport;

@@ -23,6 +23,8 @@ pub mod route;
 pub mod route_policy;
 mod rules;
 pub mod snapshot;
+mod stream_table;
+pub mod streams;
 pub mod traffic;
 mod translate;
 pub mod world;

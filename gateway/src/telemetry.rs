@@ -5,20 +5,23 @@ pub(crate) mod clusters;
 mod handshakes;
 mod histogram;
 mod mirrors;
+mod part;
 pub mod requests;
 mod series;
+pub(crate) mod streams;
 
 use access_log::{AccessLog, RequestFacts};
 use handshakes::Handshakes;
 use mirrors::MirrorCounters;
 use prometheus_client::{
     encoding::text::encode,
-    metrics::{gauge::Gauge, info::Info},
+    metrics::{counter::Counter, gauge::Gauge, info::Info},
     registry::Registry,
 };
 use requests::{Measured, Recorder};
 use series::SeriesTable;
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
+use streams::{StreamCounters, StreamFacts};
 
 /// What is recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,10 +45,14 @@ pub enum AccessLogTarget {
 #[derive(Clone, Debug)]
 pub struct Telemetry(Arc<Inner>);
 
-/// Connections there are now.
+/// Connections there are now, and those that were turned away.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionGauges {
     pub(crate) downstream: Gauge,
+    /// Those of them that wait, without anything of HTTP.
+    pub(crate) resting: Gauge,
+    /// For want of file descriptors.
+    pub(crate) turned_away: Counter,
     /// Unused connections to endpoints.
     pub(crate) upstream_idle: Gauge,
 }
@@ -57,6 +64,7 @@ struct Inner {
     connections: ConnectionGauges,
     handshakes: Handshakes,
     mirrors: MirrorCounters,
+    streams: Arc<StreamCounters>,
     access_log: Option<AccessLog>,
 }
 
@@ -73,6 +81,8 @@ impl Telemetry {
         let mut registry = Registry::default();
         mirrors.register(&mut registry);
         registry.register_collector(Box::new(series::Collector(Arc::clone(&series))));
+        let streams = Arc::new(StreamCounters::new(Arc::clone(&settings.gateway_namespace)));
+        registry.register_collector(Box::new(streams::Collector(Arc::clone(&streams))));
         registry.register(
             "istio_build",
             "The gateway's version, under the name by which Istio's dashboards know it",
@@ -82,6 +92,16 @@ impl Telemetry {
             "gateway_downstream_connections",
             "Connections of clients there are now",
             connections.downstream.clone(),
+        );
+        registry.register(
+            "gateway_downstream_resting_connections",
+            "Those of them that have waited for a while, and cost little more than their socket",
+            connections.resting.clone(),
+        );
+        registry.register(
+            "gateway_connections_turned_away",
+            "Connections of clients reset because nine tenths of the file descriptors were taken",
+            connections.turned_away.clone(),
         );
         registry.register(
             "gateway_upstream_idle_connections",
@@ -96,7 +116,7 @@ impl Telemetry {
             });
         }
         let registry = parking_lot::Mutex::new(registry);
-        Ok(Self(Arc::new(Inner { registry, series, connections, handshakes, mirrors, access_log })))
+        Ok(Self(Arc::new(Inner { registry, series, connections, handshakes, mirrors, streams, access_log })))
     }
 
     /// Adds metrics of another module; by convention their names begin with `gateway_`.
@@ -131,6 +151,10 @@ impl Telemetry {
         &self.0.mirrors
     }
 
+    pub(crate) fn streams(&self) -> &StreamCounters {
+        &self.0.streams
+    }
+
     /// Whether there is an access log that wants to know about requests.
     pub(crate) fn wants_facts(&self) -> bool {
         self.0.access_log.is_some()
@@ -140,6 +164,20 @@ impl Telemetry {
     pub(crate) fn log(&self, facts: &RequestFacts, measured: &Measured, details: &str, cluster: Option<&str>) {
         if let Some(log) = &self.0.access_log {
             log.write(facts.line(measured, details, cluster));
+        }
+    }
+
+    /// Writes one line of the access log about a connection that was passed on, with its bytes from and to the client.
+    pub(crate) fn log_stream(
+        &self,
+        facts: &StreamFacts,
+        flags: &str,
+        bytes: (u64, u64),
+        duration: Duration,
+        cluster: Option<&str>,
+    ) {
+        if let Some(log) = &self.0.access_log {
+            log.write(facts.line(flags, bytes, duration, cluster));
         }
     }
 }

@@ -17,6 +17,7 @@ mod outside;
 mod own_node;
 mod render;
 mod required;
+mod samples;
 mod security;
 mod updates;
 mod weights;

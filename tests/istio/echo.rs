@@ -17,8 +17,8 @@ use serde_json::json;
 use std::{
     fmt::Write as _,
     fs,
-    io::{BufReader, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -60,6 +60,9 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The first byte of every TLS connection.
+const HANDSHAKE_RECORD: u8 = 0x16;
+
 /// Answers on one connection until the other side closes it. An unreadable request ends it too.
 fn serve(stream: TcpStream, pod: &str) {
     let Ok(port) = stream.local_addr().map(|address| address.port()) else { return };
@@ -69,6 +72,15 @@ fn serve(stream: TcpStream, pod: &str) {
     let Ok(mut writer) = stream.try_clone() else { return };
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream);
+    if reader.fill_buf().is_ok_and(|first| first.starts_with(&[HANDSHAKE_RECORD])) {
+        // TLS that nobody has ended on the way: all there is to say is who has met it.
+        let hello = Message { start: "TLS".to_owned(), ..Message::default() };
+        let _ = writer.write_all(&answer(&hello, pod, port));
+        // Closing with bytes unread would be a reset, which could overtake the answer.
+        let _ = writer.shutdown(Shutdown::Write);
+        let _ = std::io::copy(&mut reader, &mut std::io::sink());
+        return;
+    }
     while let Ok(Some(request)) = message::read(&mut reader, Framing::Fields) {
         let is_well = has_recovered(&request);
         for milliseconds in request.values("x-echo-delay-ms").iter().filter(|_| !is_well) {

@@ -24,6 +24,9 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// Sends `request`; what goes wrong on the way is an answer too.
     pub(crate) fn ask(self, request: &Request) -> Answer {
+        if let Some(stream) = request.stream {
+            return stream.ask(SocketAddr::new(self.address, request.port), request);
+        }
         if request.tls {
             return self.ask_over_tls(request);
         }

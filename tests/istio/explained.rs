@@ -117,6 +117,8 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
         (Outcome::Forward, None)
             if explained.fault.is_some() || explained.cors.is_some() || response.body == "upstream request timeout" => {
         }
+        // Whoever answers there, it is the pod.
+        (Outcome::TcpForward, upstream) => same("forward", true.to_string(), upstream.is_some().to_string()),
         // One broken destination of several answers for its share alone.
         (Outcome::Forward, None) => {
             let broken = explained.clusters.iter().any(|c| c.unknown.is_some() || c.endpoints.is_empty());

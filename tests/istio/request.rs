@@ -1,5 +1,6 @@
 //! A request of a case: what to send, byte for byte, and what must come of it.
 
+use super::stream::Stream;
 use anyhow::{Context, ensure};
 use serde::Deserialize;
 use std::{collections::BTreeMap, time::Duration};
@@ -25,6 +26,8 @@ pub(crate) struct Request {
     raw: Option<String>,
     pub(crate) body: String,
     pub(crate) tls: bool,
+    /// What goes on the wire where it is no HTTP.
+    pub(crate) stream: Option<Stream>,
     /// By HTTP/2, with prior knowledge.
     pub(crate) http2: bool,
     /// Of the gateway's pod.
@@ -97,13 +100,15 @@ impl TryFrom<RequestLine> for Request {
     fn try_from(line: RequestLine) -> anyhow::Result<Self> {
         let (method, url) = line.send.split_once(' ').unwrap_or(("GET", &line.send));
         let (scheme, rest) = url.split_once("://").with_context(|| format!("{url} is no URL"))?;
-        ensure!(["http", "https"].contains(&scheme), "{url}: neither http nor https");
+        let stream = Stream::of_scheme(scheme);
+        ensure!(stream.is_some() || ["http", "https"].contains(&scheme), "{url}: not http, https, tcp or tls");
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let mut request = Self::new(method, authority, if target.is_empty() { "/" } else { target });
         for header in &line.headers {
             let (name, value) = header.split_once(':').with_context(|| format!("{header:?} is no header"))?;
             request.fields.push((name.to_owned(), value.trim().to_owned()));
         }
+        request.stream = stream;
         request.tls = scheme == "https";
         request.http2 = line.protocol == Protocol::H2;
         ensure!(!request.http2 || line.raw.is_none(), "{url}: bytes are of HTTP/1");
@@ -136,6 +141,7 @@ impl Request {
             raw: None,
             body: String::new(),
             tls: false,
+            stream: None,
             http2: false,
             port: HTTP,
             expected: Expected::default(),
@@ -151,6 +157,7 @@ impl Request {
                 || (name.eq_ignore_ascii_case("content-type") && value.starts_with("application/grpc"))
         };
         self.raw.is_none()
+            && self.stream.is_none()
             && self.target.starts_with('/')
             && self.target.len() < 8000
             && !self.tls

@@ -120,7 +120,8 @@ impl Table {
                 table.hosts.entry((listener.target_port, domain.to_owned())).or_default();
             }
         }
-        for row in &lists.routes {
+        // What is passed on unread is in Envoy's listeners; the requests show where it goes.
+        for row in lists.routes.iter().filter(|row| row.section == "http") {
             let domain = row.virtual_host.rsplit_once(':').map_or(row.virtual_host.as_str(), |(domain, _)| domain);
             let port = bound.get(row.virtual_host.as_str()).copied().unwrap_or(row.port);
             table.hosts.entry((port, domain.to_owned())).or_default().push(our_row(row));

@@ -94,7 +94,8 @@ fn compare(explained: &Explanation, answer: &Message, context: &str) -> bool {
             assert_eq!(seen[2], upstream.authority, "{context}");
             true
         }
-        Outcome::Redirect | Outcome::DirectResponse | Outcome::None => {
+        Outcome::Redirect | Outcome::DirectResponse | Outcome::TcpForward | Outcome::None => {
+            assert_ne!(explained.outcome, Outcome::TcpForward, "HTTP is spoken there: {context}");
             assert_eq!(Some(status), explained.status, "{context}\n{answer:#?}");
             if explained.outcome == Outcome::Redirect {
                 assert_eq!(answer.field("location"), explained.location.as_deref(), "{context}");

@@ -97,3 +97,38 @@ fn a_connection_at_rest_is_closed_in_time() {
     assert!(client.is_closed());
     assert!(gateway.connect().is_closed(), "one that never asked anything, too");
 }
+
+/// The connection to the backend must not be held for somebody who takes nothing.
+#[test]
+fn an_answer_that_nobody_takes_is_cut() {
+    const MANY: usize = 64 << 20;
+    let backend = Backend::start(|exchange| exchange.respond("200 OK", &[], &vec![b'x'; MANY]));
+    let mut gateway =
+        Gateway::with(&everything_to(backend.address()), |settings| settings.limits.answer_idle_timeout = SOON);
+    let mut client = gateway.connect();
+    client.send(get("a", "/"));
+    assert_eq!(client.head().status(), 200);
+    wait::until("the end of the exchange", Duration::from_secs(30), || (gateway.in_flight() == 0).then_some(()));
+    let rest = client.rest().unwrap_or_default();
+    assert!(rest.len() < MANY, "all of it has come");
+}
+
+/// Who reads slowly, but reads, is served to the end.
+#[test]
+fn a_slow_reader_is_served() {
+    const MANY: usize = 32 << 20;
+    let backend = Backend::start(|exchange| exchange.respond("200 OK", &[], &vec![b'x'; MANY]));
+    let gateway = Gateway::with(&everything_to(backend.address()), |settings| {
+        settings.limits.answer_idle_timeout = Duration::from_secs(3);
+    });
+    let mut client = gateway.connect();
+    client.send(get("a", "/"));
+    client.head();
+    let (_sender, pause) = std::sync::mpsc::channel::<()>();
+    let mut part = vec![0; MANY / 16];
+    for _ in 0..16 {
+        assert!(pause.recv_timeout(SOON).is_err());
+        client.read_exact(&mut part);
+    }
+    assert_eq!(client.exchange(get("a", "/")).body.len(), MANY, "and the connection lives");
+}

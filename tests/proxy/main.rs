@@ -4,7 +4,9 @@
 
 mod admin;
 mod agreement;
+mod attacks;
 mod bodies;
+mod conformance;
 mod cors;
 mod drain;
 mod failures;
@@ -20,8 +22,10 @@ mod mirrors;
 mod names;
 mod policies;
 mod pooling;
+mod rest;
 mod retries;
 mod rollout;
+mod streams;
 mod timeouts;
 mod tls;
 mod upgrades;

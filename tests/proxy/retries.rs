@@ -7,7 +7,7 @@ use harness::http::{
     message::Message,
 };
 use std::{
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -144,6 +144,28 @@ fn another_endpoint_is_asked() {
 }
 
 /// Up to a mebibyte is kept, as Envoy does; a longer body goes out once.
+#[test]
+fn a_body_that_has_come_before_its_endpoint_is_sent_whole() {
+    // How much of it comes first is for the scheduler to say.
+    for _ in 0..8 {
+        let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+        let rule = rule("{attempts: 3, retryOn: connect-failure, backoff: 2s}, timeout: 60s", &[nobody]);
+        let gateway = Gateway::start(&rule);
+        // Longer than what is kept, and there long before anybody reads it.
+        let length = 3_000_000;
+        let mut client = gateway.connect();
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
+        client.send("x".repeat(1_000_000));
+        let backend = Backend::start_at(nobody, |exchange| {
+            exchange.read_body()?;
+            exchange.respond("200 OK", &[], b"here")
+        });
+        client.send("x".repeat(length - 1_000_000));
+        assert_eq!(client.response().text(), "here");
+        assert_eq!(backend.only_request().body.len(), length);
+    }
+}
+
 #[test]
 fn a_long_body_is_sent_once() {
     for (length, attempts) in [(900_000, 3), (2_000_000, 1)] {

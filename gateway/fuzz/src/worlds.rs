@@ -8,6 +8,7 @@ use gateway::model::{
     gateway::{Gateway, Protocol, Server, ServerHost, ServerTls, TlsMode},
     headers::{HeaderOperations, HeaderTemplate},
     host::HostPattern,
+    l4_routes::{Scope, StreamDestination, TcpRule, TlsMatch, TlsRule},
     locality::Locality,
     locality_policy::{Distribution, Failover, FailoverLabel, LocalityPolicy, TrafficDistribution},
     object::{Kind, Labels, Meta, ObjectId},
@@ -261,13 +262,36 @@ fn virtual_service(choices: &mut Choices<'_>) -> Resource {
         index += 1;
         rule(choices, index)
     }));
+    let visibility = visibility(choices);
+    let (mut tcp, mut tls) = (Vec::new(), Vec::new());
+    if choices.once_in(3) {
+        let matches = choices.list(2, scope);
+        tcp.push(TcpRule { index: 0, matches, destinations: choices.list(2, stream_destination) });
+    }
+    if choices.once_in(3) {
+        let server_names = choices.list(2, |choices| HostPattern::new(choices.pick(DOMAINS)));
+        let matches = vec![TlsMatch { index: 0, server_names, scope: scope(choices) }];
+        tls.push(TlsRule { index: 0, matches, destinations: choices.list(2, stream_destination) });
+    }
     Resource::VirtualService(VirtualService {
         meta,
         hosts: hosts.into_iter().map(HostPattern::new).collect(),
         gateways,
-        visibility: visibility(choices),
+        visibility,
         http,
+        tls,
+        tcp,
     })
+}
+
+fn scope(choices: &mut Choices<'_>) -> Scope {
+    let gateways = choices.some(3, |choices| vec![gateway_name(choices)]);
+    Scope { port: choices.some(3, |c| c.pick(&[80, 81])), gateways }
+}
+
+fn stream_destination(choices: &mut Choices<'_>) -> StreamDestination {
+    let Destination { host, subset, port, weight, .. } = destination(choices);
+    StreamDestination { host, subset, port, weight }
 }
 
 fn rule(choices: &mut Choices<'_>, index: usize) -> HttpRule {

@@ -78,7 +78,7 @@ fn routes(rows: &[RouteRow], wide: bool) -> String {
             r.object.clone(),
         ];
         if wide {
-            row.extend([format!("http[{}].match[{}]", r.rule, r.entry), r.source.clone().unwrap_or_default()]);
+            row.extend([format!("{}[{}].match[{}]", r.section, r.rule, r.entry), r.source.clone().unwrap_or_default()]);
         }
         row
     };

@@ -132,7 +132,7 @@ fn table(e: &Explanation) -> String {
     }
     if let Some(route) = &e.route {
         let source = route.source.as_deref().map(|source| format!(" ({source})")).unwrap_or_default();
-        line("route", &format!("{} http[{}].match[{}]{source}", route.object, route.rule, route.entry));
+        line("route", &format!("{} {}[{}].match[{}]{source}", route.object, route.section, route.rule, route.entry));
     }
     for cluster in &e.clusters {
         let sampled = e.samples.get(&cluster.name).map(|count| format!("  drawn {count}")).unwrap_or_default();
@@ -151,6 +151,7 @@ fn table(e: &Explanation) -> String {
     }
     let answer = match (e.outcome, e.status) {
         (Outcome::Forward, None) => "forward".to_owned(),
+        (Outcome::TcpForward, None) => format!("tcp_forward {}", e.response_flags),
         (_, status) => {
             let status = status.map(|status| status.to_string()).unwrap_or_default();
             let location = e.location.as_deref().map(|location| format!(" → {location}")).unwrap_or_default();

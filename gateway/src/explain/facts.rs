@@ -1,6 +1,7 @@
 //! The parts of an explanation, each a plain record of what the routing table says.
 
 use crate::{
+    balance::weighted::WeightedDraw,
     message::{
         header_operations::{self, FormatContext, RequestFacts},
         rewrite,
@@ -10,10 +11,11 @@ use crate::{
         retries,
     },
     routing::{
-        cluster::{ClusterState, UnknownCluster},
+        cluster::{ClusterId, ClusterState, UnknownCluster},
         lookup::RequestHead,
         route::{ForwardAction, HeaderEdits, PutMode, Route, RouteDestination},
         snapshot::Snapshot,
+        streams::StreamOrigin,
     },
 };
 use http::{HeaderMap, HeaderName};
@@ -26,6 +28,9 @@ use std::time::Duration;
 pub struct RouteFacts {
     pub object: String,
     pub name: String,
+    /// `http`, `tls` or `tcp`: where in the object's spec. Left out in JSON for `http`.
+    #[serde(skip_serializing_if = "super::is_http")]
+    pub section: &'static str,
     pub rule: usize,
     #[serde(rename = "match")]
     pub entry: usize,
@@ -99,10 +104,23 @@ impl RouteFacts {
         Self {
             object: origin.object.to_string(),
             name: origin.name.to_string(),
+            section: "http",
             rule: origin.rule,
             entry: origin.entry,
             source: origin.source.as_deref().map(str::to_owned),
             delegate: origin.delegate.as_ref().map(|delegate| format!("{} http[{}]", delegate.object, delegate.rule)),
+        }
+    }
+
+    pub(super) fn of_stream(origin: &StreamOrigin) -> Self {
+        Self {
+            object: origin.object.to_string(),
+            name: String::new(),
+            section: origin.section.name(),
+            rule: origin.rule,
+            entry: origin.entry,
+            source: origin.source.as_deref().map(str::to_owned),
+            delegate: None,
         }
     }
 }
@@ -110,10 +128,14 @@ impl RouteFacts {
 impl DestinationFacts {
     /// A destination with the endpoints its cluster has in `snapshot`.
     pub fn of(destination: &RouteDestination, snapshot: &Snapshot) -> Self {
-        let cluster = snapshot.cluster(destination.cluster);
+        Self::new(destination.cluster, destination.weight, snapshot)
+    }
+
+    pub(super) fn new(cluster: ClusterId, weight: u32, snapshot: &Snapshot) -> Self {
+        let cluster = snapshot.cluster(cluster);
         Self {
             name: cluster.label.to_string(),
-            weight: destination.weight,
+            weight,
             endpoints: cluster.endpoints().iter().map(|endpoint| endpoint.address.to_string()).collect(),
             unknown: match &cluster.state {
                 ClusterState::Known(_) => None,
@@ -213,12 +235,18 @@ fn template(value: &HeaderTemplate) -> String {
 }
 
 /// Draws `count` times with the data plane's own draw.
-pub(super) fn samples(forward: &ForwardAction, snapshot: &Snapshot, count: u64, seed: u64) -> BTreeMap<String, u64> {
+pub(super) fn samples(
+    draw: &WeightedDraw,
+    clusters: &[ClusterId],
+    snapshot: &Snapshot,
+    count: u64,
+    seed: u64,
+) -> BTreeMap<String, u64> {
     let mut drawn = BTreeMap::new();
     let mut state = seed;
     for _ in 0..count {
-        let destination = &forward.destinations[forward.draw.draw(split_mix(&mut state))];
-        *drawn.entry(snapshot.cluster(destination.cluster).label.to_string()).or_default() += 1;
+        let cluster = clusters[draw.draw(split_mix(&mut state))];
+        *drawn.entry(snapshot.cluster(cluster).label.to_string()).or_default() += 1;
     }
     drawn
 }

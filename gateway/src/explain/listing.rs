@@ -42,7 +42,7 @@ pub struct RouteRow {
     pub port: u16,
     #[serde(rename = "match")]
     pub match_text: String,
-    /// `forward`, `redirect`, `direct_response`
+    /// `forward`, `redirect`, `direct_response`, `tcp_forward`
     pub action: String,
     pub destinations: Vec<DestinationRow>,
     /// What else is done: `mirrors`, `faults`, `CORS`.
@@ -52,6 +52,9 @@ pub struct RouteRow {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hash_policy: bool,
     pub object: String,
+    /// `http`, `tls` or `tcp`: where in the object's spec. Left out in JSON for `http`.
+    #[serde(default = "http", skip_serializing_if = "super::is_http")]
+    pub section: String,
     pub rule: usize,
     #[serde(rename = "match_index")]
     pub entry: usize,
@@ -147,6 +150,10 @@ impl Lists {
             });
             lists.routes.extend(hosts.into_iter().flat_map(|host| routes(snapshot, listener, host)));
         }
+        for stream in snapshot.streams() {
+            lists.listeners.push(ListenerRow::of_stream(stream));
+            lists.routes.push(RouteRow::of_stream(snapshot, stream));
+        }
         let mut used: Vec<_> = snapshot.clusters().iter().filter(|cluster| !cluster.label.is_empty()).collect();
         used.sort_by_key(|cluster| &cluster.name);
         for cluster in used {
@@ -200,6 +207,7 @@ fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<R
             also,
             hash_policy: hashes(snapshot, route),
             object: route.origin.object.to_string(),
+            section: http(),
             rule: route.origin.rule,
             entry: route.origin.entry,
             name: route.origin.name.to_string(),
@@ -207,6 +215,10 @@ fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<R
         }
     };
     host.routes.iter().map(row).collect()
+}
+
+fn http() -> String {
+    "http".to_owned()
 }
 
 fn hashes(snapshot: &Snapshot, route: &crate::routing::route::Route) -> bool {

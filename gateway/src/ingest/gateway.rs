@@ -92,24 +92,20 @@ fn read_server(
     if protocol == Protocol::Unsupported || hosts.is_empty() {
         return None;
     }
-    if protocol == Protocol::Https {
-        report_mode(tls.as_ref(), &path.field("tls").field("mode"), findings);
+    if protocol == Protocol::Udp {
+        findings.not_served(&port_path.field("protocol"), "UDP is not listened for; the port stays closed");
     } else if !protocol.is_http() {
-        findings.not_served(
-            &port_path.field("protocol"),
-            format_args!("{} is not listened for; the port stays closed", protocol.name()),
-        );
+        report_mode(tls.as_ref(), &path.field("tls").field("mode"), findings);
     }
     Some(Server { index, port: number, port_name: port.name.as_str().into(), protocol, bind, hosts, tls })
 }
 
-/// The modes of HTTPS that end TLS are served.
+/// The modes of a mesh are not served.
 fn report_mode(tls: Option<&ServerTls>, path: &Path<'_>, findings: &mut Findings<'_>) {
     let name = match tls.map(|tls| tls.mode) {
-        Some(TlsMode::Passthrough) => "PASSTHROUGH",
         Some(TlsMode::AutoPassthrough) => "AUTO_PASSTHROUGH",
         Some(TlsMode::IstioMutual) => "ISTIO_MUTUAL",
-        Some(TlsMode::Simple | TlsMode::Mutual | TlsMode::OptionalMutual) | None => return,
+        Some(TlsMode::Passthrough | TlsMode::Simple | TlsMode::Mutual | TlsMode::OptionalMutual) | None => return,
     };
     findings.not_served(path, format_args!("{name} is not listened for; the port stays closed"));
 }

@@ -101,6 +101,7 @@ pub(super) fn connection_pool(pool: &istio::ConnectionPool) -> ConnectionPool {
         idle_timeout: idle(http.and_then(|http| http.idle_timeout.as_deref()))
             .or_else(|| idle(tcp.and_then(|tcp| tcp.idle_timeout.as_deref()))),
         max_connection_duration: tcp.and_then(|tcp| positive(tcp.max_connection_duration.as_deref())),
+        tcp_idle_timeout: idle(tcp.and_then(|tcp| tcp.idle_timeout.as_deref())),
         speech: http.map(speech).unwrap_or_default(),
     }
 }

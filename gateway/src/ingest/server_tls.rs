@@ -42,8 +42,7 @@ pub(super) fn read(
         }
     }
     let mode = mode(tls.mode);
-    let ends =
-        protocol == Protocol::Https && matches!(mode, TlsMode::Simple | TlsMode::Mutual | TlsMode::OptionalMutual);
+    let ends = !protocol.is_http() && matches!(mode, TlsMode::Simple | TlsMode::Mutual | TlsMode::OptionalMutual);
     let termination = ends.then(|| tls_termination::read(tls, path, findings)).flatten();
     Ok(Some(ServerTls { mode, https_redirect: tls.https_redirect, termination: termination.map(Arc::new) }))
 }

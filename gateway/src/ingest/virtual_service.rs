@@ -42,7 +42,8 @@ pub(super) fn ingest(
             http.extend(delegation::rules(index, route, manifest, context, delegates, findings));
         }
     }
-    l4_routes::check(&spec, namespace, context, findings);
+    let tls = l4_routes::tls(&spec, namespace, context, findings);
+    let tcp = l4_routes::tcp(&spec, namespace, context, findings);
     let visibility =
         export_to::visibility(&spec.export_to, namespace, Exporter::VirtualService, &path.field("exportTo"), findings);
     unreachable::check(&spec, findings);
@@ -50,7 +51,7 @@ pub(super) fn ingest(
     if spec.hosts.is_empty() {
         check_delegate(&spec, findings);
     }
-    Some(VirtualService { meta: manifest.meta.clone(), hosts, gateways, visibility, http })
+    Some(VirtualService { meta: manifest.meta.clone(), hosts, gateways, visibility, http, tls, tcp })
 }
 
 /// The hosts that are names, expanded, each once. Of hosts that overlap the webhook accepts none; here each is served.

@@ -65,18 +65,27 @@ pub struct Arrival<'a> {
 /// control fields of Envoy removed, the client appended to `x-forwarded-for`, `x-forwarded-proto` and `x-request-id`
 /// overwritten, `Expect` answered by us and not passed on.
 pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
-    let unwanted: SmallVec<[HeaderName; 2]> = headers
-        .keys()
-        .filter(|name| {
-            let text = name.as_str();
-            *name == EXPECT || (text.starts_with("x-") && REMOVED.contains(&text))
-        })
-        .cloned()
-        .collect();
+    let mut unwanted = SmallVec::<[HeaderName; 2]>::new();
+    let mut was_forwarded = false;
+    for name in headers.keys() {
+        let text = name.as_str();
+        if text.starts_with("x-") {
+            was_forwarded |= text == X_FORWARDED_FOR.as_str();
+            if REMOVED.contains(&text) {
+                unwanted.push(name.clone());
+            }
+        } else if text == EXPECT.as_str() {
+            unwanted.push(EXPECT);
+        }
+    }
     for name in unwanted {
         headers.remove(name);
     }
-    append_forwarded_for(headers, arrival.peer);
+    if was_forwarded {
+        append_forwarded_for(headers, arrival.peer);
+    } else {
+        headers.insert(X_FORWARDED_FOR, arrival.peer.clone());
+    }
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
     if let Some(certificate) = arrival.certificate {
         headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());

@@ -2,8 +2,11 @@
 //! (source/common/router/retry_state_impl.cc).
 
 use crate::model::retries::{Retries, RetryOn};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::time::Duration;
+
+const X_ENVOY_RATELIMITED: HeaderName = HeaderName::from_static("x-envoy-ratelimited");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// How an attempt ended without a response head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ impl Reset {
 /// Whether `policy` repeats a request that was answered with `status` and `headers` (`wouldRetryFromHeaders`).
 pub fn repeats_response(policy: &Retries, status: StatusCode, headers: &HeaderMap) -> bool {
     let on = policy.on;
-    if headers.contains_key("x-envoy-ratelimited") {
+    if headers.contains_key(X_ENVOY_RATELIMITED) {
         return on.has(RetryOn::RATE_LIMITED);
     }
     let code = status.as_u16();
@@ -52,7 +55,7 @@ pub fn repeats_response(policy: &Retries, status: StatusCode, headers: &HeaderMa
         || (on.has(RetryOn::GATEWAY_ERRORS) && (502..=504).contains(&code))
         || (on.has(RetryOn::CONFLICT) && status == StatusCode::CONFLICT)
         || (on.has(RetryOn::STATUSES) && policy.statuses.contains(&code))
-        || headers.get("grpc-status").is_some_and(|status| repeats_grpc(on, status.as_bytes()))
+        || headers.get(GRPC_STATUS).is_some_and(|status| repeats_grpc(on, status.as_bytes()))
 }
 
 fn repeats_grpc(on: RetryOn, status: &[u8]) -> bool {

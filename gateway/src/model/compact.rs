@@ -21,6 +21,8 @@ impl Resource {
                 service.gateways.shrink_to_fit();
                 service.http.iter_mut().for_each(HttpRule::compact);
                 service.http.shrink_to_fit();
+                service.tls.shrink_to_fit();
+                service.tcp.shrink_to_fit();
             }
             Self::DestinationRule(rule) => rule.subsets.shrink_to_fit(),
             Self::ServiceEntry(entry) => {

@@ -101,6 +101,8 @@ pub struct ConnectionPool {
     /// Zero keeps unused connections for ever; `None` is the gateway's own default.
     pub idle_timeout: Option<Duration>,
     pub max_connection_duration: Option<Duration>,
+    /// `tcp.idleTimeout`, of connections that are passed on unread: zero never ends one.
+    pub tcp_idle_timeout: Option<Duration>,
     pub speech: Speech,
 }
 

@@ -1,10 +1,11 @@
-//! Istio's VirtualService, its HTTP part: which request goes where, and what is done to it.
+//! Istio's VirtualService, and its HTTP part: which request goes where, and what is done to it.
 
 use super::{
     export::Visibility,
     forward_policy::ForwardPolicy,
     headers::HeaderOperations,
     host::HostPattern,
+    l4_routes::{TcpRule, TlsRule},
     object::{Labels, Meta, ObjectId},
     string_match::StringMatch,
 };
@@ -20,6 +21,8 @@ pub struct VirtualService {
     pub gateways: Vec<GatewayName>,
     pub visibility: Visibility,
     pub http: Vec<HttpRule>,
+    pub tls: Vec<TlsRule>,
+    pub tcp: Vec<TcpRule>,
 }
 
 /// A resolved entry of `gateways`: `namespace/name`. The reserved word `mesh` is not kept: no sidecar is ours.

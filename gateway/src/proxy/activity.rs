@@ -2,6 +2,7 @@
 //! request.
 
 use super::{settings::Limits, transport::Transport};
+use bytes::Bytes;
 use std::{
     cell::{Cell, RefCell},
     io,
@@ -26,6 +27,8 @@ pub(super) enum Phase {
     Handshake,
     /// Waiting for a request.
     Idle,
+    /// The same for so long that nothing is kept for HTTP.
+    Rest,
     /// Some bytes of a head have come.
     Head,
     /// A request is being answered.
@@ -34,10 +37,12 @@ pub(super) enum Phase {
     Body,
 }
 
-/// What the sweep has decided about a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the sweep has decided about a connection; the last is the strongest word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Order {
     None,
+    /// Nothing has happened for a moment: give back what HTTP needs.
+    Rest,
     /// End after the current exchange, or now if there is none.
     Close,
     /// The phase has lasted too long.
@@ -60,6 +65,10 @@ pub(super) struct Activity {
     streams: Cell<Option<u32>>,
     /// The connection, for a stream.
     connection: Option<Rc<Activity>>,
+    /// Something has been written, but not all that there was to write.
+    is_writing: Cell<bool>,
+    /// The client takes nothing of what is to be sent to it.
+    stalled: Cell<bool>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -67,6 +76,10 @@ pub(super) struct Activity {
 pub(super) struct ClientSocket {
     transport: Transport,
     activity: Rc<Activity>,
+    /// What has been read, and given back.
+    unread: Bytes,
+    /// The last read has found nothing, so that whatever comes announces itself.
+    is_empty: bool,
 }
 
 impl Clock {
@@ -98,6 +111,8 @@ impl Activity {
             request_bytes: Cell::new(0),
             streams: Cell::new(None),
             connection,
+            is_writing: Cell::new(false),
+            stalled: Cell::new(false),
         }
     }
 
@@ -168,6 +183,18 @@ impl Activity {
         self.order.get() == Order::Expire && self.phase.get() == Phase::Body
     }
 
+    /// Whether the client has left an answer standing for too long.
+    pub(super) fn answer_expired(&self) -> bool {
+        self.order.get() == Order::Expire && self.phase.get() == Phase::Exchange && self.stalled.get()
+    }
+
+    /// Notes whether the client takes what is sent to it.
+    fn wrote(&self, is_stalled: bool) {
+        if self.stalled.replace(is_stalled) != is_stalled {
+            self.since.set(None);
+        }
+    }
+
     /// Who is to be woken when the sweep decides something.
     pub(super) fn set_waker(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
@@ -177,10 +204,7 @@ impl Activity {
     }
 
     pub(super) fn give_order(&self, order: Order) {
-        // "Too long" is the stronger word.
-        if self.order.get() != Order::Expire {
-            self.order.set(order);
-        }
+        self.order.set(self.order.get().max(order));
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -191,17 +215,32 @@ impl Activity {
     pub(super) fn is_overdue(&self, limits: &Limits) -> bool {
         let limit = match self.phase.get() {
             Phase::Handshake => limits.handshake_timeout,
-            Phase::Idle => limits.keep_alive_timeout,
+            Phase::Idle | Phase::Rest => limits.keep_alive_timeout,
             Phase::Head => limits.head_timeout,
             Phase::Body => limits.body_idle_timeout,
+            Phase::Exchange if self.stalled.get() => limits.answer_idle_timeout,
             Phase::Exchange => return false,
         };
         self.lasted(limit)
     }
 
-    /// Whether the connection has been idle for at least `rest`.
-    pub(super) fn is_resting(&self, rest: Duration) -> bool {
-        self.phase.get() == Phase::Idle && self.lasted(rest)
+    /// Whether the connection has been idle for at least `time`.
+    pub(super) fn is_idle_for(&self, time: Duration) -> bool {
+        matches!(self.phase.get(), Phase::Idle | Phase::Rest) && self.lasted(time)
+    }
+
+    /// Takes the order to rest. Returns whether it still holds: nothing has come since, and everything is written.
+    pub(super) fn takes_rest(&self) -> bool {
+        if self.order.get() != Order::Rest {
+            return false;
+        }
+        self.order.set(Order::None);
+        self.phase.get() == Phase::Idle && !self.is_writing.get()
+    }
+
+    /// The connection waits without HTTP, or with it again; the time it has been idle goes on.
+    pub(super) fn set_resting(&self, resting: bool) {
+        self.phase.set(if resting { Phase::Rest } else { Phase::Idle });
     }
 
     fn lasted(&self, limit: Duration) -> bool {
@@ -214,19 +253,43 @@ impl Activity {
 
 impl ClientSocket {
     pub(super) fn new(transport: Transport, activity: Rc<Activity>) -> Self {
-        Self { transport, activity }
+        // Behind a handshake the first request may have come with its end.
+        let is_empty = matches!(transport, Transport::Plain(_));
+        Self { transport, activity, unread: Bytes::new(), is_empty }
     }
 
-    /// What is below, once HTTP is over.
-    pub(super) fn into_transport(self) -> Transport {
-        self.transport
+    /// The transport, with `read` and all else that has been read before what is still to come.
+    pub(super) fn into_transport(self, read: Bytes) -> Transport {
+        let read = if self.unread.is_empty() { read } else { [read, self.unread].concat().into() };
+        Transport::Begun(read, Box::new(self.transport))
+    }
+
+    /// Gives back what has been read and not used: it is read first.
+    pub(super) fn give_back(&mut self, unread: Bytes) {
+        self.unread = unread;
+    }
+
+    /// Ready when there may be something to read, without a place to read it to.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.unread.is_empty() || !self.is_empty {
+            return Poll::Ready(());
+        }
+        // An error is met by whoever reads.
+        self.transport.socket().poll_read_ready(cx).map(|_| ())
     }
 }
 
 impl AsyncRead for ClientSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.transport).poll_read(cx, buf))?;
+        if self.unread.is_empty() {
+            let read = Pin::new(&mut self.transport).poll_read(cx, buf);
+            self.is_empty = read.is_pending();
+            ready!(read)?;
+        } else {
+            let length = self.unread.len().min(buf.remaining());
+            buf.put_slice(&self.unread.split_to(length));
+        }
         let activity = &self.activity;
         // What comes on a connection of HTTP/2 may be anything.
         if buf.filled().len() > before && activity.phase.get() == Phase::Idle && activity.streams.get().is_none() {
@@ -238,7 +301,10 @@ impl AsyncRead for ClientSocket {
 
 impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(cx, buf)
+        self.activity.is_writing.set(true);
+        let written = Pin::new(&mut self.transport).poll_write(cx, buf);
+        self.activity.wrote(written.is_pending());
+        written
     }
 
     fn poll_write_vectored(
@@ -246,7 +312,10 @@ impl AsyncWrite for ClientSocket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write_vectored(cx, bufs)
+        self.activity.is_writing.set(true);
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
+        self.activity.wrote(written.is_pending());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -254,7 +323,10 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
+        ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
+        // hyper flushes when it has handed over everything it has.
+        self.activity.is_writing.set(false);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -275,4 +347,58 @@ impl Drop for Activity {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn idle() -> Activity {
+        let activity = Activity::new(Rc::new(Clock::new()));
+        activity.give_order(Order::Rest);
+        activity
+    }
+
+    #[test]
+    fn rest_is_taken_once_and_between_exchanges() {
+        let activity = idle();
+        assert!(activity.takes_rest());
+        assert!(!activity.takes_rest(), "an order is for once");
+        let activity = idle();
+        activity.enter(Phase::Head);
+        assert!(!activity.takes_rest(), "a request is coming");
+        activity.enter(Phase::Idle);
+        assert!(!activity.takes_rest(), "an order is for the moment");
+    }
+
+    #[test]
+    fn nothing_rests_that_has_something_to_write() {
+        let activity = idle();
+        activity.is_writing.set(true);
+        assert!(!activity.takes_rest());
+    }
+
+    #[test]
+    fn the_stronger_order_stays() {
+        let activity = idle();
+        activity.give_order(Order::Close);
+        activity.give_order(Order::Rest);
+        assert_eq!(activity.order(), Order::Close);
+        activity.give_order(Order::Expire);
+        activity.give_order(Order::Close);
+        assert_eq!(activity.order(), Order::Expire);
+    }
+
+    #[test]
+    fn time_at_rest_is_idle_time() {
+        let clock = Rc::new(Clock::new());
+        let activity = Activity::new(Rc::clone(&clock));
+        let second = Duration::from_secs(1);
+        assert!(!activity.is_idle_for(second), "seen for the first time");
+        activity.set_resting(true);
+        clock.milliseconds.set(1000);
+        assert!(activity.is_idle_for(second));
+        activity.set_resting(false);
+        assert!(activity.is_idle_for(second), "nothing has come");
+    }
 }

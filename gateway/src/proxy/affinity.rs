@@ -3,9 +3,11 @@
 use super::client::Client;
 use crate::{
     balance::hash_key::{self, HashedRequest},
+    model::traffic_policy::HashKey,
     routing::{cluster::Cluster, route::ForwardAction, snapshot::Snapshot},
 };
 use http::{HeaderMap, HeaderValue, header::SET_COOKIE, uri::PathAndQuery};
+use std::net::IpAddr;
 
 /// The hash of a request, and the cookies its client is given with the answer.
 #[derive(Debug, Default)]
@@ -40,6 +42,13 @@ impl Affinity {
             value
         });
         Some(Box::new(affinity))
+    }
+
+    /// Of a connection that is passed on unread: there is only its source.
+    pub(super) fn of_source(source: IpAddr) -> Self {
+        let request = HashedRequest { headers: &HeaderMap::new(), query: None, source: source.to_canonical() };
+        let hash = hash_key::hash([&HashKey::SourceIp], request, |_cookie| String::new());
+        Self { hash, ..Self::default() }
     }
 
     /// Gives the client the cookies it lacked.

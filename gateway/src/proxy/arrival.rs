@@ -78,7 +78,8 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
     }
     if headers.get(TRANSFER_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err(refuse(StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING));
+        let reply = LocalReply::new(StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING);
+        return Err(Box::new(closing(reply)));
     }
     let websocket = wants_websocket(&mut headers, version)?;
     settle_host(&uri, version, &mut headers)?;
@@ -184,11 +185,14 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
     let mut values = headers.get_all(HOST).iter();
     match (values.next(), values.next()) {
         (Some(only), None) => {
-            if only.to_str().is_err() {
+            if !is_authority(only) {
                 return Err(refuse(Outcome::BAD_REQUEST));
             }
         }
         (Some(_), Some(_)) => {
+            if !headers.get_all(HOST).iter().all(is_authority) {
+                return Err(refuse(Outcome::BAD_REQUEST));
+            }
             let all: Vec<&str> = headers.get_all(HOST).iter().filter_map(|value| value.to_str().ok()).collect();
             let joined = HeaderValue::try_from(all.join(",")).ok().ok_or_else(|| refuse(Outcome::BAD_REQUEST))?;
             headers.insert(HOST, joined);
@@ -199,6 +203,12 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
         (None, _) => return Err(refuse(Outcome::MISSING_HOST)),
     }
     Ok(())
+}
+
+/// Whether a Host may say this: Envoy refuses what nghttp2 knows for no authority (`HeaderUtility::authorityIsValid` and
+/// `nghttp2_check_authority`; RFC 9112 §3.2), so that no pod has to read what no name and no address can be.
+fn is_authority(value: &HeaderValue) -> bool {
+    value.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=@[]_~".contains(byte))
 }
 
 /// The target with its path normalised. Most paths are normal already; then nothing is copied.

@@ -3,7 +3,10 @@
 use super::{body::RequestBody, client::Client, load_share::LoadShare, record::Record, upload::Upload};
 use crate::{
     balance::limits::Permit,
-    message::retry_policy::{self, Reset, repeats_reset, repeats_response},
+    message::{
+        packed_fields::PackedFields,
+        retry_policy::{self, Reset, repeats_reset, repeats_response},
+    },
     model::retries::Retries,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, uri::PathAndQuery};
@@ -29,7 +32,7 @@ pub(super) struct Attempts<'p> {
 pub(super) struct Again {
     method: Method,
     target: PathAndQuery,
-    headers: HeaderMap,
+    headers: PackedFields,
     upload: Option<Rc<Upload>>,
 }
 
@@ -125,7 +128,7 @@ impl Again {
         Some(Self {
             method: request.method().clone(),
             target: request.uri().path_and_query()?.clone(),
-            headers: request.headers().clone(),
+            headers: PackedFields::of(request.headers()),
             upload: upload.cloned(),
         })
     }
@@ -137,7 +140,7 @@ impl Again {
             Some(upload) => RequestBody::of(upload, activity),
             None => RequestBody::empty(activity),
         };
-        new_request(&self.method, self.target, self.headers, body)
+        new_request(&self.method, self.target, self.headers.unpack(), body)
     }
 }
 

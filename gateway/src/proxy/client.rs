@@ -5,7 +5,8 @@ use super::{
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
-    http2,
+    http2, rest,
+    stream::{self, Bound, Caller},
     transport::Transport,
     tunnel::Tunnel,
     worker::Worker,
@@ -14,6 +15,7 @@ use crate::{
     routing::snapshot::{Listener, ListenerKey, Snapshot},
     upstream::socket::Socket,
 };
+use bytes::Bytes;
 use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
@@ -53,9 +55,24 @@ pub(super) struct Client {
 
 /// Why the HTTP part of a connection is over.
 enum End {
-    /// hyper is through with it, whatever the reason.
-    Http(hyper::Result<()>),
+    /// Nothing has come for a while. What HTTP needs has been given back; it is made anew for the next request.
+    Rest(ClientSocket),
+    /// What has come is the beginning of HTTP/2.
+    Http2(Transport),
+    /// There is nothing more to do.
+    Over,
+    /// The protocol has been switched. With what the client has sent behind its request.
+    Switched(Box<Tunnel>, ClientSocket, Bytes),
+    HeadTimeout(ClientSocket),
+}
+
+/// Why exchanges do not go on.
+enum Pause {
+    /// hyper is through with the connection, whatever the reason.
+    Over(hyper::Result<()>),
     HeadTimeout,
+    Rest,
+    AnswerTimeout,
 }
 
 impl Client {
@@ -101,14 +118,20 @@ pub(super) async fn serve(
         // Boxed: what a handshake needs is not kept while the connection lives.
         match Box::pin(handshake::begin(&worker, listener, socket, &activity)).await {
             Ok(begun) => begun,
-            Err(failed) => return worker.handshake_failed(listener, peer, &failed),
+            Err(failed) => return worker.handshake_failed(listener, peer, local, &failed),
         }
     } else {
-        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false }
+        let snapshot = worker.published().load();
+        let bound = snapshot.passed_on(listener).map(|stream| Bound::draw(&snapshot, stream));
+        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false, server_name: None, bound }
     };
-    let Begun { transport, tls, speaks_http2 } = begun;
+    let Begun { transport, tls, speaks_http2, server_name, bound } = begun;
     if tls.is_some() {
         worker.telemetry().handshakes().count(listener.port, "ok");
+    }
+    if let Some(bound) = bound {
+        let caller = Caller { peer, local, server_name };
+        return Box::pin(stream::serve(&worker, bound, transport, &caller, &activity)).await;
     }
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);
@@ -117,10 +140,29 @@ pub(super) async fn serve(
         return Box::pin(http2::serve(&client, transport)).await;
     }
 
-    let socket = ClientSocket::new(transport, Rc::clone(&client.activity));
     let is_first = Cell::new(true);
+    let mut socket = ClientSocket::new(transport, Rc::clone(&client.activity));
+    while rest::until_readable(&socket, &client.activity).await {
+        // Boxed: what HTTP needs is not kept while the connection rests.
+        match Box::pin(exchanges(&client, socket, &is_first)).await {
+            End::Rest(resting) => socket = resting,
+            End::Http2(transport) => return Box::pin(http2::serve(&client, transport)).await,
+            End::Over => return,
+            End::Switched(tunnel, socket, early) => return tunnel.run(socket, early).await,
+            End::HeadTimeout(mut socket) => {
+                // The client may be gone; then nobody misses the answer.
+                let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
+                return;
+            }
+        }
+    }
+    let _ended = socket.shutdown().await.is_ok();
+}
+
+/// Serves one exchange after the other, until there are no more or none for a while.
+async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bool>) -> End {
     let service = service_fn(|request: Request<Incoming>| {
-        let client = Rc::clone(&client);
+        let client = Rc::clone(client);
         is_first.set(false);
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
@@ -133,43 +175,60 @@ pub(super) async fn serve(
         .serve_connection(TokioIo::new(socket), service);
 
     let activity = &client.activity;
-    let end = poll_fn(|cx| {
+    let pause = poll_fn(|cx| {
         activity.set_waker(cx.waker());
         match (activity.order(), activity.phase()) {
-            (Order::Expire, Phase::Head) => return Poll::Ready(End::HeadTimeout),
+            (Order::Expire, Phase::Head) => return Poll::Ready(Pause::HeadTimeout),
+            (Order::Expire, Phase::Exchange) if activity.answer_expired() => return Poll::Ready(Pause::AnswerTimeout),
             // A body's expiry is the exchange's business.
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
         }
-        Pin::new(&mut connection).poll(cx).map(End::Http)
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Pause::Over(result)),
+            Poll::Pending if activity.takes_rest() => Poll::Ready(Pause::Rest),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await;
 
-    match end {
-        End::HeadTimeout => {
-            let mut socket = connection.into_parts().io.into_inner().into_transport();
-            // The client may be gone; then nobody misses the answer.
-            let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
-        }
+    let result = match pause {
+        Pause::HeadTimeout => return End::HeadTimeout(connection.into_parts().io.into_inner()),
         // The bytes that no request of HTTP/1 begins with have come, and are still there.
-        End::Http(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
+        Pause::Over(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
             let parts = connection.into_parts();
-            let transport = Transport::Begun(parts.read_buf, Box::new(parts.io.into_inner().into_transport()));
-            Box::pin(http2::serve(&client, transport)).await;
+            return End::Http2(parts.io.into_inner().into_transport(parts.read_buf));
         }
-        End::Http(result) => {
-            if let Err(error) = &result {
-                tracing::debug!(peer = %client.peer, %error, "connection ended");
-            }
-            let tunnel = client.tunnel.take();
-            if let Some(tunnel) = tunnel
-                && result.is_ok()
+        Pause::AnswerTimeout => {
+            tracing::debug!(peer = %client.peer, "the client takes nothing of its answer");
+            return End::Over;
+        }
+        Pause::Over(result) => {
+            if result.is_ok()
+                && let Some(tunnel) = client.tunnel.take()
             {
                 let parts = connection.into_parts();
-                tunnel.run(parts.io.into_inner().into_transport(), parts.read_buf).await;
+                return End::Switched(Box::new(tunnel), parts.io.into_inner(), parts.read_buf);
+            }
+            result
+        }
+        Pause::Rest => {
+            // Between two exchanges hyper is done at once, and says so by that.
+            Pin::new(&mut connection).graceful_shutdown();
+            match connection.without_shutdown().await {
+                Ok(parts) => {
+                    let mut socket = parts.io.into_inner();
+                    socket.give_back(parts.read_buf);
+                    return End::Rest(socket);
+                }
+                Err(error) => Err(error),
             }
         }
+    };
+    if let Err(error) = result {
+        tracing::debug!(peer = %client.peer, %error, "connection ended");
     }
+    End::Over
 }
 
 /// The IPv4 address that a dual-stack socket shows as `::ffff:a.b.c.d`.

@@ -255,10 +255,10 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
                 let (status, headers) = (response.status(), response.headers());
                 let wait = attempts.after_response(&load, status, headers, is_whole, &mut record);
                 if let Some((wait, again)) = wait.zip(again) {
-                    returned::discard(client, response, carrier).await;
+                    returned::discard(client, response, carrier);
                     (wait, again.into_request(client))
                 } else {
-                    match returned::pass(client, response, carrier, record, timing, load, fields.as_ref()).await {
+                    match returned::pass(client, response, carrier, record, timing, load, fields.as_ref()) {
                         Ok(response) => return response,
                         Err((record, reset)) => {
                             return reply(upstream_failure::reset(reset, attempts.is_retry()), record, fields.as_ref());

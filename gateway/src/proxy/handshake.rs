@@ -2,13 +2,16 @@
 
 use super::{
     activity::{Activity, Order, Phase},
+    stream::Bound,
     transport::Transport,
     worker::Worker,
 };
 use crate::{
+    message::client_hello::{self, Opening},
     routing::{
-        chains::{ServerId, TlsServer},
+        chains::{Chain, ServerId},
         snapshot::ListenerKey,
+        streams::Carries,
     },
     tls::{ALPN_HTTP_2, Configuration, peer},
     upstream::socket::Socket,
@@ -75,6 +78,11 @@ impl NoHandshake {
         }
     }
 
+    /// Whether no server is for such a connection: what Envoy's listeners log.
+    pub(super) const fn is_for_nobody(&self) -> bool {
+        matches!(self, Self::Plaintext | Self::NoServer)
+    }
+
     fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::AlertReceived(alert)) => Self::Refused(*alert),
@@ -97,6 +105,10 @@ pub(super) struct Begun {
     pub(super) tls: Option<Rc<TlsFacts>>,
     /// Both sides have agreed on HTTP/2.
     pub(super) speaks_http2: bool,
+    /// The server name of a hello that is passed on, or of TLS that ended here.
+    pub(super) server_name: Option<Arc<str>>,
+    /// Where it is passed on to; `None` for HTTP.
+    pub(super) bound: Option<Bound>,
 }
 
 /// A handshake that failed, and what the client asked for.
@@ -138,25 +150,41 @@ pub(super) async fn begin(
 }
 
 async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Result<Begun, Failed> {
-    let accepted = match hello(&mut socket).await? {
+    let speech = worker.published().load().speaks(listener);
+    let mut first = Vec::new();
+    if speech.passes_tls {
+        let opening = opening(&mut socket, &mut first).await?;
+        if let Some(PassedOn { bound, server_name }) = pass_on(worker, listener, opening)? {
+            let transport = Transport::Begun(first.into(), Box::new(Transport::Plain(socket)));
+            return Ok(Begun { transport, tls: None, speaks_http2: false, server_name, bound: Some(bound) });
+        }
+    }
+    let accepted = match hello(&mut socket, &first).await? {
         Hello::Plaintext(first) => {
             // Envoy has no filter chain for it, unless there are plaintext servers on the port.
-            if !worker.published().load().speaks(listener).plaintext {
+            if !speech.plaintext {
                 return Err(NoHandshake::Plaintext.into());
             }
             let transport = Transport::Begun(first, Box::new(Transport::Plain(socket)));
-            return Ok(Begun { transport, tls: None, speaks_http2: false });
+            return Ok(Begun { transport, tls: None, speaks_http2: false, server_name: None, bound: None });
         }
         Hello::Tls(accepted) => accepted,
     };
     let server_name: Option<Arc<str>> =
         accepted.client_hello().server_name().map(|name| name.to_ascii_lowercase().into());
     let failed = |why| Failed { why, server_name: server_name.clone() };
-    let server: Option<Arc<TlsServer>> = {
+    let (server, bound) = {
         let snapshot = worker.published().load();
-        snapshot.chain(listener, server_name.as_deref()).map(|(_, server)| Arc::clone(server))
+        match snapshot.chain(listener, server_name.as_deref()) {
+            Some(Chain::Http(_, server)) => (Arc::clone(server), None),
+            Some(Chain::Stream(stream)) => match &stream.carries {
+                Carries::EndedTls(server) => (Arc::clone(server), Some(Bound::draw(&snapshot, stream))),
+                // It came after the hello had been taken apart.
+                Carries::Anything | Carries::Tls(_) => return Err(failed(NoHandshake::NoServer)),
+            },
+            None => return Err(failed(NoHandshake::NoServer)),
+        }
     };
-    let server = server.ok_or_else(|| failed(NoHandshake::NoServer))?;
     let configuration = worker.settings().tls.find(&server.termination).await;
     let configuration = configuration.ok_or_else(|| failed(NoHandshake::NoCertificate))?;
     let config = choose(&accepted, &configuration);
@@ -167,10 +195,53 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
     let tls = TlsFacts {
         server: server.id.clone(),
         certificate: certificate.and_then(|certificate| peer::forwarded_client_cert(certificate)),
-        server_name,
+        server_name: server_name.clone(),
     };
     let speaks_http2 = connection.alpn_protocol() == Some(ALPN_HTTP_2);
-    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Rc::new(tls)), speaks_http2 })
+    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Rc::new(tls)), speaks_http2, server_name, bound })
+}
+
+/// Reads into `first` until it is clear how the connection begins.
+async fn opening(socket: &mut Socket, first: &mut Vec<u8>) -> Result<Opening, NoHandshake> {
+    loop {
+        first.reserve(READ_BYTES);
+        match socket.read_buf(first).await {
+            Ok(0) | Err(_) => return Err(NoHandshake::Gone),
+            Ok(_) => {}
+        }
+        match client_hello::look(first) {
+            // Records may be so small that their heads are most of it.
+            Opening::Incomplete if first.len() > 2 * client_hello::LONGEST => return Ok(Opening::Other),
+            Opening::Incomplete => {}
+            opening => return Ok(opening),
+        }
+    }
+}
+
+/// Where a connection that begins so is passed on to; `None` when TLS is to end here, or HTTP is spoken.
+fn pass_on(worker: &Worker, listener: ListenerKey, opening: Opening) -> Result<Option<PassedOn>, Failed> {
+    let snapshot = worker.published().load();
+    let speech = snapshot.speaks(listener);
+    let (stream, server_name) = match opening {
+        Opening::Hello { server_name } => {
+            let server_name: Option<Arc<str>> = server_name.map(Into::into);
+            match snapshot.chain(listener, server_name.as_deref()) {
+                Some(Chain::Stream(stream)) if !matches!(stream.carries, Carries::EndedTls(_)) => (stream, server_name),
+                Some(_) => return Ok(None),
+                None => return Err(Failed { why: NoHandshake::NoServer, server_name }),
+            }
+        }
+        Opening::Other | Opening::Incomplete if speech.plaintext => return Ok(None),
+        Opening::Other | Opening::Incomplete => (snapshot.passed_on(listener).ok_or(NoHandshake::Plaintext)?, None),
+    };
+    Ok(Some(PassedOn { bound: Bound::draw(&snapshot, stream), server_name }))
+}
+
+/// A connection that is not ours to speak on.
+struct PassedOn {
+    bound: Bound,
+    /// Of its hello.
+    server_name: Option<Arc<str>>,
 }
 
 /// The beginning of a connection.
@@ -179,14 +250,17 @@ enum Hello {
     Tls(Box<Accepted>),
 }
 
-/// Reads until the client's hello is complete.
-async fn hello(socket: &mut Socket) -> Result<Hello, NoHandshake> {
+/// Reads until the client's hello is complete, behind what has been read of it already.
+async fn hello(socket: &mut Socket, already: &[u8]) -> Result<Hello, NoHandshake> {
     let mut acceptor = Acceptor::default();
     let mut buffer = vec![0; READ_BYTES];
     let mut is_first = true;
     loop {
-        let read = socket.read(&mut buffer).await.map_err(|_io| NoHandshake::Gone)?;
-        let mut bytes = &buffer[..read];
+        let mut bytes = already;
+        if !is_first || already.is_empty() {
+            let read = socket.read(&mut buffer).await.map_err(|_io| NoHandshake::Gone)?;
+            bytes = &buffer[..read];
+        }
         match bytes.first() {
             None => return Err(NoHandshake::Gone),
             Some(&first) if is_first && first != HANDSHAKE_RECORD => {

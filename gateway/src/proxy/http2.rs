@@ -78,6 +78,10 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
     let result = poll_fn(|cx| {
         activity.set_waker(cx.waker());
         let is_told = activity.order() != Order::None;
+        if activity.answer_expired() {
+            // Nothing that could be said would be read.
+            return Poll::Ready(Ok(()));
+        }
         if is_told {
             // Asked for more than once, it is done once.
             connection.as_mut().graceful_shutdown();

@@ -1,13 +1,16 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
+mod room;
 mod syn_filter;
 
 use super::{client, problems::NodeProblems, worker::Worker};
 use crate::{
     fastpath::{Announced, Sockets},
-    routing::snapshot::{Listener, ListenerKey, Snapshot, Speech},
+    model::object::ObjectId,
+    routing::snapshot::{ListenerKey, Snapshot, Speech},
 };
 use hashbrown::HashMap;
+use room::Room;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
@@ -64,11 +67,10 @@ impl Listeners {
             fastpath.expect_calls_to(&snapshot.node_ports);
         }
         let before = std::mem::take(&mut self.failed);
-        for listener in snapshot.listeners() {
-            let tried = self.open.contains_key(&listener.key) || self.failed.contains(&self.address(listener));
+        for (key, gateway) in snapshot.sockets() {
+            let tried = self.open.contains_key(&key) || self.failed.contains(&self.address(key));
             if !tried {
-                let speech = snapshot.speaks(listener.key);
-                self.try_open(listener, speech);
+                self.try_open(key, gateway, snapshot.speaks(key));
             }
         }
         for address in before {
@@ -94,25 +96,24 @@ impl Listeners {
         }
     }
 
-    fn address(&self, listener: &Listener) -> SocketAddr {
-        let address = listener.key.address.unwrap_or_else(|| self.worker.settings().listen_address);
-        SocketAddr::new(address, listener.key.port)
+    fn address(&self, key: ListenerKey) -> SocketAddr {
+        SocketAddr::new(key.address.unwrap_or_else(|| self.worker.settings().listen_address), key.port)
     }
 
-    fn try_open(&mut self, listener: &Listener, speech: Speech) {
-        let address = self.address(listener);
+    fn try_open(&mut self, key: ListenerKey, gateway: Option<&ObjectId>, speech: Speech) {
+        let address = self.address(key);
         // What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP.
-        let fastpath = self.worker.settings().fastpath.as_ref().filter(|_| !speech.tls);
+        let fastpath = self.worker.settings().fastpath.as_ref().filter(|_| !speech.ends_tls);
         match bind(address, fastpath) {
             Ok((socket, announced)) => {
                 let (stop, stopped) = oneshot::channel();
-                let accepting = task::spawn_local(accept(Rc::clone(&self.worker), listener.key, socket, stopped));
-                self.open.insert(listener.key, OpenListener { announced, stop, accepting });
+                let accepting = task::spawn_local(accept(Rc::clone(&self.worker), key, socket, stopped));
+                self.open.insert(key, OpenListener { announced, stop, accepting });
                 tracing::info!(%address, "listening");
             }
             Err(error) => {
                 self.failed.push(address);
-                if self.problems.bind_failed(listener, address, &error) {
+                if self.problems.bind_failed(gateway, address, &error) {
                     tracing::warn!(%address, %error, "cannot listen; trying again every second");
                 }
             }
@@ -144,6 +145,8 @@ fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListe
 
 /// Accepts until told to stop, and then what is still in the queue.
 async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+    let room = Room::of_this_process();
+    let mut is_full = false;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -151,7 +154,19 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
             _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
-            Ok((stream, peer)) => serve(&worker, key, stream, peer),
+            Ok((stream, peer)) if room.has(&stream) => {
+                is_full = false;
+                serve(&worker, key, stream, peer);
+            }
+            Ok((stream, _peer)) => {
+                // Said once for each time that this happens.
+                if !std::mem::replace(&mut is_full, true) {
+                    let port = key.port;
+                    tracing::warn!(port, "nine tenths of the file descriptors are taken: new connections are reset");
+                }
+                worker.telemetry().connections().turned_away.inc();
+                room::turn_away(stream);
+            }
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
                 // Out of file descriptors or memory: the queue keeps the connections until some are free again.

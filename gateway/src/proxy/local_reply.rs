@@ -92,7 +92,8 @@ impl LocalReply {
         } else if status == StatusCode::NO_CONTENT {
             // RFC 9110 §8.6: not even the length of a body that is not there.
             body = Bytes::new();
-        } else {
+        } else if !(body.is_empty() && record.is_of_stream()) {
+            // In HTTP/2 the head says itself that nothing follows.
             headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         }
         finish(status, &mut headers);

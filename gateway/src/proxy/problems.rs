@@ -1,8 +1,8 @@
 //! What this node could not do: ports that cannot be bound. Written by the listeners, read by status and admin.
 
-use crate::{
-    model::problem::{Problem, ProblemKind, Severity},
-    routing::snapshot::Listener,
+use crate::model::{
+    object::ObjectId,
+    problem::{Problem, ProblemKind, Severity},
 };
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc};
@@ -21,8 +21,8 @@ impl NodeProblems {
         self.0.lock().values().cloned().collect()
     }
 
-    /// `listener` could not be bound to `address`. Returns whether this is news.
-    pub(super) fn bind_failed(&self, listener: &Listener, address: SocketAddr, error: &io::Error) -> bool {
+    /// What `gateway` wants could not be bound to `address`. Returns whether this is news.
+    pub(super) fn bind_failed(&self, gateway: Option<&ObjectId>, address: SocketAddr, error: &io::Error) -> bool {
         let remedy = match error.kind() {
             io::ErrorKind::AddrInUse => "another process holds the port: find it with `ss -ltnp`, or use --port-map",
             io::ErrorKind::PermissionDenied => {
@@ -32,7 +32,7 @@ impl NodeProblems {
             _ => "the gateway tries again every second",
         };
         let problem = Problem {
-            object: listener.gateways.first().cloned(),
+            object: gateway.cloned(),
             source: None,
             path: String::new(),
             severity: Severity::Error,

@@ -60,6 +60,11 @@ impl Record {
         self.protocol
     }
 
+    /// Whether the exchange is a stream of HTTP/2.
+    pub(super) fn is_of_stream(&self) -> bool {
+        self.activity.connection().is_some()
+    }
+
     pub(super) fn started(&self) -> Instant {
         self.started
     }

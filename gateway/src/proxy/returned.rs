@@ -18,18 +18,22 @@ use crate::{
     },
 };
 use http::{
-    HeaderMap, HeaderValue, Response, StatusCode,
-    header::{CONNECTION, TRANSFER_ENCODING, UPGRADE},
+    HeaderMap, HeaderValue, Response, StatusCode, Version,
+    header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
 };
 use http_body::Body as _;
-use std::{future::poll_fn, pin::Pin, rc::Rc, task::Poll};
+use std::{
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
 
 /// Makes `response` the answer. Its body streams, unless all of it is there already.
 ///
 /// # Errors
 /// When there is nothing to pass on: the response is framed in a way that HTTP/1.1 does not let us repeat, or it broke
 /// off while the client has not seen any of it. `record` comes back for the answer that is given instead.
-pub(super) async fn pass(
+pub(super) fn pass(
     client: &Client,
     response: Response<AnswerBody>,
     carrier: Carrier<RequestBody>,
@@ -39,12 +43,17 @@ pub(super) async fn pass(
     fields: Option<&ResponseFields>,
 ) -> Result<Response<ResponseBody>, (Record, Reset)> {
     let (mut parts, mut incoming) = response.into_parts();
-    if parts.headers.get(TRANSFER_ENCODING).is_some_and(|v| !v.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Err((record, Reset::Protocol));
+    if let Some(coding) = parts.headers.get(TRANSFER_ENCODING) {
+        // Two framings are an error, as in Envoy (RFC 9112 §6.3).
+        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") || parts.headers.contains_key(CONTENT_LENGTH) {
+            return Err((record, Reset::Protocol));
+        }
     }
+    // RFC 9112 §2.3: whoever passes a message on says which version it speaks itself.
+    parts.version = Version::HTTP_11;
     // A small response has come whole with its head: then it needs no state of its own, and the connection is free.
-    carrier.silence();
-    let first = match poll_fn(|cx| Poll::Ready(Pin::new(&mut incoming).poll_frame(cx))).await {
+    let mut nobody = Context::from_waker(Waker::noop());
+    let first = match carrier.quietly(|| Pin::new(&mut incoming).poll_frame(&mut nobody)) {
         Poll::Ready(Some(Err(_))) => return Err((record, Reset::Terminated)),
         first => first.map(|frame| frame.and_then(Result::ok)),
     };
@@ -80,20 +89,20 @@ pub(super) async fn pass(
 }
 
 /// Throws `response` away, and keeps its connection if all of it is there already.
-pub(super) async fn discard(client: &Client, response: Response<AnswerBody>, carrier: Carrier<RequestBody>) {
+pub(super) fn discard(client: &Client, response: Response<AnswerBody>, carrier: Carrier<RequestBody>) {
     let mut incoming = response.into_body();
-    carrier.silence();
-    let ended = poll_fn(|cx| {
+    let mut nobody = Context::from_waker(Waker::noop());
+    let ended = carrier.quietly(|| {
         while !incoming.is_end_stream() {
-            match Pin::new(&mut incoming).poll_frame(cx) {
+            match Pin::new(&mut incoming).poll_frame(&mut nobody) {
                 Poll::Ready(Some(Ok(_))) => {}
                 Poll::Ready(None) => break,
-                Poll::Ready(Some(Err(_))) | Poll::Pending => return Poll::Ready(false),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
             }
         }
-        Poll::Ready(true)
+        true
     });
-    if ended.await {
+    if ended {
         client.worker.give_back(carrier);
     }
 }

@@ -38,6 +38,9 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a request body may stand still before the request is answered with 408.
     pub body_idle_timeout: Duration,
+    /// How long a client may take nothing of an answer; then its connection is closed. Envoy's default
+    /// `stream_idle_timeout`, which Istio switches off.
+    pub answer_idle_timeout: Duration,
     /// How long a connection may wait for its next request. Envoy's default is an hour.
     pub keep_alive_timeout: Duration,
     /// Until a TCP connection to an endpoint stands. Istio's default connectTimeout is 10 s.
@@ -79,8 +82,9 @@ impl Default for Limits {
             head_bytes: 60 * 1024,
             target_bytes: 8 * 1024,
             handshake_timeout: Duration::from_secs(15),
-            head_timeout: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(15),
             body_idle_timeout: Duration::from_secs(60),
+            answer_idle_timeout: Duration::from_secs(300),
             keep_alive_timeout: Duration::from_secs(3600),
             connect_timeout: Duration::from_secs(10),
             upstream_idle_timeout: Duration::from_secs(300),

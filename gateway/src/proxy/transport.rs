@@ -20,6 +20,17 @@ pub(super) enum Transport {
     Tls(Box<TlsStream<Socket>>),
 }
 
+impl Transport {
+    /// What lies below.
+    pub(super) fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Begun(_, rest) => rest.socket(),
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
 impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

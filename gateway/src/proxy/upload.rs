@@ -76,7 +76,8 @@ impl Upload {
 
     /// Whether a new attempt could begin from the beginning.
     pub(super) fn is_whole(&self) -> bool {
-        self.state.borrow().kept.is_some()
+        let state = self.state.borrow();
+        state.kept.is_some() && state.kept_bytes <= MOST_KEPT
     }
 
     /// Reads ahead while no attempt does, as far as is kept. Never ready: whoever waits, waits for something else.
@@ -85,6 +86,7 @@ impl Upload {
         while state.kept.is_some() && state.kept_bytes < MOST_KEPT && state.ended.is_none() {
             // An error is kept by hyper, and found by the next reader.
             let Poll::Ready(Some(Ok(frame))) = state.poll_incoming(cx, &self.activity) else { return };
+            // Even the one that is too much: nobody has read it yet.
             state.keep(&frame);
         }
     }
@@ -112,6 +114,10 @@ impl Upload {
         };
         state.keep(&frame);
         position.0 += 1;
+        if state.kept_bytes > MOST_KEPT {
+            // Its only reader has it all.
+            state.kept = None;
+        }
         Poll::Ready(Some(Ok(frame)))
     }
 
@@ -169,16 +175,12 @@ impl State {
         Poll::Ready(frame)
     }
 
-    /// Keeps `frame`, unless nothing is kept any more or it is too much.
+    /// Keeps `frame`, unless nothing is kept any more.
     fn keep(&mut self, frame: &Frame<Bytes>) {
         let Some(kept) = &mut self.kept else { return };
         let Some(piece) = Piece::of(frame) else { return };
-        self.kept_bytes += usize::try_from(piece.length()).unwrap_or(usize::MAX);
-        if self.kept_bytes > MOST_KEPT {
-            self.kept = None;
-        } else {
-            kept.push(piece);
-        }
+        self.kept_bytes = self.kept_bytes.saturating_add(usize::try_from(piece.length()).unwrap_or(usize::MAX));
+        kept.push(piece);
     }
 }
 

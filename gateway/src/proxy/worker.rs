@@ -1,18 +1,19 @@
 //! One worker thread: its runtime, its pool, its clock, and the sweep over its connections.
 
 use super::{
-    activity::{Activity, Clock, Order},
+    activity::{Activity, Clock, Order, Phase},
     body::RequestBody,
     handshake::Failed,
     listeners::Listeners,
     problems::NodeProblems,
     refusals::Refusals,
+    rest::Resting,
     settings::ProxySettings,
 };
 use crate::{
     control::publish::Published,
     routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
-    telemetry::{Telemetry, requests::Recorder},
+    telemetry::{Telemetry, requests::Recorder, streams::StreamFacts},
     upstream::{
         carrier::Carrier,
         connection::UpstreamConnection,
@@ -80,6 +81,7 @@ pub(crate) struct Worker {
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
     mirrors_in_flight: Cell<usize>,
+    resting: RefCell<Resting>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -132,6 +134,7 @@ impl Worker {
             operations: RefCell::default(),
             refusals: RefCell::default(),
             mirrors_in_flight: Cell::new(0),
+            resting: RefCell::default(),
         }
     }
 
@@ -204,9 +207,14 @@ impl Worker {
     }
 
     /// Counts a handshake that failed, and says so in the log from time to time.
-    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, failed: &Failed) {
+    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, local: SocketAddr, failed: &Failed) {
         let (port, reason) = (listener.port, failed.why.name());
         self.telemetry.handshakes().count(port, reason);
+        if self.telemetry.wants_facts() && failed.why.is_for_nobody() {
+            let mut facts = StreamFacts::new(local, peer, failed.server_name.clone());
+            facts.details = "filter_chain_not_found";
+            self.telemetry.log_stream(&facts, "NR", (0, 0), Duration::ZERO, None);
+        }
         if let Some(unsaid) = self.refusals.borrow_mut().note(port, reason, Instant::now()) {
             let server_name = failed.server_name.as_deref().unwrap_or("-");
             tracing::warn!(port, reason, %peer, server_name, unsaid, "no TLS handshake: {}", failed.why);
@@ -275,6 +283,7 @@ impl Worker {
             .handshake_timeout
             .min(limits.head_timeout)
             .min(limits.body_idle_timeout)
+            .min(limits.answer_idle_timeout)
             .min(limits.keep_alive_timeout);
         let period = (shortest / 8).clamp(Duration::from_millis(10), Duration::from_millis(500));
         let mut ticks = interval(period);
@@ -295,15 +304,21 @@ impl Worker {
     fn sweep_connections(&self) {
         // A connection at rest is closed, but not before the announce time is over; one that has just been used gets a
         // moment more, because its client may be sending the next request right now, and is told by `connection: close`
-        // in the answer.
+        // in the answer. Until the gateway ends it gives back its memory after that moment.
         const REST: Duration = Duration::from_millis(1000);
         let closing = *self.stage.borrow() >= Stage::Closing;
+        let mut resting = 0;
         for activity in self.connections.borrow().values() {
             if activity.is_overdue(&self.settings.limits) {
                 activity.give_order(Order::Expire);
-            } else if closing && activity.is_resting(REST) {
-                activity.give_order(Order::Close);
+            } else if activity.is_idle_for(REST) {
+                if closing {
+                    activity.give_order(Order::Close);
+                } else if activity.phase() == Phase::Idle && !activity.has_no_streams() {
+                    activity.give_order(Order::Rest);
+                }
             }
+            resting += usize::from(activity.phase() == Phase::Rest);
         }
         self.streams.borrow_mut().retain(|stream| {
             let Some(stream) = stream.upgrade() else { return false };
@@ -312,6 +327,8 @@ impl Worker {
             }
             true
         });
+        self.recorder.borrow_mut().resting.set(resting);
+        self.resting.borrow_mut().count(resting);
     }
 
     fn sweep_pool(&self) {
@@ -329,7 +346,7 @@ impl Worker {
         let mut shelves = self.shelves.borrow_mut();
         let idle_timeout = self.settings.limits.upstream_idle_timeout;
         shelves.sweep(self.clock.now(), idle_timeout, |key| wanted.contains(key));
-        self.recorder.borrow_mut().idle_upstream(pool.len() + shelves.idle());
+        self.recorder.borrow_mut().upstream_idle.set(pool.len() + shelves.idle());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The routing half of compilation: listeners, their domains, and which VirtualService stands where.
 
 use super::{
-    cluster::{ClusterId, ClusterState, UnknownCluster},
+    cluster::{ClusterId, ClusterState},
     cluster_table::ClusterTable,
     domains::{Domains, ServiceOrder, order},
     hosts::HostTable,
@@ -162,24 +162,7 @@ impl Attachments {
                 let cluster = clusters.cluster(id);
                 let ClusterState::Unknown(why) = cluster.state else { continue };
                 let name = &cluster.name;
-                let message = match why {
-                    UnknownCluster::Host => {
-                        format!(
-                            "no Service or ServiceEntry visible to {} has the host {}",
-                            settings.gateway_namespace, name.host
-                        )
-                    }
-                    UnknownCluster::Port => format!("{} has no port {}: name one of its ports", name.host, name.port),
-                    UnknownCluster::Subset => {
-                        format!(
-                            "no DestinationRule in force for {} has the subset {}: define it",
-                            name.host, name.subset
-                        )
-                    }
-                    UnknownCluster::Resolution => {
-                        format!("{} has no endpoint whose name DNS has answered for yet", name.host)
-                    }
-                };
+                let message = why.text(name, settings);
                 say(
                     path_of(service, &cluster.name.host, &cluster.name.subset),
                     format!("{message}; requests get 503 NC"),

@@ -1,6 +1,6 @@
 //! A cluster: one service, port and subset, with the endpoints that serve it.
 
-use super::traffic::Traffic;
+use super::{streams::StreamPolicy, traffic::Traffic, world::CompileSettings};
 use crate::{balance::load::Load, model::traffic_policy::HashKey};
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -39,6 +39,8 @@ pub struct Cluster {
     pub traffic: Option<Box<Traffic>>,
     /// What is hashed of requests to a destination that is this cluster.
     pub hash_key: Option<HashKey>,
+    /// Of connections that are passed on unread.
+    pub stream: StreamPolicy,
     pub speaks: EndpointSpeech,
 }
 
@@ -82,6 +84,23 @@ pub enum UnknownCluster {
     Subset,
     /// DNS has not said yet where its endpoints are, or is not asked, for a subset that none of them is in.
     Resolution,
+}
+
+impl UnknownCluster {
+    /// What is wrong with a destination that leads to `name`, and the remedy.
+    pub(super) fn text(self, name: &ClusterName, settings: &CompileSettings) -> String {
+        match self {
+            Self::Host => {
+                let namespace = &settings.gateway_namespace;
+                format!("no Service or ServiceEntry visible to {namespace} has the host {}", name.host)
+            }
+            Self::Port => format!("{} has no port {}: name one of its ports", name.host, name.port),
+            Self::Subset => {
+                format!("no DestinationRule in force for {} has the subset {}: define it", name.host, name.subset)
+            }
+            Self::Resolution => format!("{} has no endpoint whose name DNS has answered for yet", name.host),
+        }
+    }
 }
 
 impl Cluster {

@@ -3,6 +3,7 @@
 use super::{
     cluster::{Cluster, ClusterId, ClusterName, ClusterState, EndpointSpeech, UnknownCluster},
     clusters::{ClusterRequest, Shared, resolve},
+    streams::StreamPolicy,
     world::{CompileSettings, HashMap, World},
 };
 use crate::model::host::HostPattern;
@@ -162,6 +163,7 @@ fn nothing() -> Cluster {
         state: ClusterState::Unknown(UnknownCluster::Host),
         traffic: None,
         hash_key: None,
+        stream: StreamPolicy::default(),
         speaks: EndpointSpeech::default(),
     }
 }

@@ -6,6 +6,7 @@ use super::{
     locality::{Settler, settle},
     place::{Origin, Place, Wanted},
     rules::RulesInForce,
+    streams::StreamPolicy,
     traffic::{Members, Memories, Traffic},
     world::{CompileSettings, HashMap, Key, World},
 };
@@ -144,6 +145,7 @@ pub(super) fn resolve(
                 state,
                 traffic: None,
                 hash_key: None,
+                stream: StreamPolicy::default(),
                 speaks: EndpointSpeech::default(),
             },
             depends_on,
@@ -212,6 +214,7 @@ pub(super) fn resolve(
     resolved.cluster.traffic = traffic.map(Box::new);
     resolved.cluster.speaks = speaks;
     resolved.cluster.hash_key = TrafficPolicy::hash_key(service, own, request.port);
+    resolved.cluster.stream = StreamPolicy::of(service, own);
     Resolved { names: found.names, ..resolved }
 }
 

@@ -11,6 +11,7 @@ use super::{
     entry_endpoints, listeners,
     names::NameAnswer,
     snapshot::Snapshot,
+    stream_table::StreamTable,
     world::{IndexSet, Touched, World},
 };
 use crate::model::{host::HostPattern, object::ObjectId, problem::Problem, resource::Resource};
@@ -37,6 +38,7 @@ pub struct Compiler {
     settings: CompileSettings,
     world: World,
     attachments: Attachments,
+    streams: StreamTable,
     clusters: ClusterTable,
     due: Due,
     problems: Vec<Problem>,
@@ -59,6 +61,7 @@ impl Compiler {
             settings,
             world: World::default(),
             attachments: Attachments::default(),
+            streams: StreamTable::default(),
             clusters: ClusterTable::default(),
             due: Due::default(),
             problems: Vec::new(),
@@ -113,15 +116,23 @@ impl Compiler {
         let due = std::mem::take(&mut self.due);
         self.clusters.touch(&due.hosts);
         due.names.iter().for_each(|name| self.clusters.touch_name(name));
+        let (mut stream_plans, mut placed) = (None, false);
         if due.listeners {
-            let (plans, problems) = listeners::plan(&self.world, &self.settings);
+            let listeners::Plans { http: plans, streams, problems } = listeners::plan(&self.world, &self.settings);
+            stream_plans = Some(streams);
             self.problems = problems;
             self.node_ports = Arc::new(listeners::node_ports(&self.world, &self.settings));
             if !self.attachments.is_for(&plans) {
                 self.attachments.rebuild(plans, &self.world, &self.settings, &mut self.clusters);
+                // All of them have just been placed.
+                placed = true;
             }
         }
-        self.attachments.update(&due.virtual_services, &self.world, &self.settings, &mut self.clusters);
+        let none = IndexSet::default();
+        let moved = if placed { &none } else { &due.virtual_services };
+        self.attachments.update(moved, &self.world, &self.settings, &mut self.clusters);
+        let (world, settings) = (&self.world, &self.settings);
+        self.streams.update(stream_plans, &due.virtual_services, world, settings, &mut self.clusters);
         let clusters = self.clusters.resolve(&self.world, &self.settings);
         if !self.world.names.is_empty() {
             // What nobody leads to any more would be stale when somebody does again.
@@ -134,6 +145,7 @@ impl Compiler {
             generation: self.generation,
             node_ports,
             listeners: self.attachments.listeners(),
+            streams: self.streams.streams(),
             clusters,
         })
     }
@@ -144,6 +156,7 @@ impl Compiler {
         let mut problems = self.problems.clone();
         entry_endpoints::problems(&self.world, &self.settings, &mut problems);
         self.attachments.problems(&self.world, &self.settings, &self.clusters, &mut problems);
+        self.streams.problems(&self.world, &self.settings, &self.clusters, &mut problems);
         problems.sort();
         problems
     }

@@ -4,10 +4,12 @@
 use super::{
     chains::{ServerId, TlsServer},
     snapshot::ListenerKey,
+    streams::Carries,
     world::{CompileSettings, World},
 };
 use crate::model::{
-    gateway::{Gateway, Protocol, Server, ServerHost},
+    gateway::{Gateway, Protocol, Server, ServerHost, TlsMode},
+    host::HostPattern,
     object::{Labels, ObjectId, selects},
     problem::{Problem, ProblemKind, Severity},
     service::TargetPort,
@@ -29,8 +31,35 @@ pub(super) struct ListenerPlan {
     pub(super) servers: Vec<ServerPlan>,
 }
 
-/// One Gateway server on a listener.
+/// What the Gateways want.
+#[derive(Debug)]
+pub(super) struct Plans {
+    pub(super) http: Vec<ListenerPlan>,
+    pub(super) streams: StreamPlans,
+    /// What was in conflict.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Servers whose connections are passed on unread, before any VirtualService.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct StreamPlans {
+    /// In Istio's order.
+    pub(super) streams: Vec<StreamPlan>,
+    /// The names for which TLS ends here, on each socket.
+    pub(super) ended: BTreeMap<ListenerKey, BTreeSet<HostPattern>>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
+pub(super) struct StreamPlan {
+    pub(super) key: ListenerKey,
+    pub(super) protocol: Protocol,
+    /// The names of TLS that is passed on are those of the routes.
+    pub(super) carries: Carries,
+    pub(super) server: ServerPlan,
+}
+
+/// One Gateway server on a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ServerPlan {
     pub(super) gateway: ObjectId,
     pub(super) name: GatewayName,
@@ -41,8 +70,8 @@ pub(super) struct ServerPlan {
     pub(super) role: Labels,
 }
 
-/// The listeners of all Gateways that select this gateway, and what was in conflict.
-pub(super) fn plan(world: &World, settings: &CompileSettings) -> (Vec<ListenerPlan>, Vec<Problem>) {
+/// The listeners of all Gateways that select this gateway.
+pub(super) fn plan(world: &World, settings: &CompileSettings) -> Plans {
     let mut gateways: Vec<&Arc<Gateway>> = world.gateways.values().collect();
     gateways.sort_by_cached_key(|gateway| gateway.meta.order());
 
@@ -60,7 +89,7 @@ pub(super) fn plan(world: &World, settings: &CompileSettings) -> (Vec<ListenerPl
             }
         }
     }
-    (merge.http, merge.problems)
+    Plans { http: merge.http, streams: merge.streams, problems: merge.problems }
 }
 
 /// The port a Gateway's `number` is bound to: what `--port-map` says, else the target port of a Service in front of this
@@ -104,6 +133,7 @@ type HostText = (Option<Arc<str>>, String);
 #[derive(Debug, Default)]
 struct Merge {
     http: Vec<ListenerPlan>,
+    streams: StreamPlans,
     /// The first plaintext server of each port: its bind and protocol.
     plaintext: BTreeMap<u16, (Option<IpAddr>, Protocol)>,
     /// Host strings of TLS servers by port and bind.
@@ -136,8 +166,33 @@ impl Merge {
             None if !is_tls => _ = self.plaintext.insert(port, (server.bind, server.protocol)),
             Some(_) | None => {}
         }
-        if server.protocol.is_http() || TlsServer::serves(server) {
-            self.add_http(gateway, server, port, role);
+        let id = &gateway.meta.id;
+        let tls = TlsServer::of(ServerId::new(id, server), server).map(Arc::new);
+        let key = ListenerKey { address: server.bind, port };
+        if let Some(tls) = &tls {
+            let any = tls.names.is_empty().then(|| HostPattern::new("*"));
+            self.streams.ended.entry(key).or_default().extend(tls.names.iter().cloned().chain(any));
+        }
+        let plan = ServerPlan {
+            gateway: id.clone(),
+            name: GatewayName { namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) },
+            port: server.port,
+            hosts: server.hosts.clone(),
+            // Who has come by TLS is not sent to TLS.
+            https_redirect: tls.is_none() && server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
+            role: role.clone(),
+        };
+        let is_http = server.protocol.is_http() || (server.protocol == Protocol::Https && tls.is_some());
+        let carries = match (&server.tls, tls) {
+            (_, tls) if is_http => return self.add_http(key, server.protocol, tls, plan),
+            (None, _) => Carries::Anything,
+            (Some(_), Some(tls)) => Carries::EndedTls(tls),
+            (Some(tls), None) if tls.mode == TlsMode::Passthrough => Carries::Tls(Vec::new()),
+            (Some(_), None) => return,
+        };
+        // UDP and what is no protocol is reported.
+        if !matches!(server.protocol, Protocol::Udp | Protocol::Unsupported) {
+            self.streams.streams.push(StreamPlan { key, protocol: server.protocol, carries, server: plan });
         }
     }
 
@@ -152,23 +207,11 @@ impl Merge {
         true
     }
 
-    fn add_http(&mut self, gateway: &Gateway, server: &Server, port: u16, role: &Labels) {
-        let id = &gateway.meta.id;
-        let tls = TlsServer::of(ServerId::new(id, server), server).map(Arc::new);
-        let plan = ServerPlan {
-            gateway: id.clone(),
-            name: GatewayName { namespace: Arc::clone(&id.namespace), name: Arc::clone(&id.name) },
-            port: server.port,
-            hosts: server.hosts.clone(),
-            // Who has come by TLS is not sent to TLS.
-            https_redirect: tls.is_none() && server.tls.as_ref().is_some_and(|tls| tls.https_redirect),
-            role: role.clone(),
-        };
-        let key = ListenerKey { address: server.bind, port };
+    fn add_http(&mut self, key: ListenerKey, protocol: Protocol, tls: Option<Arc<TlsServer>>, plan: ServerPlan) {
         // Every HTTPS server has a table of its own (`gatewayRDSRouteName` in istio's gateway.go).
         match self.http.iter_mut().find(|other| other.key == key && other.tls.is_none() && tls.is_none()) {
             Some(listener) => listener.servers.push(plan),
-            None => self.http.push(ListenerPlan { key, protocol: server.protocol, tls, servers: vec![plan] }),
+            None => self.http.push(ListenerPlan { key, protocol, tls, servers: vec![plan] }),
         }
     }
 

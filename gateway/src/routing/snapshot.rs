@@ -7,6 +7,7 @@ use super::{
     index::RouteIndex,
     lookup::{Found, NoTrace, RequestHead, Trace},
     route::{PathCondition, Route},
+    streams::{Carries, Stream},
 };
 use crate::model::{gateway::Protocol, host::HostPattern, object::ObjectId};
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
@@ -19,6 +20,7 @@ pub struct Snapshot {
     /// Of the Services in front of this gateway: calls to them may arrive with another caller's address.
     pub node_ports: Arc<BTreeSet<u16>>,
     pub(super) listeners: Vec<Arc<Listener>>,
+    pub(super) streams: Vec<Arc<Stream>>,
     pub(super) clusters: Vec<Arc<Cluster>>,
 }
 
@@ -47,10 +49,16 @@ pub struct Listener {
 }
 
 /// What is spoken on a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Speech {
+    /// HTTP in the clear.
     pub plaintext: bool,
+    /// A connection's first bytes may decide what becomes of it.
     pub tls: bool,
+    /// Some TLS may end here.
+    pub ends_tls: bool,
+    /// Some TLS may be passed on, and so must be whole.
+    pub passes_tls: bool,
 }
 
 /// A virtual host: the routes for one host pattern on one listener, in matching order.
@@ -76,15 +84,40 @@ impl Snapshot {
         self.listeners.iter().find(|l| l.key == key && l.tls.is_none()).map(|l| &**l)
     }
 
+    /// The servers whose connections are passed on unread; they share sockets with tables.
+    pub fn streams(&self) -> &[Arc<Stream>] {
+        &self.streams
+    }
+
+    /// Every socket to be bound, with the Gateways that want it; some come more than once.
+    pub fn sockets(&self) -> impl Iterator<Item = (ListenerKey, Option<&ObjectId>)> {
+        let tables = self.listeners.iter().map(|listener| (listener.key, listener.gateways.first()));
+        tables.chain(self.streams.iter().map(|stream| (stream.key, Some(&stream.gateway))))
+    }
+
     /// Whether anything is served on `key`.
     pub fn is_bound(&self, key: ListenerKey) -> bool {
-        self.listeners.iter().any(|listener| listener.key == key)
+        self.sockets().any(|(other, _)| other == key)
     }
 
     /// What a connection to `key` may begin with.
     pub fn speaks(&self, key: ListenerKey) -> Speech {
-        let of_key = || self.listeners.iter().filter(|listener| listener.key == key);
-        Speech { plaintext: of_key().any(|l| l.tls.is_none()), tls: of_key().any(|l| l.tls.is_some()) }
+        let mut speech = Speech::default();
+        for listener in self.listeners.iter().filter(|listener| listener.key == key) {
+            speech.plaintext |= listener.tls.is_none();
+            speech.ends_tls |= listener.tls.is_some();
+        }
+        for stream in self.streams.iter().filter(|stream| stream.key == key) {
+            match stream.carries {
+                Carries::Anything => {}
+                Carries::Tls(_) => speech.passes_tls = true,
+                Carries::EndedTls(_) => speech.ends_tls = true,
+            }
+        }
+        speech.tls = speech.ends_tls || speech.passes_tls;
+        // A stream for anything takes the handshakes that no server is for.
+        speech.passes_tls |= speech.tls && self.passed_on(key).is_some();
+        speech
     }
 
     pub fn cluster(&self, id: ClusterId) -> &Arc<Cluster> {

@@ -70,6 +70,13 @@ fn meaning(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
             meaning.insert(key, host.routes.iter().map(route).collect());
         }
     }
+    for (position, stream) in snapshot.streams().iter().enumerate() {
+        let route = &stream.route;
+        let destinations = route.destinations.iter().map(|d| format!("{} {}", d.weight, cluster(d.cluster))).collect();
+        let policy = snapshot.cluster(route.policy).stream;
+        let about = (stream.key, stream.server_port, stream.protocol, &stream.gateway, &stream.carries, &route.origin);
+        meaning.insert(format!("stream {position} {about:?} {policy:?}"), destinations);
+    }
     meaning
 }
 

@@ -57,7 +57,7 @@ pub(super) struct AccessLog {
 }
 
 /// Something that prints as itself, or as `-` when it is not there.
-struct OrDash<T>(Option<T>);
+pub(super) struct OrDash<T>(pub(super) Option<T>);
 
 /// A time as Envoy's `%START_TIME%`: UTC, milliseconds.
 pub(crate) struct Utc(pub(crate) SystemTime);

@@ -2,6 +2,7 @@
 
 use super::{
     ConnectionGauges,
+    part::Part,
     series::{Series, SeriesKey, SeriesTable},
 };
 use crate::routing::cluster::Cluster;
@@ -32,10 +33,11 @@ pub enum RequestProtocol {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     table: Arc<SeriesTable>,
-    gauges: ConnectionGauges,
     known: HashMap<Remembered, Known, RandomState>,
-    /// What this worker last added to the gauge.
-    idle_upstream: i64,
+    /// Connections of clients from which nothing has come for a while.
+    pub(crate) resting: Part,
+    /// Unused connections to endpoints.
+    pub(crate) upstream_idle: Part,
 }
 
 /// Where to count, and what keeps the address in the key its own.
@@ -68,7 +70,8 @@ impl RequestProtocol {
 
 impl Recorder {
     pub(super) fn new(table: Arc<SeriesTable>, gauges: ConnectionGauges) -> Self {
-        Self { table, gauges, known: HashMap::default(), idle_upstream: 0 }
+        let (resting, upstream_idle) = (Part::of(gauges.resting), Part::of(gauges.upstream_idle));
+        Self { table, known: HashMap::default(), resting, upstream_idle }
     }
 
     /// Counts one request to `cluster`, or to none when it was answered without one.
@@ -89,18 +92,5 @@ impl Recorder {
             self.known.clear();
         }
         self.known.insert(key, Known { series, _cluster: cluster.cloned() });
-    }
-
-    /// How many unused connections to endpoints this worker has now.
-    pub(crate) fn idle_upstream(&mut self, connections: usize) {
-        let connections = i64::try_from(connections).unwrap_or(i64::MAX);
-        self.gauges.upstream_idle.inc_by(connections - self.idle_upstream);
-        self.idle_upstream = connections;
-    }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.gauges.upstream_idle.dec_by(self.idle_upstream);
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct SeriesKey {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Destination {
+pub(super) enum Destination {
     /// Answered without one.
     None,
     Service {
@@ -91,45 +91,57 @@ impl Series {
 impl SeriesKey {
     /// The labels for a request to `cluster`, or for one that was answered without.
     pub(super) fn new(cluster: Option<&Cluster>, measured: &Measured) -> Self {
-        let destination = cluster.map_or(Destination::None, |cluster| Destination::Service {
-            host: Arc::clone(&cluster.name.host),
-            namespace: Arc::clone(&cluster.namespace),
-            subset: Arc::clone(&cluster.name.subset),
-        });
+        let destination = cluster.map_or(Destination::None, Destination::of);
         Self { destination, protocol: measured.protocol.name(), status: measured.status, flags: measured.flags }
     }
 
-    /// Every label Istio's dashboards filter on; what a gateway without sidecars cannot know is `unknown`.
     fn labels<'a>(&'a self, gateway_namespace: &'a str, status: &'a str) -> Vec<(&'static str, &'a str)> {
-        let (host, name, namespace, version) = match &self.destination {
-            Destination::None => ("unknown", "unknown", "unknown", "unknown"),
-            Destination::Other => ("other", "other", "other", "other"),
-            Destination::Service { host, namespace, subset } => {
-                // Istio's destination_service_name is the name of the Service, or the whole host of something else.
-                let name = if namespace.is_empty() { host } else { host.split('.').next().unwrap_or(host) };
-                (&**host, name, or_unknown(namespace), or_unknown(subset))
-            }
-        };
-        vec![
-            ("reporter", "source"),
-            ("source_workload", "istio-ingressgateway"),
-            ("source_workload_namespace", or_unknown(gateway_namespace)),
-            ("source_canonical_service", "istio-ingressgateway"),
-            ("source_app", "istio-ingressgateway"),
-            ("destination_service", host),
-            ("destination_service_name", name),
-            ("destination_service_namespace", namespace),
-            ("destination_workload", "unknown"),
-            ("destination_workload_namespace", namespace),
-            ("destination_canonical_service", name),
-            ("destination_app", name),
-            ("destination_version", version),
-            ("request_protocol", self.protocol),
-            ("response_code", status),
-            ("response_flags", self.flags),
-            ("connection_security_policy", "unknown"),
-        ]
+        let mut labels = common_labels(&self.destination, gateway_namespace);
+        labels.extend([("request_protocol", self.protocol), ("response_code", status), ("response_flags", self.flags)]);
+        labels
     }
+}
+
+impl Destination {
+    pub(super) fn of(cluster: &Cluster) -> Self {
+        Self::Service {
+            host: Arc::clone(&cluster.name.host),
+            namespace: Arc::clone(&cluster.namespace),
+            subset: Arc::clone(&cluster.name.subset),
+        }
+    }
+}
+
+/// Every label Istio's dashboards filter on, whatever is spoken; what a gateway without sidecars cannot know is `unknown`.
+pub(super) fn common_labels<'a>(
+    destination: &'a Destination,
+    gateway_namespace: &'a str,
+) -> Vec<(&'static str, &'a str)> {
+    let (host, name, namespace, version) = match destination {
+        Destination::None => ("unknown", "unknown", "unknown", "unknown"),
+        Destination::Other => ("other", "other", "other", "other"),
+        Destination::Service { host, namespace, subset } => {
+            // Istio's destination_service_name is the name of the Service, or the whole host of something else.
+            let name = if namespace.is_empty() { host } else { host.split('.').next().unwrap_or(host) };
+            (&**host, name, or_unknown(namespace), or_unknown(subset))
+        }
+    };
+    vec![
+        ("reporter", "source"),
+        ("source_workload", "istio-ingressgateway"),
+        ("source_workload_namespace", or_unknown(gateway_namespace)),
+        ("source_canonical_service", "istio-ingressgateway"),
+        ("source_app", "istio-ingressgateway"),
+        ("destination_service", host),
+        ("destination_service_name", name),
+        ("destination_service_namespace", namespace),
+        ("destination_workload", "unknown"),
+        ("destination_workload_namespace", namespace),
+        ("destination_canonical_service", name),
+        ("destination_app", name),
+        ("destination_version", version),
+        ("connection_security_policy", "unknown"),
+    ]
 }
 
 impl SeriesTable {

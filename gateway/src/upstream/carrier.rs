@@ -70,10 +70,11 @@ impl<B: RequestBody> Carrier<B> {
         }
     }
 
-    /// Wakes nobody until it is driven again: for taking from it what has come.
-    pub(crate) fn silence(&self) {
-        if let Self::Http1(connection) = self {
-            connection.silence();
+    /// Lets `take` have of what has come. Wakes nobody until it is driven again.
+    pub(crate) fn quietly<T>(&self, take: impl FnOnce() -> T) -> T {
+        match self {
+            Self::Http1(connection) => connection.quietly(take),
+            Self::Http2(_) => take(),
         }
     }
 }

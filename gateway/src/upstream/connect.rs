@@ -82,11 +82,7 @@ async fn reach(
     bounds: Option<Bounds<'_>>,
 ) -> Result<(Socket, Option<Box<Lease>>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
-    let socket = open(endpoint, fastpath).map_err(failed)?;
-    let stream = match timeout(limit, socket.connect(endpoint)).await {
-        Ok(stream) => stream.map_err(failed)?,
-        Err(_elapsed) => return Err(ConnectError::TimedOut),
-    };
+    let stream = dial(endpoint, limit, fastpath).await?;
     let lease = match bounds {
         None => None,
         Some(Bounds { pool, settings, permit, now }) => {
@@ -97,6 +93,30 @@ async fn reach(
         }
     };
     Ok((Socket::new(stream, fastpath).map_err(failed)?, lease))
+}
+
+/// Connects to `endpoint` within `limit`, for bytes of which nothing is known.
+pub(crate) async fn open_stream(
+    endpoint: SocketAddr,
+    limit: Duration,
+    keepalive: Option<&Keepalive>,
+    fastpath: Option<&Sockets>,
+) -> Result<Socket, ConnectError> {
+    let failed = |error: io::Error| ConnectError::Failed(error.kind());
+    let stream = dial(endpoint, limit, fastpath).await?;
+    if let Some(keepalive) = keepalive {
+        keep_alive(&stream, keepalive).map_err(failed)?;
+    }
+    Socket::new(stream, fastpath).map_err(failed)
+}
+
+async fn dial(endpoint: SocketAddr, limit: Duration, fastpath: Option<&Sockets>) -> Result<TcpStream, ConnectError> {
+    let failed = |error: io::Error| ConnectError::Failed(error.kind());
+    let socket = open(endpoint, fastpath).map_err(failed)?;
+    match timeout(limit, socket.connect(endpoint)).await {
+        Ok(stream) => stream.map_err(failed),
+        Err(_elapsed) => Err(ConnectError::TimedOut),
+    }
 }
 
 /// `tcpKeepalive`: what is not given stays as the kernel has it.

@@ -82,6 +82,7 @@ impl<B: RequestBody> UpstreamConnection<B> {
             return Poll::Ready(());
         }
         self.bell.answer(cx.waker());
+        self.bell.reset();
         let mut cx = Context::from_waker(&self.waker);
         // Errors have been handed to the waiting exchange, if there is one; an idle connection's are of no interest.
         let poll = Pin::new(&mut self.connection).poll(&mut cx).map(|_| ());
@@ -89,9 +90,19 @@ impl<B: RequestBody> UpstreamConnection<B> {
         poll
     }
 
-    /// Wakes nobody until it is driven again: for taking from it what has come.
-    pub(crate) fn silence(&self) {
+    /// Wakes nobody until it is driven again.
+    pub(super) fn silence(&self) {
         self.bell.silence();
+    }
+
+    /// Lets `take` have of what has come, and wakes nobody until the connection is driven again. hyper rings when something
+    /// is taken, to be driven for more; whoever wants more drives it.
+    pub(crate) fn quietly<T>(&self, take: impl FnOnce() -> T) -> T {
+        self.bell.silence();
+        let rung = self.bell.has_rung();
+        let taken = take();
+        self.bell.restore(rung);
+        taken
     }
 
     /// Takes its bounds off the connection, which must be kept for as long as the connection's parts live.
@@ -102,6 +113,13 @@ impl<B: RequestBody> UpstreamConnection<B> {
     /// Whether the last exchange is over on both sides and another may begin.
     pub(crate) fn is_ready(&self) -> bool {
         !self.ended && self.sender.is_ready()
+    }
+
+    /// Whether another exchange may begin for all that is known. Drives the connection, for nobody, only when something has
+    /// happened to it.
+    pub(super) fn is_alive(&mut self) -> bool {
+        let driven = !self.bell.has_rung() || self.poll_drive(&mut Context::from_waker(Waker::noop())).is_pending();
+        driven && self.is_ready()
     }
 
     /// Sends `request` and waits for the head of the response. The body comes only while the connection is driven.
@@ -115,6 +133,7 @@ impl<B: RequestBody> UpstreamConnection<B> {
         poll_fn(move |cx| {
             if !*ended {
                 bell.answer(cx.waker());
+                bell.reset();
                 *ended = Pin::new(&mut *connection).poll(&mut Context::from_waker(waker)).is_ready();
             }
             match response.as_mut().poll(&mut nobody) {

@@ -2,7 +2,10 @@
 
 use parking_lot::Mutex;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Wake, Waker},
 };
 
@@ -13,12 +16,29 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Doorbell {
     user: Mutex<Waker>,
+    /// Somebody has rung since the connection was last driven.
+    rung: AtomicBool,
 }
 
 impl Doorbell {
     /// A doorbell that nobody hears yet.
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { user: Mutex::new(Waker::noop().clone()) })
+        Arc::new(Self { user: Mutex::new(Waker::noop().clone()), rung: AtomicBool::new(true) })
+    }
+
+    /// The connection is about to be driven, so that whatever has rung is answered.
+    pub(super) fn reset(&self) {
+        self.rung.store(false, Ordering::Relaxed);
+    }
+
+    /// Forgets who has rung since [`has_rung`](Self::has_rung) said `rung`.
+    pub(super) fn restore(&self, rung: bool) {
+        self.rung.store(rung, Ordering::Relaxed);
+    }
+
+    /// Whether there is a reason to drive the connection again.
+    pub(super) fn has_rung(&self) -> bool {
+        self.rung.load(Ordering::Relaxed)
     }
 
     /// From now on `user` hears it.
@@ -41,6 +61,7 @@ impl Wake for Doorbell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Relaxed);
         self.user.lock().wake_by_ref();
     }
 }
@@ -65,8 +86,12 @@ mod tests {
         let counts = || (first.0.load(Ordering::Relaxed), second.0.load(Ordering::Relaxed));
         let bell = Doorbell::new();
         let waker = Waker::from(Arc::clone(&bell));
+        assert!(bell.has_rung(), "a connection that was never driven");
+        bell.reset();
+        assert!(!bell.has_rung());
         waker.wake_by_ref();
         assert_eq!(counts(), (0, 0));
+        assert!(bell.has_rung(), "although nobody hears it");
         bell.answer(&Waker::from(Arc::clone(&first)));
         waker.wake_by_ref();
         assert_eq!(counts(), (1, 0));

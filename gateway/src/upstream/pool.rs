@@ -6,10 +6,7 @@ use super::{
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use std::{
-    task::{Context, Waker},
-    time::Duration,
-};
+use std::time::Duration;
 
 /// The unused connections of one worker. The most recently used of an endpoint is taken first, so that a quiet time
 /// lets the others grow old.
@@ -39,13 +36,11 @@ impl<B: RequestBody> Pool<B> {
     /// Takes a connection for `key` that was alive at the last look.
     pub(crate) fn take(&mut self, key: PoolKey) -> Option<Box<UpstreamConnection<B>>> {
         let idle = self.idle.get_mut(&key)?;
-        // Whom to wake, the connection learns when it is used; until then it must wake nobody.
-        let mut nobody = Context::from_waker(Waker::noop());
         while let Some(mut connection) = idle.pop() {
             if connection.lease.as_deref().is_some_and(|lease| !lease.resume()) {
                 continue;
             }
-            if connection.poll_drive(&mut nobody).is_pending() && connection.is_ready() {
+            if connection.is_alive() {
                 return Some(connection);
             }
         }
@@ -55,6 +50,8 @@ impl<B: RequestBody> Pool<B> {
     /// Puts a connection aside for the next exchange; `now` is in coarse milliseconds.
     pub(crate) fn put(&mut self, mut connection: Box<UpstreamConnection<B>>, now: u64) {
         debug_assert!(connection.is_ready(), "a connection in use was put into the pool");
+        // Whom to wake, the connection learns when it is used; until then it must wake nobody.
+        connection.silence();
         let lease = connection.lease.as_deref();
         if lease.is_some_and(|lease| lease.is_over(connection.exchanges, now)) {
             return;
@@ -79,7 +76,6 @@ impl<B: RequestBody> Pool<B> {
             Ok(milliseconds) => now.saturating_sub(milliseconds),
         };
         let default = self.limits.idle_timeout;
-        let mut nobody = Context::from_waker(Waker::noop());
         self.idle.retain(|key, idle| {
             if !wanted(key) {
                 return false;
@@ -88,7 +84,7 @@ impl<B: RequestBody> Pool<B> {
                 let lease = connection.lease.as_deref();
                 let is_over = lease.is_some_and(|lease| lease.is_over(connection.exchanges, now));
                 let oldest = oldest(lease.and_then(Lease::idle_timeout).unwrap_or(default));
-                !is_over && connection.idle_since >= oldest && connection.poll_drive(&mut nobody).is_pending()
+                !is_over && connection.idle_since >= oldest && connection.is_alive()
             });
             !idle.is_empty()
         });

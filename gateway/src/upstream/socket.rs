@@ -5,8 +5,10 @@ use crate::fastpath::Sockets;
 use smallvec::SmallVec;
 use std::{
     io,
+    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -31,6 +33,21 @@ impl Socket {
     pub(crate) fn new(stream: TcpStream, fastpath: Option<&Sockets>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self { stream, flow: fastpath.map(|sockets| Flow::new(sockets.clone())) })
+    }
+
+    /// Of our end; `None` when the connection has gone.
+    pub(crate) fn local_address(&self) -> Option<SocketAddr> {
+        self.stream.local_addr().ok()
+    }
+
+    /// From now on closing it resets the connection, as the other side of it has been reset.
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+    }
+
+    /// Ready when something has come since a read found nothing, be it the end.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
     }
 
     /// How many of `wanted` bytes may be written now.

@@ -63,7 +63,7 @@ impl Frames {
     }
 
     /// The next frame; `None` at the end of the connection, in order or not.
-    pub fn next(&mut self) -> Option<Frame> {
+    pub fn read(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.socket.read_exact(&mut head).ok()?;
         let [a, b, c, kind, flags, stream @ ..] = head;
@@ -76,7 +76,7 @@ impl Frames {
     /// The next frame of one of `kinds`; others are passed over.
     pub fn next_of(&mut self, kinds: &[u8]) -> Option<Frame> {
         loop {
-            let frame = self.next()?;
+            let frame = self.read()?;
             if kinds.contains(&frame.kind) {
                 return Some(frame);
             }

@@ -50,6 +50,11 @@ pub struct TlsClient {
     stream: BufReader<StreamOwned<ClientConnection, TcpStream>>,
 }
 
+/// What a client that trusts everybody is made of, for tests that speak TLS themselves.
+pub fn trusting() -> Arc<ClientConfig> {
+    Dialect::nameless().build()
+}
+
 impl Dialect {
     /// Asks for `server_name` and offers HTTP/1.1.
     pub fn asking(server_name: &str) -> Self {

@@ -28,11 +28,22 @@ use tokio::sync::Semaphore;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn echo(mut exchange: Exchange) -> impl Future<Output = ()> + Send {
-    async move {
-        let body = exchange.read_all().await;
-        exchange.answer(200, &[("x-b", "2")], &body);
-    }
+async fn echo(mut exchange: Exchange) {
+    let body = exchange.read_all().await;
+    exchange.answer(200, &[("x-b", "2")], &body);
+}
+
+/// A backend that answers each request with what `answer` makes of its path, once `gate` lets it.
+fn gated(gate: &Arc<Semaphore>, answer: fn(&str) -> String) -> Http2Backend {
+    let gate = Arc::clone(gate);
+    Http2Backend::start(Manners::default(), move |mut exchange| {
+        let gate = Arc::clone(&gate);
+        async move {
+            let _open = gate.acquire().await.expect("a gate");
+            let body = answer(exchange.head.uri.path());
+            exchange.answer(200, &[], body.as_bytes());
+        }
+    })
 }
 
 #[test]
@@ -77,16 +88,7 @@ fn large_bodies_pass_whole_and_slowly_where_somebody_is_slow() {
 #[test]
 fn many_requests_share_one_connection() {
     let gate = Arc::new(Semaphore::new(0));
-    let backend = Http2Backend::start(Manners::default(), {
-        let gate = Arc::clone(&gate);
-        move |mut exchange| {
-            let gate = Arc::clone(&gate);
-            async move {
-                let _open = gate.acquire().await.expect("a gate");
-                exchange.answer(200, &[], exchange.head.uri.path().to_owned().as_bytes());
-            }
-        }
-    });
+    let backend = gated(&gate, |path| path.to_owned());
     let gateway = Gateway::start(&http2_to(&[backend.address()], ""));
     let client = Http2Client::connect(gateway.address());
     let begun: Vec<Begun> =
@@ -276,16 +278,7 @@ fn the_port_s_name_and_the_policy_decide_what_is_spoken() {
 #[test]
 fn limits_hold_for_streams_as_for_requests() {
     let gate = Arc::new(Semaphore::new(0));
-    let backend = Http2Backend::start(Manners::default(), {
-        let gate = Arc::clone(&gate);
-        move |mut exchange| {
-            let gate = Arc::clone(&gate);
-            async move {
-                let _open = gate.acquire().await.expect("a gate");
-                exchange.answer(200, &[], b"ok");
-            }
-        }
-    });
+    let backend = gated(&gate, |_path| "ok".to_owned());
     let rule = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: backend}\nspec:\n  \
                 host: backend\n  trafficPolicy:\n    connectionPool:\n      tcp: {maxConnections: 1}\n      http: {http2MaxRequests: 5, \
                 h2UpgradePolicy: UPGRADE, maxConcurrentStreams: 3}\n";

@@ -129,31 +129,25 @@ fn virtual_service_frame() {
 
 #[test]
 fn virtual_service_tls_and_tcp() {
-    let served = (NotServed, "spec.tls", "left out");
     let tls = |route: &str| format!("{{hosts: [a.com], gateways: [gw], tls: [{route}]}}");
-    virtual_service(&tls(&format!("{{match: [{{sniHosts: [a.com]}}], {ROUTE}}}")), &[served]);
+    virtual_service(&tls(&format!("{{match: [{{sniHosts: [a.com]}}], {ROUTE}}}")), &[]);
     virtual_service(
         &tls(&format!("{{match: [{{}}], {ROUTE}}}")),
-        &[served, (Invalid, "spec.tls[0].match[0].sniHosts", "required")],
+        &[(Invalid, "spec.tls[0].match[0].sniHosts", "required")],
     );
-    virtual_service(&tls(&format!("{{{ROUTE}}}")), &[served, (Invalid, "spec.tls[0].match", "required")]);
+    virtual_service(&tls(&format!("{{{ROUTE}}}")), &[(Invalid, "spec.tls[0].match", "required")]);
     virtual_service(
         &tls(&format!("{{match: [{{sniHosts: [b.com]}}], {ROUTE}}}")),
-        &[served, (Invalid, "spec.tls[0].match[0].sniHosts[0]", "none of")],
+        &[(Invalid, "spec.tls[0].match[0].sniHosts[0]", "none of")],
     );
     virtual_service(
         &tls("{match: [{sniHosts: [a.com], destinationSubnets: [10.0.0.0/33]}]}"),
-        &[
-            served,
-            (Invalid, "spec.tls[0].match[0].destinationSubnets[0]", "CIDR"),
-            (Invalid, "spec.tls[0].route", "required"),
-        ],
+        &[(Invalid, "spec.tls[0].match[0].destinationSubnets[0]", "CIDR"), (Invalid, "spec.tls[0].route", "required")],
     );
     let tcp = |route: &str| format!("{{hosts: [a.com], gateways: [gw], tcp: [{route}]}}");
-    let served = (NotServed, "spec.tcp", "left out");
     virtual_service(
         &tcp("{match: [{port: 70000}], route: [{destination: {host: a}}, {destination: {host: b}}]}"),
-        &[served, (Invalid, "spec.tcp[0].match[0].port", "65535"), (Invalid, "spec.tcp[0].route", "total weight")],
+        &[(Invalid, "spec.tcp[0].match[0].port", "65535"), (Invalid, "spec.tcp[0].route", "total weight")],
     );
 }
 
@@ -431,7 +425,6 @@ fn gateways() {
 #[test]
 fn gateway_tls() {
     let mode = (NotServed, "spec.servers[0].tls.mode", "stays closed");
-    let closed = (NotServed, "spec.servers[0].port.protocol", "stays closed");
     let https =
         |tls: &str| format!("{{servers: [{{port: {{number: 443, name: a, protocol: HTTPS}}, hosts: ['*']{tls}}}]}}");
     let http = |tls: &str| {
@@ -463,11 +456,7 @@ fn gateway_tls() {
         &https(", tls: {mode: ISTIO_MUTUAL, credentialName: a}"),
         &[(Invalid, "spec.servers[0].tls.credentialName", "ISTIO_MUTUAL"), mode],
     );
-    check(
-        "Gateway",
-        &https(", tls: {credentialName: a}"),
-        &[(Suspicious, "spec.servers[0].tls.mode", "ignored"), mode],
-    );
+    check("Gateway", &https(", tls: {credentialName: a}"), &[(Suspicious, "spec.servers[0].tls.mode", "ignored")]);
     check(
         "Gateway",
         &https(", tls: {mode: SIMPLE, serverCertificate: a, privateKey: b, caCrl: c}"),
@@ -528,6 +517,13 @@ fn gateway_tls() {
     );
     check("Gateway", &mutual("credentialName: 'kubernetes://a'"), &[]);
     check("Gateway", &https(", tls: {mode: AUTO_PASSTHROUGH}"), &[mode]);
+    check("Gateway", &https(", tls: {mode: PASSTHROUGH}"), &[]);
+    let of = |protocol: &str| {
+        format!("{{servers: [{{port: {{number: 90, name: a, protocol: {protocol}}}, hosts: ['*']}}]}}")
+    };
+    check("Gateway", &of("TCP"), &[]);
+    check("Gateway", &of("Mongo"), &[]);
+    check("Gateway", &of("UDP"), &[(NotServed, "spec.servers[0].port.protocol", "stays closed")]);
     check("Gateway", &https(", tls: {mode: EASY}"), &[(Schema, "spec.servers[0].tls.mode", "EASY")]);
     check("Gateway", &http("{httpsRedirect: true}"), &[]);
     check("Gateway", &http("{mode: SIMPLE, credentialName: a}"), &[(Invalid, tls, "plain text")]);
@@ -535,7 +531,7 @@ fn gateway_tls() {
     check(
         "Gateway",
         tcp,
-        &[(Suspicious, "spec.servers[0].tls.httpsRedirect", "plain text"), (Invalid, tls, "not allowed"), closed],
+        &[(Suspicious, "spec.servers[0].tls.httpsRedirect", "plain text"), (Invalid, tls, "not allowed")],
     );
 }
 

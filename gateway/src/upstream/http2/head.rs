@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_no_authority_stays_a_field() {
-        for host in ["", "a.com,b.com:x"] {
+        for host in ["", "a b"] {
             let head = head(&[("host", host)]);
             assert_eq!(
                 (head.uri(), &head.headers()[HOST]),
