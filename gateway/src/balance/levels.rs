@@ -121,15 +121,17 @@ fn percent_of(part: u64, whole: u64) -> u32 {
     u32::try_from(part / whole.max(1)).unwrap_or(100)
 }
 
-/// Gives every level its share, as far as 100 % go; what rounding leaves, to the first that `may_have` it.
+/// Gives every level its share, as far as 100 % go; what rounding leaves, to the first that `may_have` it. Where nobody may,
+/// since there is no endpoint at all, the first level has everything (`recalculateLoadInTotalPanic`).
 fn share_out(loads: &mut [Load], shares: impl Iterator<Item = u32>, may_have: impl Fn(usize) -> bool) {
     let mut left = 100;
     for (load, share) in loads.iter_mut().zip(shares) {
         load.percent = share.min(left);
         left -= load.percent;
     }
-    if let Some(first) = (0..loads.len()).find(|index| may_have(*index)) {
-        loads[first].percent += left;
+    let first = (0..loads.len()).find(|index| may_have(*index)).unwrap_or(0);
+    if let Some(first) = loads.get_mut(first) {
+        first.percent += left;
     }
 }
 

@@ -38,6 +38,7 @@ fn a_level_spills_over_as_it_fails() {
 fn nothing_healthy_is_the_first_level_s() {
     assert_eq!(percents(&[(0, 3), (0, 1)], 0), [100, 0]);
     assert_eq!(percents(&[(0, 0), (2, 2)], 0), [0, 100], "an empty level takes nothing");
+    assert_eq!(percents(&[(0, 0), (0, 0)], 1), [100, 0], "where there is nobody at all");
 }
 
 /// With a threshold, levels panic only when they cannot take everything together, and share by size when all do.
