@@ -16,7 +16,8 @@ pub(super) fn describe(kind: Kind, failure: Failure, error: &str, connected: &Co
              is read again"
         ),
         Failure::Forbidden => {
-            format!("{error}; allow get, list and watch of {} in every namespace", resource_name(kind))
+            let everywhere = if kind.is_namespaced() { " in every namespace" } else { "" };
+            format!("{error}; allow get, list and watch of {}{everywhere}", resource_name(kind))
         }
         Failure::UnknownKind => missing(kind).to_owned(),
         Failure::Refused => format!("the API server {server} refuses: {error}"),

@@ -9,7 +9,10 @@ use super::{
     reason,
 };
 use crate::{
-    control::delta::{Delta, SourceState},
+    control::{
+        delta::{Delta, SourceState},
+        status::Consequence,
+    },
     ingest::manifest::Manifest,
     model::{object::Kind, problem::Problem},
 };
@@ -43,6 +46,7 @@ pub(super) async fn run(kind: Kind, connection: Connection, deltas: mpsc::Sender
         last_failure: None,
         unreadable: BTreeMap::new(),
         streaming: true,
+        listed: false,
     };
     while watch.once().await.is_continue() {}
 }
@@ -63,6 +67,8 @@ struct Watch {
     unreadable: BTreeMap<String, Problem>,
     /// Whether the API server streams lists (on by default since Kubernetes 1.34).
     streaming: bool,
+    /// Whether the kind has been listed since the gateway began.
+    listed: bool,
 }
 
 impl Watch {
@@ -108,7 +114,8 @@ impl Watch {
         let mut list: Option<Vec<Manifest>> = None;
         loop {
             // A watch that has been taken up again says nothing until something changes.
-            let settled = list.is_none() && matches!(self.state, SourceState::Failing(_));
+            let failing = matches!(self.state, SourceState::Failing(_) | SourceState::Forbidden(_));
+            let settled = list.is_none() && self.listed && failing;
             let event = tokio::select! {
                 event = events.next() => event,
                 () = tokio::time::sleep(SETTLED), if settled => {
@@ -132,6 +139,7 @@ impl Watch {
                 Ok(Event::InitDone) => {
                     if let Some(manifests) = list.take() {
                         self.send(Delta::Replace { kind: self.kind, manifests }).await?;
+                        self.listed = true;
                     }
                     self.synced().await?;
                 }
@@ -209,6 +217,7 @@ impl Watch {
     async fn failed(&mut self, failure: Failure, reason: String) -> ControlFlow<Gone> {
         let state = match failure {
             Failure::UnknownKind => SourceState::WaitingForKind(reason),
+            Failure::Forbidden => SourceState::Forbidden(reason),
             _ => SourceState::Failing(reason),
         };
         match failure {
@@ -218,7 +227,10 @@ impl Watch {
                 if self.last_failure == Some(failure) {
                     tracing::debug!(kind = %self.kind, "still {state}");
                 } else {
-                    tracing::warn!(kind = %self.kind, "cannot watch: {state}; what is known stays in force");
+                    let is_without =
+                        self.kind.is_dispensable() && !self.listed && matches!(state, SourceState::Forbidden(_));
+                    let consequence = if is_without { Consequence::Without } else { Consequence::Stays };
+                    tracing::warn!(kind = %self.kind, "cannot watch: {state}; {}", consequence.text());
                 }
             }
         }

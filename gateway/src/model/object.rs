@@ -66,6 +66,11 @@ impl Kind {
         self != Self::Node
     }
 
+    /// Whether a gateway serves without: what only makes answers better is worth no gateway that does not answer.
+    pub fn is_dispensable(self) -> bool {
+        self == Self::Node
+    }
+
     /// Whether the kind is one of Istio's.
     pub fn is_istio(self) -> bool {
         self.group() == "networking.istio.io"
