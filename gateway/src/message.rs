@@ -9,6 +9,7 @@ pub mod http_version;
 pub mod packed_fields;
 pub mod path;
 pub mod redirect;
+pub mod retry_fields;
 pub mod retry_policy;
 pub mod rewrite;
 pub mod time_limits;

@@ -39,7 +39,7 @@ async fn serve_one(
     port: u16,
 ) -> Result<(), h2::Error> {
     let request = read(request).await?;
-    match request.values("x-echo-fail").first().filter(|_| !has_recovered(&request)) {
+    match request.values("x-echo-fail").first().filter(|_| !has_recovered(&request, pod)) {
         Some(&"refuse") => {
             respond.send_reset(Reason::REFUSED_STREAM);
             return Ok(());

@@ -360,7 +360,7 @@ fn retries_stay_within_their_budget() {
             now.fetch_sub(1, Ordering::SeqCst);
         }
         // Bursts of errors, and none in between.
-        let is_bad = flapping.fetch_add(1, Ordering::SeqCst) / 50 % 2 == 0;
+        let is_bad = (flapping.fetch_add(1, Ordering::SeqCst) / 50).is_multiple_of(2);
         let status = if is_bad { "503 Service Unavailable" } else { "200 OK" };
         exchange.respond(status, &[], b"")
     });

@@ -172,7 +172,7 @@ impl Balancer {
         for address in left {
             let host = self.hosts.iter().position(|host| host.endpoint.address == *address);
             seen.extend(host.map(|host| self.level(host)));
-            if seen.len() % LEVEL_CHANGES_AFTER == 0 {
+            if seen.len().is_multiple_of(LEVEL_CHANGES_AFTER) {
                 without = loads.without(&health, |index| seen.contains(&index));
                 if without.is_none() {
                     seen.clear();

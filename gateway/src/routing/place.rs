@@ -80,8 +80,8 @@ impl<'w> Place<'w> {
         let own = || self.labels.and_then(|labels| labels.get(name)).map_or("", |value| value);
         match name {
             "topology.istio.io/cluster" => CLUSTER,
-            "kubernetes.io/hostname" => self.node.map_or_else(own, |node| node),
-            _ => self.locality.label(name).map_or_else(own, |part| part),
+            "kubernetes.io/hostname" => self.node.map_or_else(own, |node| &**node),
+            _ => self.locality.label(name).map_or_else(own, |part| &**part),
         }
     }
 }

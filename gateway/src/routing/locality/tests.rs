@@ -15,7 +15,7 @@ use crate::{
 fn endpoints(of: &[&str]) -> Vec<EntryEndpoint> {
     let read = |text: &&str| {
         let (locality, label) =
-            text.trim_start_matches('!').split_once(' ').unwrap_or((text.trim_start_matches('!'), ""));
+            text.trim_start_matches('!').split_once(' ').unwrap_or_else(|| (text.trim_start_matches('!'), ""));
         let labels: Labels =
             label.split_once('=').map(|(name, value)| (name.into(), value.into())).into_iter().collect();
         EntryEndpoint {
