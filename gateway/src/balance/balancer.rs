@@ -151,12 +151,13 @@ impl Balancer {
         if !choice.tried.is_empty() {
             let untried = |index: usize| usable(index) && !choice.tried.contains(&self.hosts[index].endpoint.address);
             for part in [part, &level.whole] {
-                if let Some(index) = self.choose_among((level, part), choice.now, hash, random, untried) {
+                let among = (level, part, spares_ejected);
+                if let Some(index) = self.choose_among(among, choice.now, hash, random, untried) {
                     return Some(index);
                 }
             }
         }
-        self.choose_among((level, part), choice.now, hash, random, usable)
+        self.choose_among((level, part, spares_ejected), choice.now, hash, random, usable)
     }
 
     /// What each of several levels takes now, for a request that has been to the endpoints of `left`.
@@ -193,7 +194,7 @@ impl Balancer {
 
     fn choose_among(
         &self,
-        (level, part): (&Level, &Part),
+        (level, part, spares_ejected): (&Level, &Part, bool),
         now: u64,
         hash: Option<u64>,
         random: &mut impl FnMut() -> u64,
@@ -222,8 +223,13 @@ impl Balancer {
             }
             Algorithm::RoundRobin if plain => {
                 let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed) as usize;
-                let count = part.hosts.len();
-                (0..count).map(|step| part.hosts.start + turn.wrapping_add(step) % count).find(|index| usable(*index))
+                if !spares_ejected {
+                    return from_turn(turn, part.hosts.len(), |place| part.hosts.start + place).find(|i| usable(*i));
+                }
+                // Whoever is left out has no turn: else all of them would be those of whoever stands behind.
+                let is_in = |index: &usize| !self.hosts[*index].state.is_ejected();
+                let healthy: SmallVec<[usize; 16]> = part.hosts.clone().filter(is_in).collect();
+                from_turn(turn, healthy.len(), |place| healthy[place]).find(|index| usable(*index))
             }
             Algorithm::RoundRobin => {
                 // Multiples of the golden ratio fill the circle evenly: everybody's turns come at even distances.
@@ -259,6 +265,11 @@ impl Balancer {
         let window = u64::try_from(warmup.duration.as_millis()).unwrap_or(u64::MAX);
         now < self.youngest.load(Ordering::Relaxed).saturating_add(window)
     }
+}
+
+/// The indices `of` all `count` places, from that whose turn it is.
+fn from_turn(turn: usize, count: usize, of: impl Fn(usize) -> usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |step| of(turn.wrapping_add(step) % count))
 }
 
 /// Maps a uniform number to [0, 1).

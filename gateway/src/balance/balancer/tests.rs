@@ -89,6 +89,18 @@ fn a_round_robin_gives_everybody_a_turn() {
     assert_eq!(turns, [0, 1, 2, 0]);
 }
 
+/// What would be its turns are nobody's in particular.
+#[test]
+fn whoever_is_ejected_leaves_its_share_to_all() {
+    for algorithm in [Algorithm::LeastRequest, Algorithm::RoundRobin, Algorithm::Random] {
+        let balancer = ejecting_from(algorithm.clone(), 4, 0);
+        balancer.observe(1, Observed::Status(503), 1);
+        let counts = histogram(&balancer, 3_000, NOTHING);
+        assert_eq!(counts[1], 0, "{algorithm:?}");
+        assert!(counts.iter().enumerate().all(|(index, count)| index == 1 || (900..1100).contains(count)), "{counts:?}");
+    }
+}
+
 #[test]
 fn the_busy_get_less() {
     for weights in [[1, 1], [2, 1]] {
@@ -171,6 +183,10 @@ proptest! {
 }
 
 fn ejecting(hosts: u32, min_health_percent: u32) -> Balancer {
+    ejecting_from(Algorithm::default(), hosts, min_health_percent)
+}
+
+fn ejecting_from(algorithm: Algorithm, hosts: u32, min_health_percent: u32) -> Balancer {
     let outliers = OutlierDetection {
         consecutive_5xx: 1,
         consecutive_gateway: 0,
@@ -182,7 +198,7 @@ fn ejecting(hosts: u32, min_health_percent: u32) -> Balancer {
     };
     let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
     Balancer::new(
-        LoadBalancer::default(),
+        LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
         &Layout::default(),
         Arc::new(ClusterMemory::new(1, None, Some(outliers))),
