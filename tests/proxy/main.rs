@@ -18,6 +18,7 @@ mod heads;
 mod http2;
 mod limits;
 mod local_replies;
+mod localities;
 mod mirrors;
 mod names;
 mod policies;
