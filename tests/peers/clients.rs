@@ -1,0 +1,122 @@
+//! The clients, and how each is told what to do.
+
+use crate::{
+    backends::Backend,
+    curl,
+    objects::Door,
+    outcomes::Outcomes,
+    programs::{file, programs, text},
+    stage::Stage,
+};
+use harness::process::Process;
+use std::{path::Path, time::Duration};
+
+/// For everything that one client does.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// One program in one way of speaking.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    pub(crate) name: &'static str,
+    kind: Kind,
+    /// The protocol, as the programs call it.
+    how: &'static str,
+    pub(crate) door: Door,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Curl,
+    Go,
+    Node,
+    /// With this library.
+    Python(&'static str),
+    Java,
+}
+
+const fn client(name: &'static str, kind: Kind, how: &'static str) -> Client {
+    Client { name, kind, how, door: Door::Plain }
+}
+
+/// Those that speak HTTP/1.
+pub(crate) const HTTP1: [Client; 7] = [
+    client("curl 1.0", Kind::Curl, "--http1.0"),
+    client("curl 1.1", Kind::Curl, "--http1.1"),
+    client("Go 1.1", Kind::Go, "h1"),
+    client("Node 1.1", Kind::Node, "h1"),
+    client("Python 1.1", Kind::Python("http.client"), "h1"),
+    client("aiohttp 1.1", Kind::Python("aiohttp"), "h1"),
+    client("Java 1.1", Kind::Java, "h1"),
+];
+
+/// Those that speak HTTP/2 without TLS, or would like to.
+pub(crate) const HTTP2: [Client; 5] = [
+    client("curl 2", Kind::Curl, "--http2-prior-knowledge"),
+    client("Go 2", Kind::Go, "h2"),
+    client("Node 2", Kind::Node, "h2"),
+    client("Python httpx 2", Kind::Python("httpx"), "h2"),
+    client("Java upgrade", Kind::Java, "upgrade"),
+];
+
+const fn with_tls(name: &'static str, kind: Kind, how: &'static str, door: Door) -> Client {
+    Client { name, kind, how, door }
+}
+
+pub(crate) const TLS: [Client; 11] = [
+    with_tls("curl 1.1", Kind::Curl, "--http1.1", Door::Tls),
+    with_tls("curl 2", Kind::Curl, "--http2", Door::Tls),
+    with_tls("curl 2 mutual", Kind::Curl, "--http2", Door::MutualTls),
+    with_tls("Go 1.1", Kind::Go, "tls-h1", Door::MutualTls),
+    with_tls("Go 2", Kind::Go, "tls-h2", Door::MutualTls),
+    with_tls("Node 1.1", Kind::Node, "tls-h1", Door::MutualTls),
+    with_tls("Node 2", Kind::Node, "tls-h2", Door::MutualTls),
+    with_tls("Python 1.1", Kind::Python("http.client"), "tls-h1", Door::MutualTls),
+    with_tls("Python httpx 2", Kind::Python("httpx"), "tls-h2", Door::MutualTls),
+    with_tls("Java 1.1", Kind::Java, "tls-h1", Door::MutualTls),
+    with_tls("Java 2", Kind::Java, "tls-h2", Door::MutualTls),
+];
+
+impl Client {
+    /// Gets and puts bodies of each of `sizes` from and to each of `backends`.
+    pub(crate) fn transfer(&self, stage: &Stage<'_>, backends: &[Backend], sizes: &[usize], outcomes: &mut Outcomes) {
+        let mut expected = Vec::new();
+        for size in sizes {
+            // HTTP/1.0 has no bodies of unknown length.
+            let verbs: &[&str] = if self.how == "--http1.0" { &["get", "put"] } else { &["get", "put", "stream"] };
+            expected.extend(verbs.iter().map(|verb| format!("{verb} {size}")));
+        }
+        let said = if self.kind == Kind::Curl {
+            curl::transfer(stage, self.door, self.how, backends, &expected)
+        } else {
+            self.run(stage, "call", sizes, backends)
+        };
+        outcomes.add(self.name, &said, backends, &expected);
+    }
+
+    /// What its program says when it is to do this.
+    fn run(&self, stage: &Stage<'_>, verb: &str, sizes: &[usize], backends: &[Backend]) -> String {
+        let programs = programs();
+        let (program, first): (String, Vec<String>) = match self.kind {
+            Kind::Go => (text(&programs.go), vec![verb.to_owned()]),
+            Kind::Node => ("node".to_owned(), vec![text(&file("node/peer.js")), verb.to_owned()]),
+            Kind::Python(library) => ("python3".to_owned(), vec![text(&file("python/client.py")), library.to_owned()]),
+            Kind::Java => {
+                ("java".to_owned(), vec!["-cp".to_owned(), text(&programs.java), "Peer".to_owned(), verb.to_owned()])
+            }
+            Kind::Curl => panic!("curl is told by other means"),
+        };
+        let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+        let names: Vec<&str> = backends.iter().map(|backend| backend.name).collect();
+        let rest = [self.how.to_owned(), self.door.base(), text(&stage.content), sizes.join(","), names.join(",")];
+        let arguments = [first, rest.to_vec()].concat();
+        let environment = [("PYTHONPATH", text(&programs.python))];
+        let name = format!("{} {verb} {:?} {}", self.name, self.door, std::process::id());
+        let start = || Process::start(&name, stage.directory.path(), Path::new(&program), &arguments, &environment);
+        let mut process = stage.world.caller.enter(start);
+        let before = process.output().len();
+        let status = process.wait(PATIENCE);
+        let output = process.output();
+        assert!(status.success(), "{name}: {status}\n{}", process.tail());
+        output[before.min(output.len())..].to_owned()
+    }
+}

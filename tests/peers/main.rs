@@ -1,0 +1,24 @@
+//! Clients and servers that people run, every one with every other, through one gateway: byte for byte.
+//!
+//! Needs root: the stage is that of tests/fastpath. NODE_GATEWAY_SCALE=full adds bodies of 100 MB.
+#![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking, and says what it has seen")]
+
+#[path = "../fastpath"]
+#[allow(dead_code, unused_imports, reason = "the tests of the short-circuit use the rest")]
+mod fastpath {
+    pub(crate) mod scale;
+    pub(crate) mod world;
+}
+
+mod backends;
+mod clients;
+mod curl;
+mod objects;
+mod outcomes;
+mod programs;
+mod stage;
+
+mod matrix;
+
+use fastpath::{scale, world};
