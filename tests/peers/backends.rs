@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) enum Speaks {
     Http1,
     Http2,
+    Grpc,
 }
 
 /// One way to reach a server.
@@ -67,6 +68,21 @@ pub(crate) const BACKENDS: [Backend; 16] = [
     said("hypercorn2", "hypercorn", "http", Speaks::Http2),
     said("java", "java", "http", Speaks::Http1),
 ];
+
+/// Servers of gRPC: in both implementations, and passed on by others.
+pub(crate) const CALLED: [Backend; 6] = [
+    said("grpc-go", "go", "grpc", Speaks::Grpc),
+    said("grpcio", "grpcio", "grpc", Speaks::Grpc),
+    said("nethttp", "go", "http", Speaks::Grpc),
+    fixed("nginx", "nginx", 9011, Speaks::Grpc),
+    fixed("haproxy", "haproxy", 9012, Speaks::Grpc),
+    fixed("envoy", "envoy", 9004, Speaks::Grpc),
+];
+
+/// The backends with these names.
+pub(crate) fn named(names: &[&str]) -> Vec<Backend> {
+    BACKENDS.into_iter().filter(|backend| names.contains(&backend.name)).collect()
+}
 
 /// Running servers in the pods' namespace.
 pub(crate) struct Servers {
@@ -139,6 +155,7 @@ fn start(
         "uvicorn" | "hypercorn" => {
             ("python3".to_owned(), words(&format!("{} {name} {content}", text(&file("python/app.py")))))
         }
+        "grpcio" => ("python3".to_owned(), words(&format!("{} serve", text(&file("python/rpc.py"))))),
         "java" => ("java".to_owned(), words(&format!("-cp {} Peer serve {content}", text(&programs.java)))),
         "nginx" => ("nginx".to_owned(), words(&format!("-c {}", configured("nginx.conf")))),
         "haproxy" => ("haproxy".to_owned(), words(&format!("-f {}", configured("haproxy.cfg")))),
@@ -149,7 +166,7 @@ fn start(
         }
         name => panic!("there is no server {name}"),
     };
-    let environment = [("PYTHONPATH", text(&programs.python))];
+    let environment = programs.environment();
     let mut process =
         world.pods.enter(|| Process::start(name, &directory, Path::new(&program), &arguments, &environment));
     let speaks = !matches!(name, "nginx" | "haproxy" | "apache" | "envoy");

@@ -31,6 +31,7 @@ enum Kind {
     Node,
     /// With this library.
     Python(&'static str),
+    Grpcio,
     Java,
 }
 
@@ -56,6 +57,45 @@ pub(crate) const HTTP2: [Client; 5] = [
     client("Node 2", Kind::Node, "h2"),
     client("Python httpx 2", Kind::Python("httpx"), "h2"),
     client("Java upgrade", Kind::Java, "upgrade"),
+];
+
+/// Those that can send trailers and see them.
+pub(crate) const TRAILERS: [Client; 4] = [
+    client("Go 1.1", Kind::Go, "h1"),
+    client("Go 2", Kind::Go, "h2"),
+    client("Node 1.1", Kind::Node, "h1"),
+    client("Node 2", Kind::Node, "h2"),
+];
+
+/// Those that can look at an answer while it comes.
+pub(crate) const LISTENERS: [Client; 9] = [
+    client("Go 1.1", Kind::Go, "h1"),
+    client("Go 2", Kind::Go, "h2"),
+    client("Node 1.1", Kind::Node, "h1"),
+    client("Node 2", Kind::Node, "h2"),
+    client("aiohttp 1.1", Kind::Python("aiohttp"), "h1"),
+    client("Python httpx 2", Kind::Python("httpx"), "h2"),
+    client("Java 1.1", Kind::Java, "h1"),
+    with_tls("Go 2, TLS", Kind::Go, "tls-h2", Door::MutualTls),
+    with_tls("Java 2, TLS", Kind::Java, "tls-h2", Door::MutualTls),
+];
+
+/// Those that speak WebSocket.
+pub(crate) const WEBSOCKETS: [Client; 6] = [
+    client("Go", Kind::Go, "h1"),
+    client("Node ws", Kind::Node, "h1"),
+    client("aiohttp", Kind::Python("aiohttp"), "h1"),
+    client("Java", Kind::Java, "h1"),
+    with_tls("Go, TLS", Kind::Go, "tls-h1", Door::MutualTls),
+    with_tls("Node ws, TLS", Kind::Node, "tls-h1", Door::MutualTls),
+];
+
+/// Those that speak gRPC.
+pub(crate) const CALLERS: [Client; 4] = [
+    client("grpc-go", Kind::Go, "h2"),
+    client("grpcio", Kind::Grpcio, "h2"),
+    with_tls("grpc-go, TLS", Kind::Go, "tls-h2", Door::MutualTls),
+    with_tls("grpcio, TLS", Kind::Grpcio, "tls-h2", Door::MutualTls),
 ];
 
 const fn with_tls(name: &'static str, kind: Kind, how: &'static str, door: Door) -> Client {
@@ -93,13 +133,30 @@ impl Client {
         outcomes.add(self.name, &said, backends, &expected);
     }
 
+    /// Does what `verb` means with each of `backends`, and each of `expected` must go well.
+    pub(crate) fn exercise(
+        &self,
+        stage: &Stage<'_>,
+        verb: &str,
+        backends: &[Backend],
+        expected: &[&str],
+        outcomes: &mut Outcomes,
+    ) {
+        let expected: Vec<String> = expected.iter().map(|&what| what.to_owned()).collect();
+        let said = self.run(stage, verb, &[], backends);
+        outcomes.add(self.name, &said, backends, &expected);
+    }
+
     /// What its program says when it is to do this.
     fn run(&self, stage: &Stage<'_>, verb: &str, sizes: &[usize], backends: &[Backend]) -> String {
         let programs = programs();
         let (program, first): (String, Vec<String>) = match self.kind {
             Kind::Go => (text(&programs.go), vec![verb.to_owned()]),
             Kind::Node => ("node".to_owned(), vec![text(&file("node/peer.js")), verb.to_owned()]),
-            Kind::Python(library) => ("python3".to_owned(), vec![text(&file("python/client.py")), library.to_owned()]),
+            Kind::Python(library) => {
+                ("python3".to_owned(), vec![text(&file("python/client.py")), verb.to_owned(), library.to_owned()])
+            }
+            Kind::Grpcio => ("python3".to_owned(), vec![text(&file("python/rpc.py"))]),
             Kind::Java => {
                 ("java".to_owned(), vec!["-cp".to_owned(), text(&programs.java), "Peer".to_owned(), verb.to_owned()])
             }
@@ -107,9 +164,13 @@ impl Client {
         };
         let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
         let names: Vec<&str> = backends.iter().map(|backend| backend.name).collect();
-        let rest = [self.how.to_owned(), self.door.base(), text(&stage.content), sizes.join(","), names.join(",")];
-        let arguments = [first, rest.to_vec()].concat();
-        let environment = [("PYTHONPATH", text(&programs.python))];
+        let mut arguments = first;
+        arguments.extend([self.how.to_owned(), self.door.base(), text(&stage.content)]);
+        if self.kind != Kind::Grpcio {
+            arguments.push(sizes.join(","));
+        }
+        arguments.push(names.join(","));
+        let environment = programs.environment();
         let name = format!("{} {verb} {:?} {}", self.name, self.door, std::process::id());
         let start = || Process::start(&name, stage.directory.path(), Path::new(&program), &arguments, &environment);
         let mut process = stage.world.caller.enter(start);

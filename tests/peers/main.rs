@@ -19,6 +19,8 @@ mod outcomes;
 mod programs;
 mod stage;
 
+mod grpc;
 mod matrix;
+mod streams;
 
 use fastpath::{scale, world};

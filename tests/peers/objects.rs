@@ -38,7 +38,7 @@ impl Door {
 /// The objects. What clients need to trust the gateway, and to be trusted, is put beside the `content`.
 pub(crate) fn serving(servers: &Servers, backends: &[Backend], content: &Path) -> String {
     let authority = Authority::new("peers");
-    let server = authority.sign(&Wish::named(&[&address().to_string(), "peers.test"]));
+    let server = authority.sign(&Wish::named(&[&address().to_string(), "*.peers.test"]));
     let client = authority.sign(&Wish::named(&["client.test"]));
     for (name, pem) in
         [("authority.pem", &authority.certificate), ("client.pem", &client.certificate), ("client.key", &client.key)]
@@ -47,20 +47,25 @@ pub(crate) fn serving(servers: &Servers, backends: &[Backend], content: &Path) -
     }
     let mut yaml = server.secret("peers", &[("ca.crt", &authority.certificate)]) + GATEWAY;
     for Backend { name, .. } in backends {
+        // Paths of gRPC are those of its methods.
         let _ = write!(
             yaml,
             "
   - match: [{{uri: {{prefix: /{name}/}}}}]
     rewrite: {{uri: /}}
+    route: [{{destination: {{host: {name}}}}}]
+  - match: [{{authority: {{exact: {name}.peers.test}}}}]
     route: [{{destination: {{host: {name}}}}}]"
         );
     }
     for backend in backends {
         let service = service(backend.name, &[servers.address(backend)]);
-        match backend.speaks {
-            Speaks::Http1 => yaml += &service,
-            Speaks::Http2 => yaml += &service.replace("name: http", "name: http2"),
-        }
+        let port = match backend.speaks {
+            Speaks::Http1 => "name: http",
+            Speaks::Http2 => "name: http2",
+            Speaks::Grpc => "name: grpc",
+        };
+        yaml += &service.replace("name: http", port);
     }
     yaml
 }

@@ -14,6 +14,8 @@ pub(crate) struct Programs {
     pub(crate) go: PathBuf,
     /// What Python finds its libraries in.
     pub(crate) python: PathBuf,
+    /// What Node finds its libraries in.
+    pub(crate) node: PathBuf,
     pub(crate) envoy: PathBuf,
     /// The classes of the Java program.
     pub(crate) java: PathBuf,
@@ -27,14 +29,21 @@ pub(crate) struct Programs {
 pub(crate) fn programs() -> &'static Programs {
     static PROGRAMS: OnceLock<Programs> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
-        let [go, python, envoy] = products(["peers-go", "peers-python", "envoy"]);
+        let [go, python, node, envoy] = products(["peers-go", "peers-python", "peers-node", "envoy"]);
         let directory = tempfile::tempdir().expect("a directory");
         let java = directory.path().to_owned();
         let mut compile = Command::new("javac");
         compile.arg("-d").arg(&java).arg(file("java/Peer.java"));
         assert!(compile.status().expect("javac").success(), "the Java program cannot be compiled");
-        Programs { go: go.join("peer"), python, envoy, java, _java: directory }
+        Programs { go: go.join("peer"), python, node, envoy, java, _java: directory }
     })
+}
+
+impl Programs {
+    /// What programs find their libraries by.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
+        [("PYTHONPATH", text(&self.python)), ("NODE_PATH", text(&self.node))]
+    }
 }
 
 /// A file of this folder.

@@ -1,4 +1,4 @@
-// A server and a client of net/http: peer serve CONTENT | peer call HOW BASE CONTENT SIZES BACKENDS | peer trailers HOW BASE - - BACKENDS
+// Servers and clients of net/http, WebSockets and grpc-go: peer serve CONTENT | peer VERB HOW BASE CONTENT SIZES BACKENDS
 //
 // Servers print "ready", then the names and ports they listen on. Clients print a line for each thing they have tried:
 // the backend, what it was, and "ok" or what went wrong, with tabs between.
@@ -25,15 +25,26 @@ import (
 
 func main() {
 	var err error
-	switch os.Args[1] {
-	case "serve":
+	if os.Args[1] == "serve" {
 		err = serve(os.Args[2])
-	case "call":
-		err = call(os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6])
-	case "trailers":
-		err = trailers(os.Args[2], os.Args[3], os.Args[4], os.Args[6])
-	default:
-		err = fmt.Errorf("no such verb: %s", os.Args[1])
+	} else {
+		how, base, content, sizes, backends := os.Args[2], os.Args[3], os.Args[4], os.Args[5], os.Args[6]
+		switch os.Args[1] {
+		case "call":
+			err = call(how, base, content, sizes, backends)
+		case "trailers":
+			err = trailers(how, base, content, backends)
+		case "events":
+			err = listen(how, base, content, backends)
+		case "websocket":
+			err = converse(how, base, content, backends)
+		case "grpc":
+			err = rpc(how, base, content, backends)
+		case "interop":
+			err = interoperate(how, base, content, backends)
+		default:
+			err = fmt.Errorf("no such verb: %s", os.Args[1])
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -64,14 +75,29 @@ func serve(content string) error {
 		w.Write(body)
 		w.Header().Set("X-Back", r.Trailer.Get("X-Sent"))
 	})
+	events := &events{waiting: map[string]chan struct{}{}}
+	routes.HandleFunc("GET /events/{name}", events.stream)
+	routes.HandleFunc("PUT /release/{name}", events.release)
+	routes.HandleFunc("GET /ws", giveBack)
+	// Calls of gRPC, which is served through net/http too, for servers that pass on to this one.
+	routes.Handle("POST /", rpcServer())
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
+	rpc, err := net.Listen("tcp", ":0")
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", ":0")
 	if err != nil {
 		return err
 	}
-	fmt.Printf("ready http=%d\n", listener.Addr().(*net.TCPAddr).Port)
+	port := func(listener net.Listener) int { return listener.Addr().(*net.TCPAddr).Port }
+	fmt.Printf("ready http=%d grpc=%d\n", port(listener), port(rpc))
+	go func() {
+		fmt.Fprintln(os.Stderr, rpcServer().Serve(rpc))
+		os.Exit(1)
+	}()
 	return (&http.Server{Handler: routes, Protocols: protocols}).Serve(listener)
 }
 
@@ -90,19 +116,28 @@ func client(how, content string) (*http.Client, error) {
 	}
 	transport := &http.Transport{Protocols: protocols, DisableCompression: true}
 	if strings.HasPrefix(how, "tls-") {
-		authority, err := os.ReadFile(filepath.Join(content, "authority.pem"))
+		config, err := secrets(content)
 		if err != nil {
 			return nil, err
 		}
-		pair, err := tls.LoadX509KeyPair(filepath.Join(content, "client.pem"), filepath.Join(content, "client.key"))
-		if err != nil {
-			return nil, err
-		}
-		roots := x509.NewCertPool()
-		roots.AppendCertsFromPEM(authority)
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}
+		transport.TLSClientConfig = config
 	}
 	return &http.Client{Transport: transport, Timeout: 60 * time.Second}, nil
+}
+
+// What stands beside the content: an authority to trust, and a certificate of one's own.
+func secrets(content string) (*tls.Config, error) {
+	authority, err := os.ReadFile(filepath.Join(content, "authority.pem"))
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(content, "client.pem"), filepath.Join(content, "client.key"))
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(authority)
+	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}, nil
 }
 
 func say(backend, what string, err error) {

@@ -1,4 +1,4 @@
-// A server and a client of Node's http and http2: node peer.js serve CONTENT | call HOW BASE CONTENT SIZES BACKENDS | trailers …
+// Servers and clients of Node's http and http2, and of ws: node peer.js serve CONTENT | node peer.js VERB HOW BASE CONTENT SIZES BACKENDS
 //
 // What is printed is as in ../go/main.go.
 const crypto = require('crypto');
@@ -7,6 +7,7 @@ const http = require('http');
 const http2 = require('http2');
 const https = require('https');
 const path = require('path');
+const { WebSocket, WebSocketServer } = require('ws');
 
 const sum = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
 
@@ -38,10 +39,32 @@ async function answer(content, request, response) {
     response.write(body);
     response.addTrailers({ 'x-back': request.trailers['x-sent'] || '' });
     response.end();
+  } else if (route.startsWith('GET /events/')) {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    for (let number = 0; number < 10; number++) {
+      if (number === 1) await gate(path.basename(request.url)).opened;
+      response.write(`id: ${number}\ndata: event ${number}\n\n`);
+    }
+    response.end();
+  } else if (request.method === 'PUT' && request.url.startsWith('/release/')) {
+    gate(path.basename(request.url)).open();
+    response.writeHead(200);
+    response.end();
   } else {
     response.writeHead(404);
     response.end();
   }
+}
+
+// What the second event of a stream waits for.
+const gates = new Map();
+function gate(name) {
+  if (!gates.has(name)) {
+    const made = {};
+    made.opened = new Promise((open) => { made.open = open; });
+    gates.set(name, made);
+  }
+  return gates.get(name);
 }
 
 async function serve(content) {
@@ -52,6 +75,10 @@ async function serve(content) {
   const listen = (server) => new Promise((resolve) => server.listen(0, () => resolve(server.address().port)));
   const first = http.createServer(handler);
   first.keepAliveTimeout = 600000;
+  new WebSocketServer({ server: first, path: '/ws' }).on('connection', (socket) => {
+    socket.on('message', (message, binary) => socket.send(message, { binary }));
+    socket.on('error', (error) => console.error(error));
+  });
   console.log(`ready http=${await listen(first)} http2=${await listen(http2.createServer(handler))}`);
 }
 
@@ -61,14 +88,16 @@ function secrets(how, content) {
   return { ca: read('authority.pem'), cert: read('client.pem'), key: read('client.key') };
 }
 
-// Sends {method, path, body, trailers, counted} and answers with {body, trailers}; one connection for all that is sent.
+// Sends {method, path, body, trailers, counted} and answers with {body, trailers}, after telling `seen` of each piece; one
+// connection for all that is sent.
 function first(how, base, content) {
   const module = how.startsWith('tls-') ? https : http;
   const agent = new module.Agent({ keepAlive: true, maxSockets: 1, ...secrets(how, content) });
-  const send = ({ method, path, body, trailers, counted }) => new Promise((resolve, reject) => {
+  const send = ({ method, path, body, trailers, counted, seen }) => new Promise((resolve, reject) => {
     const headers = body && counted ? { 'content-length': body.length } : {};
     if (trailers) headers.trailer = Object.keys(trailers).join(', ');
     const request = module.request(base + path, { method, agent, headers, timeout: 60000 }, (response) => {
+      if (seen) response.on('data', seen);
       whole(response).then((bytes) => {
         if (response.statusCode !== 200) reject(new Error(`${response.statusCode}: ${bytes.subarray(0, 200)}`));
         else resolve({ body: bytes, trailers: response.trailers });
@@ -86,7 +115,7 @@ function first(how, base, content) {
 async function second(how, base, content) {
   const session = http2.connect(base, secrets(how, content));
   await new Promise((resolve, reject) => { session.once('connect', resolve); session.once('error', reject); });
-  const send = ({ method, path, body, trailers, counted }) => new Promise((resolve, reject) => {
+  const send = ({ method, path, body, trailers, counted, seen }) => new Promise((resolve, reject) => {
     const headers = { ':method': method, ':path': path };
     if (body && counted) headers['content-length'] = body.length;
     const stream = session.request(headers, { endStream: !body, waitForTrailers: Boolean(trailers) });
@@ -96,6 +125,7 @@ async function second(how, base, content) {
     let back = {};
     stream.on('response', (fields) => { status = fields[':status']; });
     stream.on('trailers', (fields) => { back = fields; });
+    if (seen) stream.on('data', seen);
     whole(stream).then((bytes) => {
       if (status !== 200) reject(new Error(`${status}: ${bytes.subarray(0, 200)}`));
       else resolve({ body: bytes, trailers: back });
@@ -150,5 +180,59 @@ async function trailers(how, base, content, _sizes, backends) {
   client.close();
 }
 
+// The second event is sent when the first has come.
+async function events(how, base, content, _sizes, backends) {
+  const listener = await connect(how, base, content);
+  const other = await connect(how, base, content);
+  const all = [...Array(10).keys()].map((number) => `id: ${number}\ndata: event ${number}\n\n`);
+  for (const backend of backends.split(',')) {
+    await attempt(backend, 'events', async () => {
+      const name = `node-${crypto.randomUUID()}`;
+      let got = '';
+      let released;
+      const seen = (piece) => {
+        got += piece;
+        if (got === all[0]) {
+          released = other.send({ method: 'PUT', path: `/${backend}/release/${name}`, body: Buffer.from('x'), counted: true });
+          released.catch(() => {});
+        }
+      };
+      const back = await listener.send({ method: 'GET', path: `/${backend}/events/${name}`, seen });
+      await released;
+      same(back.body.toString(), all.join(''));
+    });
+  }
+  listener.close();
+  other.close();
+}
+
+async function websocket(how, base, content, _sizes, backends) {
+  for (const backend of backends.split(',')) {
+    await attempt(backend, 'websocket', async () => {
+      const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/${backend}/ws`, secrets(how, content));
+      const pending = [];
+      const next = (event) => new Promise((resolve, reject) => {
+        pending.push(reject);
+        socket.once(event, (...values) => resolve(values));
+      });
+      socket.on('error', (error) => pending.forEach((reject) => reject(error)));
+      socket.on('close', () => pending.forEach((reject) => reject(new Error('closed before'))));
+      const patience = setTimeout(() => socket.terminate(), 60000);
+      await next('open');
+      for (const size of [0, 1, 125, 126, 65535, 65536, 1 << 20]) {
+        const sent = crypto.randomBytes(size);
+        const message = next('message');
+        socket.send(sent);
+        const [got, binary] = await message;
+        if (!binary || !sent.equals(got)) throw new Error(`${size} bytes came back changed`);
+      }
+      const end = new Promise((resolve) => socket.once('close', resolve));
+      socket.close(1000, 'done');
+      same(String(await end), '1000');
+      clearTimeout(patience);
+    });
+  }
+}
+
 const [verb, ...rest] = process.argv.slice(2);
-({ serve, call, trailers })[verb](...rest).catch((error) => { console.error(error); process.exit(1); });
+({ serve, call, trailers, events, websocket })[verb](...rest).catch((error) => { console.error(error); process.exit(1); });

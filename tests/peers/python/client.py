@@ -1,10 +1,11 @@
-"""Clients: client.py LIBRARY HOW BASE CONTENT SIZES BACKENDS, where LIBRARY is http.client, aiohttp or httpx
+"""Clients: client.py VERB LIBRARY HOW BASE CONTENT SIZES BACKENDS, where LIBRARY is http.client, aiohttp or httpx
 
 What is printed is as in ../go/main.go."""
 import asyncio
 import hashlib
 import http.client
 import pathlib
+import random
 import ssl
 import sys
 import urllib.parse
@@ -12,7 +13,7 @@ import urllib.parse
 import aiohttp
 import httpx
 
-LIBRARY, HOW, BASE, CONTENT, SIZES, BACKENDS = sys.argv[1:]
+VERB, LIBRARY, HOW, BASE, CONTENT, SIZES, BACKENDS = sys.argv[1:]
 CONTENT = pathlib.Path(CONTENT)
 PIECE = 64 << 10
 PATIENCE = 60
@@ -64,6 +65,22 @@ class Aiohttp:
     async def __aexit__(self, *_):
         await self.session.close()
 
+    async def pieces(self, path):
+        async with self.session.get(BASE + path, ssl=trust() or True) as answer:
+            async for piece in answer.content.iter_any():
+                yield piece
+
+    async def converse(self, path):
+        """Gives back what went wrong with a WebSocket."""
+        async with self.session.ws_connect(BASE + path, ssl=trust() or True) as socket:
+            for size in (0, 1, 125, 126, 65535, 65536, 1 << 20):
+                sent = random.randbytes(size)
+                await socket.send_bytes(sent)
+                assert await socket.receive_bytes() == sent, f"{size} bytes came back changed"
+            await socket.send_str("grüß")
+            assert await socket.receive_str() == "grüß"
+            assert await socket.close(), "closed before"
+
     async def send(self, method, path, body=None, counted=True):
         data = body if counted or body is None else cut_later(body)
         async with self.session.request(method, BASE + path, data=data, ssl=trust() or True) as answer:
@@ -79,6 +96,11 @@ class Httpx:
     async def __aexit__(self, *_):
         await self.client.aclose()
 
+    async def pieces(self, path):
+        async with self.client.stream("GET", BASE + path) as answer:
+            async for piece in answer.aiter_raw():
+                yield piece
+
     async def send(self, method, path, body=None, counted=True):
         content = body if counted or body is None else cut_later(body)
         answer = await self.client.request(method, BASE + path, content=content)
@@ -87,26 +109,54 @@ class Httpx:
         return answer.status_code, answer.content
 
 
-async def attempt(backend, what, exchange, want):
+async def attempt(backend, what, work):
     try:
-        status, body = await exchange
-        result = "ok" if status == 200 and body == want else f"{status}, {len(body)} bytes: {body[:100]}"
+        await work
+        result = "ok"
     except Exception as error:
         result = f"{type(error).__name__}: {error}".replace("\n", " ")
     print(f"{backend}\t{what}\t{result}", flush=True)
+
+
+async def expect(exchange, want):
+    status, body = await exchange
+    assert status == 200, f"{status}: {body[:100]}"
+    assert body == want, f"{len(body)} other bytes came back"
+
+
+async def transfer(client, backend):
+    for size in SIZES.split(","):
+        body = (CONTENT / size).read_bytes()
+        total = hashlib.sha256(body).hexdigest().encode()
+        upload = f"/{backend}/sha256"
+        await attempt(backend, f"get {size}", expect(client.send("GET", f"/{backend}/bytes/{size}"), body))
+        await attempt(backend, f"put {size}", expect(client.send("PUT", upload, body), total))
+        await attempt(backend, f"stream {size}", expect(client.send("PUT", upload, body, False), total))
+
+
+async def listen(client, backend):
+    """The second event is sent when the first has come."""
+    name = f"python-{random.getrandbits(64)}"
+    events = [f"id: {number}\ndata: event {number}\n\n".encode() for number in range(10)]
+    got, released = b"", False
+    async for piece in client.pieces(f"/{backend}/events/{name}"):
+        got += piece
+        if not released and got == events[0]:
+            released = True
+            await expect(client.send("PUT", f"/{backend}/release/{name}", b""), b"")
+    assert got == b"".join(events), f"other events: {got}"
 
 
 async def main():
     library = {"http.client": Plain, "aiohttp": Aiohttp, "httpx": Httpx}[LIBRARY]
     async with library() as client:
         for backend in BACKENDS.split(","):
-            for size in SIZES.split(","):
-                body = (CONTENT / size).read_bytes()
-                total = hashlib.sha256(body).hexdigest().encode()
-                await attempt(backend, f"get {size}", client.send("GET", f"/{backend}/bytes/{size}"), body)
-                upload = f"/{backend}/sha256"
-                await attempt(backend, f"put {size}", client.send("PUT", upload, body), total)
-                await attempt(backend, f"stream {size}", client.send("PUT", upload, body, False), total)
+            if VERB == "call":
+                await transfer(client, backend)
+            elif VERB == "events":
+                await attempt(backend, "events", listen(client, backend))
+            else:
+                await attempt(backend, "websocket", client.converse(f"/{backend}/ws"))
 
 
 asyncio.run(main())

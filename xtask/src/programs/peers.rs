@@ -1,4 +1,4 @@
-//! What the tests with real peers run and cannot have from Debian: the Go program of tests/peers, and libraries of Python.
+//! What the tests with real peers run and cannot have from Debian: the Go program of tests/peers, and the libraries of the others.
 
 use super::{cache, go};
 use crate::{
@@ -41,4 +41,21 @@ pub(super) fn python(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
         pip.args(["--disable-pip-version-check", "--only-binary=:all:", "--target"]).arg(directory);
         run(pip.arg("--requirement").arg(&requirements), interrupt)
     })
+}
+
+/// The directory with the libraries that tests/peers/node/package-lock.json pins, for NODE_PATH.
+pub(super) fn node(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    let folder = workspace::root().join("tests/peers/node");
+    let read = |name| fs::read(folder.join(name)).with_context(|| format!("read {}/{name}", folder.display()));
+    let files = [("package.json", read("package.json")?), ("package-lock.json", read("package-lock.json")?)];
+    let directory = cache::directory("peers-node", &files, interrupt, |directory| {
+        install::tools(&[Tool { program: "npm", package: "npm" }], interrupt)?;
+        eprintln!("Installing libraries of Node into {} (once)", directory.display());
+        for (name, text) in &files {
+            fs::write(directory.join(name), text).with_context(|| format!("write {}/{name}", directory.display()))?;
+        }
+        let mut npm = command("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]);
+        run(npm.current_dir(directory), interrupt)
+    })?;
+    Ok(directory.join("node_modules"))
 }
