@@ -47,6 +47,7 @@ fn attempt(stage: &Stage<'_>, door: Door, how: &str, backend: &Backend, what: &s
     if output.stdout == want { Ok(()) } else { Err(format!("{} other bytes came back", output.stdout.len())) }
 }
 
-fn sum(bytes: &[u8]) -> String {
+/// The SHA-256, in hexadecimal.
+pub(crate) fn sum(bytes: &[u8]) -> String {
     digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Needs root: the stage is that of tests/fastpath. NODE_GATEWAY_SCALE=full adds bodies of 100 MB.
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking, and says what it has seen")]
+#![allow(clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../fastpath"]
 #[allow(dead_code, unused_imports, reason = "the tests of the short-circuit use the rest")]
@@ -19,8 +19,10 @@ mod outcomes;
 mod programs;
 mod stage;
 
+mod chromium;
 mod grpc;
 mod matrix;
 mod streams;
+mod tools;
 
 use fastpath::{scale, world};

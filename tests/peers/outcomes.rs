@@ -1,7 +1,10 @@
 //! What every pair has tried and how it went, as a table.
 
 use crate::backends::Backend;
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{self, Write as _},
+};
 
 /// Of one run.
 #[derive(Default)]
@@ -61,7 +64,8 @@ impl Outcomes {
                 table += &format!(" {cell:>10}");
             }
         }
-        println!("{table}\n{} tries went well", self.good.values().sum::<usize>());
+        // Past the test runner, which keeps what is printed to itself.
+        let _ = writeln!(io::stderr(), "{table}\n{} tries went well", self.good.values().sum::<usize>());
         assert!(self.failures.is_empty(), "{} tries failed:\n{}", self.failures.len(), self.failures.join("\n"));
     }
 }

@@ -79,6 +79,20 @@ func serve(content string) error {
 	routes.HandleFunc("GET /events/{name}", events.stream)
 	routes.HandleFunc("PUT /release/{name}", events.release)
 	routes.HandleFunc("GET /ws", giveBack)
+	// What a page has to say; whoever started the browser waits for the file.
+	routes.HandleFunc("PUT /report", func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		unfinished := filepath.Join(content, "report.unfinished")
+		if err == nil {
+			err = os.WriteFile(unfinished, body, 0o600)
+		}
+		if err == nil {
+			err = os.Rename(unfinished, filepath.Join(content, "report"))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), 500)
+		}
+	})
 	// Calls of gRPC, which is served through net/http too, for servers that pass on to this one.
 	routes.Handle("POST /", rpcServer())
 	protocols := new(http.Protocols)
@@ -234,6 +248,8 @@ func trailer(client *http.Client, how, url string) error {
 		return err
 	}
 	request.ContentLength = -1
+	// Without this, HTTP/1.1 has no trailers for the client.
+	request.Header.Set("TE", "trailers")
 	request.Trailer = http.Header{"X-Sent": {"there and back"}}
 	response, got, err := exchange(client, how, request)
 	if err != nil {

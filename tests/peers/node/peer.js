@@ -88,6 +88,9 @@ function secrets(how, content) {
   return { ca: read('authority.pem'), cert: read('client.pem'), key: read('client.key') };
 }
 
+// That trailers will follow, and are welcome.
+const announcement = (trailers) => ({ trailer: Object.keys(trailers).join(', '), te: 'trailers' });
+
 // Sends {method, path, body, trailers, counted} and answers with {body, trailers}, after telling `seen` of each piece; one
 // connection for all that is sent.
 function first(how, base, content) {
@@ -95,7 +98,7 @@ function first(how, base, content) {
   const agent = new module.Agent({ keepAlive: true, maxSockets: 1, ...secrets(how, content) });
   const send = ({ method, path, body, trailers, counted, seen }) => new Promise((resolve, reject) => {
     const headers = body && counted ? { 'content-length': body.length } : {};
-    if (trailers) headers.trailer = Object.keys(trailers).join(', ');
+    if (trailers) Object.assign(headers, announcement(trailers));
     const request = module.request(base + path, { method, agent, headers, timeout: 60000 }, (response) => {
       if (seen) response.on('data', seen);
       whole(response).then((bytes) => {
@@ -118,6 +121,7 @@ async function second(how, base, content) {
   const send = ({ method, path, body, trailers, counted, seen }) => new Promise((resolve, reject) => {
     const headers = { ':method': method, ':path': path };
     if (body && counted) headers['content-length'] = body.length;
+    if (trailers) Object.assign(headers, announcement(trailers));
     const stream = session.request(headers, { endStream: !body, waitForTrailers: Boolean(trailers) });
     stream.setTimeout(60000, () => stream.destroy(new Error('nothing for a minute')));
     if (trailers) stream.on('wantTrailers', () => stream.sendTrailers(trailers));

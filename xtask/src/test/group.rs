@@ -83,7 +83,6 @@ impl Group {
                 tool("h2load", "nghttp2-client"),
                 tool("openssl", "openssl"),
                 tool("chromium", "chromium"),
-                tool("pip3", "python3-pip"),
             ],
             Need::Bench => vec![
                 tool("nginx", "nginx-full"),
@@ -120,7 +119,7 @@ impl Group {
             Need::Bench => "nginx, HAProxy, wrk, h2load, openssl, valgrind",
             Need::Http2 => "curl, nghttp",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
-            Need::Peers => "Apache, nghttp, openssl, Chromium, Python's libraries",
+            Need::Peers => "Apache, nghttp, openssl, Chromium, libraries of Python and Node",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
         if needs.is_empty() { what } else { format!("{what}; needs {}", needs.join(", ")) }
