@@ -148,7 +148,7 @@ pub(super) async fn serve(
             End::Rest(resting) => socket = resting,
             End::Http2(transport) => return Box::pin(http2::serve(&client, transport)).await,
             End::Over => return,
-            End::Switched(tunnel, socket, early) => return tunnel.run(socket, early).await,
+            End::Switched(tunnel, socket, early) => return Box::pin(tunnel.run(socket, early)).await,
             End::HeadTimeout(mut socket) => {
                 // The client may be gone; then nobody misses the answer.
                 let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
@@ -218,7 +218,7 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
             match connection.without_shutdown().await {
                 Ok(parts) => {
                     let mut socket = parts.io.into_inner();
-                    socket.give_back(parts.read_buf);
+                    socket.give_back(&parts.read_buf);
                     return End::Rest(socket);
                 }
                 Err(error) => Err(error),
