@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What the gateway speaks to a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,11 @@ use crate::{
     stage::Stage,
 };
 use harness::process::Process;
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 /// For everything that one client does.
 const PATIENCE: Duration = Duration::from_secs(240);
@@ -39,55 +43,58 @@ const fn client(name: &'static str, kind: Kind, how: &'static str) -> Client {
     Client { name, kind, how, door: Door::Plain }
 }
 
+pub(crate) const GO_HTTP1: Client = client("Go 1.1", Kind::Go, "h1");
+const GO_HTTP2: Client = client("Go 2", Kind::Go, "h2");
+const NODE_HTTP1: Client = client("Node 1.1", Kind::Node, "h1");
+pub(crate) const NODE_HTTP2: Client = client("Node 2", Kind::Node, "h2");
+const AIOHTTP: Client = client("aiohttp 1.1", Kind::Python("aiohttp"), "h1");
+const HTTPX_HTTP2: Client = client("Python httpx 2", Kind::Python("httpx"), "h2");
+const JAVA_HTTP1: Client = client("Java 1.1", Kind::Java, "h1");
+
 /// Those that speak HTTP/1.
 pub(crate) const HTTP1: [Client; 7] = [
     client("curl 1.0", Kind::Curl, "--http1.0"),
     client("curl 1.1", Kind::Curl, "--http1.1"),
-    client("Go 1.1", Kind::Go, "h1"),
-    client("Node 1.1", Kind::Node, "h1"),
+    GO_HTTP1,
+    NODE_HTTP1,
     client("Python 1.1", Kind::Python("http.client"), "h1"),
-    client("aiohttp 1.1", Kind::Python("aiohttp"), "h1"),
-    client("Java 1.1", Kind::Java, "h1"),
+    AIOHTTP,
+    JAVA_HTTP1,
 ];
 
 /// Those that speak HTTP/2 without TLS, or would like to.
 pub(crate) const HTTP2: [Client; 5] = [
     client("curl 2", Kind::Curl, "--http2-prior-knowledge"),
-    client("Go 2", Kind::Go, "h2"),
-    client("Node 2", Kind::Node, "h2"),
-    client("Python httpx 2", Kind::Python("httpx"), "h2"),
+    GO_HTTP2,
+    NODE_HTTP2,
+    HTTPX_HTTP2,
     client("Java upgrade", Kind::Java, "upgrade"),
 ];
 
 /// Those that can send trailers and see them.
-pub(crate) const TRAILERS: [Client; 4] = [
-    client("Go 1.1", Kind::Go, "h1"),
-    client("Go 2", Kind::Go, "h2"),
-    client("Node 1.1", Kind::Node, "h1"),
-    client("Node 2", Kind::Node, "h2"),
-];
+pub(crate) const TRAILERS: [Client; 4] = [GO_HTTP1, GO_HTTP2, NODE_HTTP1, NODE_HTTP2];
 
 /// Those that can look at an answer while it comes.
 pub(crate) const LISTENERS: [Client; 9] = [
-    client("Go 1.1", Kind::Go, "h1"),
-    client("Go 2", Kind::Go, "h2"),
-    client("Node 1.1", Kind::Node, "h1"),
-    client("Node 2", Kind::Node, "h2"),
-    client("aiohttp 1.1", Kind::Python("aiohttp"), "h1"),
-    client("Python httpx 2", Kind::Python("httpx"), "h2"),
-    client("Java 1.1", Kind::Java, "h1"),
+    GO_HTTP1,
+    GO_HTTP2,
+    NODE_HTTP1,
+    NODE_HTTP2,
+    AIOHTTP,
+    HTTPX_HTTP2,
+    JAVA_HTTP1,
     with_tls("Go 2, TLS", Kind::Go, "tls-h2", Door::MutualTls),
     with_tls("Java 2, TLS", Kind::Java, "tls-h2", Door::MutualTls),
 ];
 
 /// Those that speak WebSocket.
 pub(crate) const WEBSOCKETS: [Client; 6] = [
-    client("Go", Kind::Go, "h1"),
-    client("Node ws", Kind::Node, "h1"),
-    client("aiohttp", Kind::Python("aiohttp"), "h1"),
-    client("Java", Kind::Java, "h1"),
-    with_tls("Go, TLS", Kind::Go, "tls-h1", Door::MutualTls),
-    with_tls("Node ws, TLS", Kind::Node, "tls-h1", Door::MutualTls),
+    GO_HTTP1,
+    NODE_HTTP1,
+    AIOHTTP,
+    JAVA_HTTP1,
+    with_tls("Go 1.1, TLS", Kind::Go, "tls-h1", Door::MutualTls),
+    with_tls("Node 1.1, TLS", Kind::Node, "tls-h1", Door::MutualTls),
 ];
 
 /// Those that speak gRPC.
@@ -171,13 +178,13 @@ impl Client {
         }
         arguments.push(names.join(","));
         let environment = programs.environment();
-        let name = format!("{} {verb} {:?} {}", self.name, self.door, std::process::id());
+        // What it prints is in a file of its own.
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("{} {verb} {}", self.name, NEXT.fetch_add(1, Ordering::Relaxed));
         let start = || Process::start(&name, stage.directory.path(), Path::new(&program), &arguments, &environment);
         let mut process = stage.world.caller.enter(start);
-        let before = process.output().len();
         let status = process.wait(PATIENCE);
-        let output = process.output();
         assert!(status.success(), "{name}: {status}\n{}", process.tail());
-        output[before.min(output.len())..].to_owned()
+        process.output()
     }
 }

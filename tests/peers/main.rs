@@ -1,13 +1,12 @@
 //! Clients and servers that people run, every one with every other, through one gateway: byte for byte.
 //!
-//! Needs root: the stage is that of tests/fastpath. NODE_GATEWAY_SCALE=full adds bodies of 100 MB.
+//! Needs root: the stage is that of tests/fastpath.
 #![expect(clippy::expect_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../fastpath"]
 #[allow(dead_code, unused_imports, reason = "the tests of the short-circuit use the rest")]
 mod fastpath {
-    pub(crate) mod scale;
     pub(crate) mod world;
 }
 
@@ -25,4 +24,4 @@ mod matrix;
 mod streams;
 mod tools;
 
-use fastpath::{scale, world};
+use fastpath::world;

@@ -105,7 +105,7 @@ fn s_client(stage: &Stage<'_>, backend: &Backend, what: &str) -> Result<(), Stri
 /// Nothing is lost under load.
 fn wrk(stage: &Stage<'_>, backend: &Backend) {
     let url = format!("{}/{}/bytes/300", Door::Plain.base(), backend.name);
-    let said = output(stage, "wrk -t1 -c8 -d1", &[&url], Stdio::null());
+    let said = output(stage, "wrk -t1 -c8 -d1 --timeout 60", &[&url], Stdio::null());
     let said = said.unwrap_or_else(|error| panic!("wrk × {}: {error}", backend.name));
     let said = String::from_utf8_lossy(&said);
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "wrk × {}: {said}", backend.name);

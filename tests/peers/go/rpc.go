@@ -273,7 +273,6 @@ func interoperate(how, base, content, backends string) error {
 			{"empty_unary", interop.DoEmptyUnaryCall}, {"large_unary", interop.DoLargeUnaryCall},
 			{"client_streaming", interop.DoClientStreaming}, {"server_streaming", interop.DoServerStreaming},
 			{"ping_pong", interop.DoPingPong}, {"empty_stream", interop.DoEmptyStream},
-			{"timeout_on_sleeping_server", interop.DoTimeoutOnSleepingServer},
 			{"cancel_after_begin", interop.DoCancelAfterBegin},
 			{"cancel_after_first_response", interop.DoCancelAfterFirstResponse},
 			{"custom_metadata", interop.DoCustomMetadata},
