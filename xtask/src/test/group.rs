@@ -46,6 +46,8 @@ pub(crate) enum Need {
     Http2,
     /// Servers and callers that people run, and what the network of a node is made of.
     Programs,
+    /// More of them.
+    Peers,
 }
 
 impl Group {
@@ -75,6 +77,12 @@ impl Group {
                 tool("curl", "curl"),
                 tool("wrk", "wrk"),
                 tool("iptables", "iptables"),
+            ],
+            Need::Peers => vec![
+                tool("apache2", "apache2"),
+                tool("h2load", "nghttp2-client"),
+                tool("openssl", "openssl"),
+                tool("chromium", "chromium"),
             ],
             Need::Bench => vec![
                 tool("nginx", "nginx-full"),
@@ -111,6 +119,7 @@ impl Group {
             Need::Bench => "nginx, HAProxy, wrk, h2load, openssl, valgrind",
             Need::Http2 => "curl, nghttp",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
+            Need::Peers => "Apache, nghttp, openssl, Chromium, libraries of Python and Node",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
         if needs.is_empty() { what } else { format!("{what}; needs {}", needs.join(", ")) }
@@ -134,6 +143,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
             "fastpath" => vec![Need::Root, Need::BpfObject, Need::Unguarded, Need::Go, Need::Programs],
+            "peers" => vec![Need::Root, Need::BpfObject, Need::Go, Need::Programs, Need::Peers],
             "bench" => vec![Need::Root, Need::BpfObject, Need::Bench],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
             "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],
