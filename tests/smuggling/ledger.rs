@@ -3,6 +3,9 @@
 use crate::origins::Running;
 use std::collections::BTreeMap;
 
+/// What every origin knows.
+const METHODS: [&str; 6] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "TRACE"];
+
 /// How the two differ.
 #[derive(Debug, Default)]
 pub(crate) struct Differences {
@@ -20,20 +23,23 @@ struct Sent {
     status: String,
     /// The origin has answered it.
     answered: bool,
+    /// Some origins refuse its method or its host before they have read any more of it.
+    is_odd: bool,
     seen: usize,
 }
 
 impl Sent {
-    /// Whether this may be the request which an origin refused with `status`, and nobody has accounted for it; it is from
-    /// then on. Some origins do not say what they have not understood.
-    fn is_refused(&mut self, method: &str, target: &str, status: &str) -> bool {
+    /// Whether the origin has refused this with `status`, before it has read the id, and nobody has accounted for it. Some
+    /// origins do not say what they have not understood.
+    fn is_refused(&self, method: &str, target: &str, status: &str) -> bool {
         let is_told = !target.is_empty() && method != "-";
-        let is_this = self.seen == 0
-            && self.answered
-            && self.status == status
-            && (!is_told || (self.method == method && self.target == target));
-        self.seen += usize::from(is_this);
-        is_this
+        let is_the_same = self.method == method && self.target == target;
+        let is_possible = match self.answered {
+            true => self.status == status && (!is_told || is_the_same),
+            // Its client broke it off, or its body broke the rules, while the origin was about to say so.
+            false => is_the_same || (!is_told && self.is_odd),
+        };
+        self.seen == 0 && is_possible
     }
 }
 
@@ -52,9 +58,14 @@ pub(crate) fn differences(log: &str, origin: &Running) -> Differences {
         let mut words = request.split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         // An origin that refuses a head may not have read it to the id; no two requests have the same target.
-        let is_refused = !is_id(id)
-            && status.starts_with(['4', '5'])
-            && sent.values_mut().any(|sent| sent.is_refused(method, target, status));
+        let mut is_refused = false;
+        if !is_id(id) && status.starts_with(['4', '5']) {
+            let possible = sent.values_mut().filter(|sent| sent.is_refused(method, target, status));
+            // One that was answered has a line for certain.
+            if let Some(sent) = possible.max_by_key(|sent| sent.answered) {
+                (sent.seen, is_refused) = (1, true);
+            }
+        }
         match sent.get_mut(id) {
             None if is_id(id) => differences.open = Some(format!("not in our log: {line:?}")),
             None if is_refused => {}
@@ -88,8 +99,11 @@ fn entry(line: &str) -> Option<(&str, Sent)> {
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut words = rest.split(' ');
     let (status, flags) = (words.next()?.to_owned(), words.next()?);
-    let id = rest.split('"').find(|text| is_id(text))?;
-    Some((id, Sent { method, target, status, answered: flags == "-", seen: 0 }))
+    let mut quoted = rest.split('"').skip_while(|text| !is_id(text));
+    let (id, authority) = (quoted.next()?, quoted.nth(1)?);
+    let is_plain_host = authority.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-".contains(&byte));
+    let is_odd = !(is_plain_host && METHODS.contains(&method.as_str()));
+    Some((id, Sent { method, target, status, answered: flags == "-", is_odd, seen: 0 }))
 }
 
 /// A UUID.

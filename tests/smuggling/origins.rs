@@ -25,11 +25,12 @@ enum Kind {
     Ours { program: &'static str, file: &'static str },
 }
 
-pub(crate) const ORIGINS: [Origin; 6] = [
+pub(crate) const ORIGINS: [Origin; 7] = [
     configured("nginx", 9001, "nginx", "nginx.conf", &["-c"]),
     configured("haproxy", 9002, "haproxy", "haproxy.cfg", &["-f"]),
-    configured("apache", 9003, "apache2", "apache.conf", &["-DFOREGROUND", "-f"]),
+    configured("apache", 9003, "apache2", "apache.conf", &["-X", "-f"]),
     configured("lighttpd", 9004, "lighttpd", "lighttpd.conf", &["-D", "-f"]),
+    Origin { name: "node", port: 9005, kind: Kind::Ours { program: "node", file: "origin.js" } },
     Origin { name: "python", port: 9006, kind: Kind::Ours { program: "python3", file: "origin.py" } },
     Origin { name: "go", port: 9007, kind: Kind::Ours { program: "", file: "origin.go" } },
 ];
