@@ -94,7 +94,9 @@ fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
 /// The id and the request of a line of the access log.
 fn entry(line: &str) -> Option<(&str, Sent)> {
     let (_, rest) = line.split_once("] \"")?;
-    let (request, rest) = rest.split_once("\" ")?;
+    // A target may hold quotation marks.
+    let version = ["HTTP/1.1\" ", "HTTP/1.0\" "].iter().filter_map(|version| rest.find(version)).min()?;
+    let (request, rest) = (&rest[..version], &rest[version + "HTTP/1.1\" ".len()..]);
     let mut words = request.split(' ');
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let mut words = rest.split(' ');
