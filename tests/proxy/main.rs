@@ -4,7 +4,6 @@
 
 mod admin;
 mod agreement;
-mod attacks;
 mod bodies;
 mod conformance;
 mod cors;

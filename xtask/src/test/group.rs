@@ -145,6 +145,7 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
             "fastpath" => vec![Need::Root, Need::BpfObject, Need::Unguarded, Need::Go, Need::Programs],
+            "attacks" => vec![Need::Root],
             "smuggling" => vec![Need::Root, Need::Go, Need::Origins],
             "bench" => vec![Need::Root, Need::BpfObject, Need::Bench],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
