@@ -34,6 +34,7 @@ mod outcome;
 mod places;
 mod pressure;
 pub mod problems;
+mod prologue;
 mod record;
 mod refusals;
 mod relay;

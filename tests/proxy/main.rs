@@ -4,6 +4,7 @@
 
 mod admin;
 mod agreement;
+mod backend_tls;
 mod bodies;
 mod conformance;
 mod cors;
@@ -20,6 +21,7 @@ mod mirrors;
 mod names;
 mod policies;
 mod pooling;
+mod proxy_protocol;
 mod rest;
 mod retries;
 mod rollout;

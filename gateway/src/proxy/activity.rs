@@ -264,9 +264,10 @@ impl ClientSocket {
         Transport::Begun(read, Box::new(self.transport))
     }
 
-    /// Gives back what has been read and not used: it is read first.
-    pub(super) fn give_back(&mut self, unread: Bytes) {
-        self.unread = unread;
+    /// Gives back what has been read and not used: it is read first. The buffer that it is a part of is not kept, as hyper's
+    /// has kilobytes even where nothing is left in it.
+    pub(super) fn give_back(&mut self, unread: &[u8]) {
+        self.unread = Bytes::copy_from_slice(unread);
     }
 
     /// Ready when there may be something to read, without a place to read it to.

@@ -45,6 +45,11 @@ impl Contender {
         let port = match (self.name, entrance) {
             (OURS_S, Entrance::Http1) => 8080,
             (OURS_U, Entrance::Http1) => 8090,
+            // HTTP/2 is told by its first bytes.
+            (OURS_S, Entrance::Http2) => 8080,
+            (OURS_U, Entrance::Http2) => 8090,
+            (OURS_S, Entrance::Http2Both) => 8280,
+            (OURS_U, Entrance::Http2Both) => 8290,
             (OURS_S, Entrance::Tls) => 8380,
             (OURS_U, Entrance::Tls) => 8390,
             (ENVOY, Entrance::Http1) => 8081,

@@ -38,6 +38,8 @@ pub(super) struct Sample {
     /// Milliseconds of CPU per 1,000 requests: of the whole machine, and of the contender's process.
     pub(super) machine: f64,
     pub(super) process: f64,
+    /// What of the process's the kernel took.
+    pub(super) kernel: f64,
 }
 
 impl Load {
@@ -88,6 +90,7 @@ impl Load {
             rate,
             machine: per_thousand(after.machine - before.machine),
             process: per_thousand(after.process - before.process),
+            kernel: per_thousand(after.kernel - before.kernel),
         })
     }
 

@@ -14,11 +14,14 @@ pub(super) struct Cpu {
     pub(super) machine: f64,
     /// Of one process, or 0 where there is none.
     pub(super) process: f64,
+    /// What of it the kernel took.
+    pub(super) kernel: f64,
 }
 
 impl Cpu {
     pub(super) fn now(process: Option<u32>) -> anyhow::Result<Self> {
-        Ok(Self { machine: machine()?, process: process.map_or(Ok(0.0), of_process)? })
+        let (user, kernel) = process.map_or(Ok((0.0, 0.0)), of_process)?;
+        Ok(Self { machine: machine()?, process: user + kernel, kernel })
     }
 }
 
@@ -31,13 +34,14 @@ fn machine() -> anyhow::Result<f64> {
     Ok(busy / TICKS_A_SECOND)
 }
 
-fn of_process(process: u32) -> anyhow::Result<f64> {
+/// In user space and in the kernel.
+fn of_process(process: u32) -> anyhow::Result<(f64, f64)> {
     let path = format!("/proc/{process}/stat");
     let stat = fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
     let after_name = stat.rsplit_once(')').with_context(|| format!("{path} has no name"))?.1;
     let fields: Vec<f64> = after_name.split_whitespace().map(|word| word.parse().unwrap_or(0.0)).collect();
-    let ticks = [11, 12].map(|index| fields.get(index).copied().unwrap_or(0.0)).iter().sum::<f64>();
-    Ok(ticks / TICKS_A_SECOND)
+    let [user, kernel] = [11, 12].map(|index| fields.get(index).copied().unwrap_or(0.0) / TICKS_A_SECOND);
+    Ok((user, kernel))
 }
 
 /// Proportional set size of a process in MiB: what is shared with others counts in part.
