@@ -85,7 +85,7 @@ fn directory(line: &str, kind: &str, group: &str) -> Option<PathBuf> {
     let is_it = what.next()? == kind && (kind == "cgroup2" || what.nth(1)?.split(',').any(|option| option == "memory"));
     let mut place = place.split(' ').skip(3);
     let (root, mount_point) = (place.next()?, Path::new(place.next()?));
-    let within = Path::new(group).strip_prefix(root).unwrap_or(Path::new(""));
+    let within = Path::new(group).strip_prefix(root).unwrap_or_else(|_elsewhere| Path::new(""));
     is_it.then(|| mount_point.join(within))
 }
 
