@@ -4,7 +4,6 @@
 
 mod admin;
 mod agreement;
-mod attacks;
 mod backend_tls;
 mod bodies;
 mod conformance;
