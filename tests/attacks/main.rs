@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails, and what it prints is part of its result"
 )]
 
+mod crowd;
 mod descriptors;
 mod http1;
 mod http2;
