@@ -1,12 +1,16 @@
 //! Samples with TLS that the pods end, and the one with gRPC. Keys are made for the test, and gone with it.
 
 use super::{PATIENCE, odd::Beside};
+use crate::outside::NODE_PORT;
 use harness::{
     cluster::{World, deploy_file},
+    http2::client::{Http2Client, request},
     tls::certificates::{Authority, Wish, secret},
     wait,
 };
 use serde_json::{Value, json};
+
+const SAY_HELLO: &str = "/helloworld.Greeter/SayHello";
 
 /// A pod that answers with what it has seen (tests/istio/echo.rs), on `arguments`.
 fn pod(name: &str, arguments: &Value, environment: &Value) -> Value {
@@ -36,6 +40,11 @@ fn service(name: &str, port: &Value) -> Value {
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
         "spec": {"selector": {"app": name}, "ports": [port]},
     })
+}
+
+/// What a pod says that it has seen.
+fn seen(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(body)))
 }
 
 /// A Secret where the gateways are; gone when dropped.
@@ -89,7 +98,7 @@ fn an_outside_service_is_spoken_to_in_tls() {
             let (status, body) = ask(node);
             (status == "200").then_some(body)
         });
-        let seen: Value = serde_json::from_str(&body).expect("what the pod has seen");
+        let seen = seen(body.as_bytes());
         assert_eq!(seen["tls"]["server_name"], "secure.example.com", "{node}: {body}");
         assert_eq!(seen["tls"]["alpn"], "http/1.1", "{node}: {body}");
     }
@@ -117,7 +126,7 @@ fn tls_reaches_the_pods_as_the_client_began_it() {
             let body = world.in_caller(node, &curl("bank.example.com"));
             (!body.is_empty()).then_some(body)
         });
-        let seen: Value = serde_json::from_str(&body).expect("what the pod has seen");
+        let seen = seen(body.as_bytes());
         assert_eq!((&seen["pod"], &seen["target"]), (&json!("bank"), &json!("/a")), "{node}: {body}");
         assert_eq!(seen["tls"]["server_name"], "bank.example.com", "{node}: {body}");
         let fields = seen["fields"].to_string();
@@ -134,27 +143,28 @@ fn calls_of_grpc_are_carried_with_their_statuses() {
     world.cluster.apply(&world.namespace, &service("greeter", &port).to_string());
     world.cluster.apply(&world.namespace, &deploy_file("samples/grpc.yaml"));
     for node in &world.nodes {
-        let call = |fields: &str, method: &str| {
-            let curl = format!(
-                "curl --silent --max-time 20 --http2-prior-knowledge --include --header 'Host: greeter.example.com' \
-                 --header 'content-type: application/grpc' --header 'te: trailers' {fields} --data-binary '' \
-                 http://istio-ingressgateway.istio-system{method} || true"
-            );
-            world.in_caller(node, &curl).replace('\r', "")
+        let address = format!("{}:{NODE_PORT}", world.cluster.node_address(node)).parse().expect("an address");
+        let call = |client: &Http2Client, method: &str, more: &[(&'static str, &str)]| {
+            let fields = [&[("content-type", "application/grpc"), ("te", "trailers")], more].concat();
+            let request = request("POST", &format!("http://greeter.example.com{method}"), &fields);
+            client.send(request, b"\0\0\0\0\0", None).expect("an answer")
         };
-        let answer = wait::until(&format!("an answer on {node}"), PATIENCE, || {
-            let answer = call("--header 'x-echo-trailer: grpc-status=0'", "/helloworld.Greeter/SayHello");
-            answer.contains("x-echo: greeter").then_some(answer)
+        // One connection, so that one gateway answers everything.
+        let (client, answer) = wait::until(&format!("an answer on {node}"), PATIENCE, || {
+            let client = Http2Client::connect(address);
+            let answer = call(&client, SAY_HELLO, &[("x-echo-trailer", "grpc-status=0")]);
+            answer.field("x-echo").is_some().then_some((client, answer))
         });
-        assert!(answer.starts_with("HTTP/2 200"), "{node}: {answer}");
-        assert!(answer.contains("\"protocol\":\"HTTP/2\""), "the pod is spoken to in HTTP/2: {node}: {answer}");
-        assert!(answer.contains("grpc-status: 0"), "the trailer arrives: {node}: {answer}");
+        assert_eq!((answer.status(), answer.trailer("grpc-status")), (200, Some("0")), "{node}: {answer:?}");
+        assert_eq!(seen(&answer.body)["protocol"], "HTTP/2", "{node}: {answer:?}");
         // Unavailable twice, then well: the caller hears of the third attempt.
-        let unavailable = "--header 'x-echo-field: grpc-status=14' --header 'x-echo-until: 3'";
-        let answer = call(unavailable, "/helloworld.Greeter/SayHello");
-        assert!(answer.contains("\"x-envoy-attempt-count\",\"3\""), "{node}: {answer}");
+        let unavailable = [("x-echo-field", "grpc-status=14"), ("x-echo-until", "3")];
+        let answer = call(&client, SAY_HELLO, &unavailable);
+        let attempts = json!(["x-envoy-attempt-count", "3"]);
+        let fields = seen(&answer.body)["fields"].clone();
+        assert!(fields.as_array().is_some_and(|fields| fields.contains(&attempts)), "{node}: {answer:?}");
         // Nobody is for it: the caller is told so in the words of gRPC (12 is UNIMPLEMENTED).
-        let answer = call("", "/other.Service/Method");
-        assert!(answer.starts_with("HTTP/2 200") && answer.contains("grpc-status: 12"), "{node}: {answer}");
+        let answer = call(&client, "/other.Service/Method", &[]);
+        assert_eq!((answer.status(), answer.field("grpc-status")), (200, Some("12")), "{node}: {answer:?}");
     }
 }
