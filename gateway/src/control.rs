@@ -201,10 +201,12 @@ impl Control {
         }
         let (is_list, restored) = (matches!(delta, Delta::Replace { .. }), self.inputs.is_restored());
         self.inputs.apply(delta, &mut |change| self.compiler.apply(change));
-        if restored && is_list {
-            self.hold = self.hold.or(Some(now + REPLACE_WITHIN));
+        if restored {
+            if is_list {
+                self.hold = self.hold.or(Some(now + REPLACE_WITHIN));
+            }
             if !self.inputs.is_restored() {
-                tracing::info!("every kind has been listed: nothing is served from the snapshot on disk any more");
+                tracing::info!("the cluster is followed: the snapshot on disk is not needed any more");
                 self.hold = None;
             }
         }
@@ -234,7 +236,7 @@ impl Control {
         let ended = Instant::now();
         if first {
             let from =
-                if self.inputs.is_restored() { "the snapshot on disk is in force" } else { "every kind is listed" };
+                if self.inputs.is_restored() { "the snapshot on disk is in force" } else { "the cluster is followed" };
             tracing::info!(generation = self.generation, "{from}: the first table is published");
             // Readiness follows the status: it must not wait for the next interval.
             self.report();

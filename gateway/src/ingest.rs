@@ -29,7 +29,9 @@ mod http_rule;
 mod l4_routes;
 mod labels;
 mod load_balancer;
+mod locality_policy;
 mod mirrors;
+mod node;
 mod nulls;
 mod pod;
 mod policy_blocks;
@@ -99,6 +101,7 @@ pub fn ingest_delegating(
         Kind::Service => service::ingest(manifest, &mut findings).map(Resource::Service),
         Kind::EndpointSlice => endpoint_slice::ingest(manifest, &mut findings).map(Resource::EndpointSlice),
         Kind::Pod => pod::ingest(manifest, &mut findings).map(Resource::Pod),
+        Kind::Node => Some(Resource::Node(node::read(manifest))),
         // `tls` reads them: what is in them must not come to lie among the things that are shown.
         Kind::Secret => None,
     };

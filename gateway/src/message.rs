@@ -10,6 +10,7 @@ pub mod packed_fields;
 pub mod path;
 pub mod proxy_header;
 pub mod redirect;
+pub mod retry_fields;
 pub mod retry_policy;
 pub mod rewrite;
 pub mod time_limits;

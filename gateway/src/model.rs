@@ -11,6 +11,8 @@ pub mod gateway;
 pub mod headers;
 pub mod host;
 pub mod l4_routes;
+pub mod locality;
+pub mod locality_policy;
 pub mod mirror;
 pub mod object;
 pub mod origination;

@@ -4,7 +4,8 @@
 //! Request fields ask for more: `x-echo-status: 503` chooses the status, `x-echo-field: name=value` adds a field to the
 //! answer, `x-echo-delay-ms: 500` makes it wait. `x-echo-fail: close`, `reset`, `half`, `stall` (half, and then nothing
 //! for three seconds) or `noise` makes it fail in that way; in HTTP/2 `reset` and `refuse` reset the stream, and
-//! `x-echo-trailer: name=value` adds a trailer. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3.
+//! `x-echo-trailer: name=value` adds a trailer. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3;
+//! with `x-echo-at: a,b` only the pods a and b do any of it.
 
 #[path = "echo_http2.rs"]
 mod http2;
@@ -163,7 +164,7 @@ fn serve(mut stream: BufReader<impl Read + Write>, raw: &TcpStream, pod: &str, t
     let Ok(port) = raw.local_addr().map(|address| address.port()) else { return };
     while let Ok(Some(request)) = message::read(&mut stream, Framing::Fields) {
         let writer = stream.get_mut();
-        let is_well = has_recovered(&request);
+        let is_well = has_recovered(&request, pod);
         for milliseconds in request.values("x-echo-delay-ms").iter().filter(|_| !is_well) {
             pause(Duration::from_millis(milliseconds.parse().unwrap_or(0)));
         }
@@ -180,8 +181,11 @@ fn serve(mut stream: BufReader<impl Read + Write>, raw: &TcpStream, pod: &str, t
 
 const HALF: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\nx-half: yes\r\n\r\nonly a part";
 
-/// Whether `x-echo-until` says that this attempt is answered well.
-fn has_recovered(request: &Message) -> bool {
+/// Whether `x-echo-until` says that this attempt is answered well, or `x-echo-at` that others are meant.
+fn has_recovered(request: &Message, pod: &str) -> bool {
+    if request.values("x-echo-at").first().is_some_and(|pods| pods.split(',').all(|other| other != pod)) {
+        return true;
+    }
     let number = |name: &str| request.values(name).first().and_then(|text| text.parse::<u32>().ok());
     number("x-echo-until").zip(number("x-envoy-attempt-count")).is_some_and(|(until, attempt)| attempt >= until)
 }
@@ -220,13 +224,15 @@ fn answer(request: &Message, pod: &str, port: u16, tls: &Value) -> Vec<u8> {
         "tls": tls,
     });
     let body = if method == "HEAD" { String::new() } else { body.to_string() };
-    let status = request.values("x-echo-status").first().filter(|_| !has_recovered(request)).map_or("200", |s| *s);
+    let status = request.values("x-echo-status").first().filter(|_| !has_recovered(request, pod)).map_or("200", |s| *s);
     let mut head = format!(
         "HTTP/1.1 {status} Echo\r\nx-echo: {pod}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
         body.len()
     );
     let fields = request.values("x-echo-field");
-    for (name, value) in fields.iter().filter(|_| !has_recovered(request)).filter_map(|field| field.split_once('=')) {
+    for (name, value) in
+        fields.iter().filter(|_| !has_recovered(request, pod)).filter_map(|field| field.split_once('='))
+    {
         // Writing to a String cannot fail.
         let _ = write!(head, "{name}: {value}\r\n");
     }

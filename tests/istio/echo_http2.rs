@@ -49,7 +49,7 @@ async fn serve_one(
     tls: &Value,
 ) -> Result<(), h2::Error> {
     let request = read(request).await?;
-    match request.values("x-echo-fail").first().filter(|_| !has_recovered(&request)) {
+    match request.values("x-echo-fail").first().filter(|_| !has_recovered(&request, pod)) {
         Some(&"refuse") => {
             respond.send_reset(Reason::REFUSED_STREAM);
             return Ok(());

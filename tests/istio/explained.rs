@@ -177,7 +177,10 @@ fn against_policy(explained: &Explanation, envoy: &Table) -> Vec<String> {
 /// The traffic policies of the clusters that both have.
 fn against_clusters(explained: &Explanation, envoy: &Table) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, policy) in &explained.cluster_policy {
+    // A command asks no DNS: what has to be resolved first has no policy yet.
+    let is_unknown =
+        |name: &str| explained.clusters.iter().any(|cluster| cluster.name == name && cluster.unknown.is_some());
+    for (name, policy) in explained.cluster_policy.iter().filter(|(name, _)| !is_unknown(name)) {
         let ours = ClusterPolicy {
             load_balancer: policy.lb.to_owned(),
             connect_timeout: seconds(policy.connect_timeout_ms),

@@ -26,6 +26,15 @@ const PODS: [(&str, &str, &str, &str); 6] = [
     ("reviews-v3", "default", "reviews", "v3"),
 ];
 
+/// Name and locality of further pods, of app `spread`, and on which side of the gateway's region `here` they are. Both gateways
+/// are in its zone `zone1`, as their node is.
+const SPREAD: [(&str, &str, &str); 4] = [
+    ("near", "here.zone1", "this"),
+    ("next", "here.zone2", "this"),
+    ("far", "there.zone1", "other"),
+    ("farther", "elsewhere.zone1", "other"),
+];
+
 /// What cases are made of, and the label their objects get.
 const KINDS: [(&str, &str); 5] = [
     ("networking.istio.io/v1", "Gateway"),
@@ -63,9 +72,12 @@ impl Lab {
         )?;
         let objects = Objects::connect(&PathBuf::from(kubeconfig));
         let istio = Gateway { address: pod_address(&objects, "app=istio-gateway-envoy")? };
-        let ours = Gateway { address: pod_address(&objects, "app=istio-ingressgateway")? };
+        // Where a gateway is makes a difference.
+        let node = node_of(&objects, istio.address)?;
+        let ours = Gateway { address: pod_address_on(&objects, "app=istio-ingressgateway", Some(&node))? };
         let settings = CompileSettings {
             gateway_labels: labels(&[("istio", "ingressgateway"), ("app", "istio-ingressgateway")]),
+            node: node.into(),
             ..CompileSettings::default()
         };
         let certificates = Arc::new(Certificates::of(&objects)?);
@@ -87,17 +99,25 @@ impl Lab {
         let namespaces = common.iter().take_while(|object| object["kind"] == "Namespace").count();
         self.apply(&common[..namespaces])?;
         // The controller manager makes the service account a moment after the namespace; no pod is admitted before.
-        let pods: Vec<Value> = PODS
-            .iter()
-            .map(|(name, namespace, app, version)| pod(name, namespace, app, version, self.certificates.environment()))
-            .collect();
+        let pod_of = |name: &str, namespace: &str, app: &str, version: &str| {
+            pod(name, namespace, app, version, self.certificates.environment())
+        };
+        let mut pods: Vec<Value> =
+            PODS.iter().map(|(name, namespace, app, version)| pod_of(name, namespace, app, version)).collect();
+        for (name, locality, side) in SPREAD {
+            let mut pod = pod_of(name, "default", "spread", name);
+            pod["metadata"]["labels"]["istio-locality"] = locality.into();
+            pod["metadata"]["labels"]["side"] = side.into();
+            pods.push(pod);
+        }
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.apply(&pods) {
             ensure!(Instant::now() < deadline, error);
         }
         self.apply(&common[namespaces..])?;
         self.apply(&self.certificates.secrets())?;
-        for (name, namespace, ..) in PODS {
+        let spread = SPREAD.iter().map(|(name, ..)| (*name, "default"));
+        for (name, namespace) in PODS.iter().map(|(name, namespace, ..)| (*name, *namespace)).chain(spread) {
             harness::wait::until(&format!("pod {name} to be ready"), PATIENCE, || {
                 let pod = self.objects.get("v1", "Pod", namespace, name)?;
                 let conditions = pod["status"]["conditions"].as_array()?;
@@ -196,10 +216,23 @@ fn pod(name: &str, namespace: &str, app: &str, version: &str, environment: Value
 }
 
 fn pod_address(objects: &Objects, selector: &str) -> anyhow::Result<IpAddr> {
+    pod_address_on(objects, selector, None)
+}
+
+/// Of the pods on `node`, if it is given.
+fn pod_address_on(objects: &Objects, selector: &str, node: Option<&str>) -> anyhow::Result<IpAddr> {
     let pods = objects.list("v1", "Pod", NAMESPACE, selector);
     let running = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    let running = running.filter(|pod| node.is_none_or(|node| pod["spec"]["nodeName"] == *node));
     let addresses = running.filter_map(|pod| pod["status"]["podIP"].as_str()?.parse().ok());
     addresses.min().with_context(|| format!("no pod with {selector} runs in namespace {NAMESPACE}"))
+}
+
+fn node_of(objects: &Objects, address: IpAddr) -> anyhow::Result<String> {
+    let pods = objects.list("v1", "Pod", NAMESPACE, "");
+    let pod = pods.iter().find(|pod| pod["status"]["podIP"] == *address.to_string());
+    let node = pod.and_then(|pod| pod["spec"]["nodeName"].as_str());
+    node.map(str::to_owned).with_context(|| format!("the pod with {address} is on no node"))
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {

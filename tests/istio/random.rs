@@ -5,6 +5,7 @@
 mod actions;
 mod dice;
 mod matches;
+mod policies;
 mod services;
 pub(crate) mod shrink;
 
@@ -174,9 +175,16 @@ fn request(dice: &mut Dice, world: &World) -> Request {
     if dice.once_in(2) {
         target.push_str(dice.pick(&["?q=v", "?q", "?p=w&q=w", "?", "?q=v&q=w"]));
     }
-    let mut request = Request::new(dice.pick(&["GET", "GET", "POST", "PUT"]), &format!("{host}{port}"), &target);
+    let mut request =
+        Request::new(dice.pick(&["GET", "GET", "POST", "PUT", "OPTIONS"]), &format!("{host}{port}"), &target);
     for _ in 0..dice.below(4) {
         request.fields.push((dice.pick(matches::FIELDS).to_owned(), dice.pick(matches::VALUES).to_owned()));
+    }
+    for _ in 0..dice.below(3) {
+        let (name, value) = dice.pick(policies::FIELDS);
+        if request.fields.iter().all(|(other, _)| other != name) {
+            request.fields.push((name.to_owned(), value.to_owned()));
+        }
     }
     if dice.once_in(6) {
         request.port = u16::try_from(world.own_port).unwrap_or(request.port);

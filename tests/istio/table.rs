@@ -90,10 +90,16 @@ impl Table {
         }
         let clusters = page(admin, "/clusters?format=json")?;
         for cluster in list(&clusters["cluster_statuses"]) {
-            let addresses = list(&cluster["host_statuses"]).map(|host| {
-                let address = &host["address"]["socket_address"];
-                format!("{}:{}", text(&address["address"]), address["port_value"])
-            });
+            // Those that are not ready are there where a Service has a trafficDistribution, and get nothing.
+            let hosts = list(&cluster["host_statuses"]);
+            let addresses =
+                hosts.filter(|host| host["health_status"]["eds_health_status"] != "UNHEALTHY").map(|host| {
+                    let address = &host["address"]["socket_address"];
+                    at_level(
+                        &format!("{}:{}", text(&address["address"]), address["port_value"]),
+                        host["priority"].as_u64().unwrap_or_default(),
+                    )
+                });
             table.clusters.insert(text(&cluster["name"]), addresses.collect());
         }
         Ok(table)
@@ -129,7 +135,8 @@ impl Table {
             table.clusters.entry(cluster.name.clone()).or_default();
         }
         for endpoint in &lists.endpoints {
-            table.clusters.entry(endpoint.cluster.clone()).or_default().insert(endpoint.address.clone());
+            let shown = at_level(&endpoint.address, endpoint.level as u64);
+            table.clusters.entry(endpoint.cluster.clone()).or_default().insert(shown);
         }
         table
     }
@@ -158,6 +165,11 @@ impl Table {
         }
         found
     }
+}
+
+/// An endpoint and the level it is in, Envoy's priority.
+fn at_level(address: &str, level: u64) -> String {
+    if level == 0 { address.to_owned() } else { format!("{address} at level {level}") }
 }
 
 fn host_differences(at: &str, istio: &[Row], ours: &[Row]) -> Vec<String> {

@@ -4,7 +4,6 @@
 
 mod admin;
 mod agreement;
-mod attacks;
 mod backend_tls;
 mod bodies;
 mod conformance;
@@ -18,6 +17,7 @@ mod heads;
 mod http2;
 mod limits;
 mod local_replies;
+mod localities;
 mod mirrors;
 mod names;
 mod policies;

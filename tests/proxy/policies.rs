@@ -346,3 +346,39 @@ fn no_more_retries_than_allowed_are_under_way() {
     assert!(most.load(Ordering::SeqCst) <= 2, "{} at once", most.load(Ordering::SeqCst));
     assert!(gateway.metric("gateway_limit_overflow_total", &["limit=\"retries\""]) >= 1.0);
 }
+
+/// The budget is 20 % of the requests under way, and never less than `minRetryConcurrency`.
+#[test]
+fn retries_stay_within_their_budget() {
+    const CLIENTS: usize = 40;
+    let retries = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, seen, all) = (AtomicUsize::new(0), Arc::clone(&most), Arc::clone(&retries));
+    let flapping = AtomicUsize::new(0);
+    let backend = Backend::start(move |exchange| {
+        if exchange.request.field("x-envoy-attempt-count").is_some_and(|count| count != "1") {
+            all.fetch_add(1, Ordering::SeqCst);
+            seen.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            (0..100).for_each(|_| thread::yield_now());
+            now.fetch_sub(1, Ordering::SeqCst);
+        }
+        // Bursts of errors, and none in between.
+        let is_bad = (flapping.fetch_add(1, Ordering::SeqCst) / 50).is_multiple_of(2);
+        let status = if is_bad { "503 Service Unavailable" } else { "200 OK" };
+        exchange.respond(status, &[], b"")
+    });
+    let budget = "{retryBudget: {percent: 20, minRetryConcurrency: 2}, connectionPool: {http: {maxRetries: 1}}}";
+    let yaml = objects(&[backend.address()], budget)
+        .replace(RULE, "  - retries: {attempts: 3, retryOn: 5xx, backoff: 1ms}\n    route: [{destination: {host: s}}]");
+    let gateway = Gateway::with(&yaml, |settings| settings.workers = 2);
+    let mut clients: Vec<Client> = (0..CLIENTS).map(|_| gateway.connect()).collect();
+    for _ in 0..10 {
+        clients.iter_mut().for_each(|client| client.send(get("a", "/")));
+        clients.iter_mut().for_each(|client| assert!(matches!(client.response().status(), 200 | 503)));
+    }
+    // Every client has one request under way, and retries are requests themselves.
+    let bound = CLIENTS / 5;
+    assert!(most.load(Ordering::SeqCst) <= bound, "{} retries at once", most.load(Ordering::SeqCst));
+    assert!(retries.load(Ordering::SeqCst) > 0, "there is a budget");
+    assert!(gateway.metric("gateway_limit_overflow_total", &["limit=\"retries\""]) >= 1.0, "and it is used up");
+}

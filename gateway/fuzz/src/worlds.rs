@@ -9,16 +9,20 @@ use gateway::model::{
     headers::{HeaderOperations, HeaderTemplate},
     host::HostPattern,
     l4_routes::{Scope, StreamDestination, TcpRule, TlsMatch, TlsRule},
+    locality::Locality,
+    locality_policy::{Distribution, Failover, FailoverLabel, LocalityPolicy, TrafficDistribution},
     object::{Kind, Labels, Meta, ObjectId},
     origination::ClientTls,
     resource::Resource,
     service::{
-        EndpointCondition, EndpointSlice, Pod, Service, ServiceKind, ServicePort, SliceEndpoint, SlicePort, TargetPort,
+        EndpointCondition, EndpointSlice, Node, Pod, Service, ServiceKind, ServicePort, SliceEndpoint, SlicePort,
+        TargetPort,
     },
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
     string_match::{FullMatch, StringMatch},
     traffic_policy::{
-        Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, PolicyBlocks, TrafficPolicy,
+        Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, OutlierDetection, PolicyBlocks,
+        RetryBudget, TrafficPolicy,
     },
     virtual_service::{
         Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
@@ -30,7 +34,7 @@ use gateway::routing::{
     lookup::RequestHead,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
 
 const NAMESPACES: &[&str] = &["default", "istio-system", "team"];
 const DOMAINS: &[&str] = &["*", "*.com", "*.x.com", "a.x.com", "b.x.com", "c.com", "reviews.default.svc.cluster.local"];
@@ -102,7 +106,7 @@ impl Choices<'_> {
 
 /// The settings all worlds are compiled with.
 pub fn settings() -> CompileSettings {
-    CompileSettings { port_map: [(81, 8080)].into(), ..CompileSettings::default() }
+    CompileSettings { port_map: [(81, 8080)].into(), node: "n1".into(), ..CompileSettings::default() }
 }
 
 /// Up to `most` changes, removals among them; later ones replace earlier ones of the same name.
@@ -116,7 +120,14 @@ pub fn changes(choices: &mut Choices<'_>, most: usize) -> Vec<Change> {
             8 => destination_rule(choices),
             9 | 10 => service(choices),
             11 | 12 => slice(choices),
-            13 | 14 => pod(choices),
+            13 => pod(choices),
+            14 => {
+                if choices.once_in(2) {
+                    node(choices)
+                } else {
+                    pod(choices)
+                }
+            }
             _ => service_entry(choices),
         };
         if choices.once_in(6) { Change::Remove(resource.meta().id.clone()) } else { Change::Put(resource) }
@@ -390,10 +401,15 @@ fn destination_rule(choices: &mut Choices<'_>) -> Resource {
         labels: labels("version", version),
         traffic_policy,
     };
+    let visibility = visibility(choices);
     Resource::DestinationRule(DestinationRule {
         meta,
         host: HostPattern::new(host),
-        visibility: visibility(choices),
+        exported_to: match &visibility {
+            Visibility::Public => BTreeSet::new(),
+            Visibility::Namespaces(namespaces) => namespaces.clone(),
+        },
+        visibility,
         traffic_policy: choices.some(2, traffic_policy).map(Box::new),
         subsets: choices.list(2, |c| {
             let (name, version) = (c.pick(&["s1", "s2"]), c.pick(&["1", "2"]));
@@ -419,10 +435,15 @@ fn policy_blocks(choices: &mut Choices<'_>) -> PolicyBlocks {
         if choices.once_in(2) { usize::from(choices.once_in(2)) } else { 2 + usize::from(choices.once_in(2)) };
     let pool = ConnectionPool { max_connections: choices.some(2, |_| 7), ..ConnectionPool::default() };
     PolicyBlocks {
-        load_balancer: choices.some(2, |_| LoadBalancer { algorithm: algorithms[algorithm].clone(), warmup: None }),
+        load_balancer: choices.some(2, |choices| LoadBalancer {
+            algorithm: algorithms[algorithm].clone(),
+            warmup: None,
+            locality: choices.some(2, locality_policy),
+        }),
         connection_pool: choices.some(3, |_| pool),
-        outlier_detection: None,
+        outlier_detection: choices.some(3, |_| outlier_detection()),
         tls: choices.some(6, |_| ClientTls::NotServed),
+        retry_budget: choices.some(6, |_| RetryBudget { percent: 20.0, min_concurrency: 3, interval: None }),
     }
 }
 
@@ -452,6 +473,13 @@ fn service(choices: &mut Choices<'_>) -> Resource {
         ports,
         selector,
         visibility: visibility(choices),
+        distribution: choices.pick(&[
+            TrafficDistribution::Any,
+            TrafficDistribution::Any,
+            TrafficDistribution::SameZone,
+            TrafficDistribution::SameNode,
+        ]),
+        node_local: choices.once_in(6),
         node_ports: Vec::new(),
         port_translation_disabled: false,
     })
@@ -471,8 +499,9 @@ fn slice(choices: &mut Choices<'_>) -> Resource {
                 EndpointCondition::Ready,
                 EndpointCondition::ServingTerminating,
                 EndpointCondition::NotReady,
+                EndpointCondition::Terminating,
             ]),
-            node: None,
+            node: Some(choices.pick(&["n1", "n2"]).into()),
             zone: None,
             pod: Some(ObjectId::new(Kind::Pod, &namespace, &format!("p{host}"))),
         }
@@ -500,6 +529,7 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
         ports: Vec::new(),
         labels: labels("version", choices.pick(&["1", "2"])),
         weight: 0,
+        locality: Locality::parse(choices.pick(&["", "r/a", "r/b/s", "q"])),
     };
     Resource::ServiceEntry(ServiceEntry {
         meta,
@@ -515,5 +545,45 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
         endpoints: choices.list(2, endpoint),
         workload_selector: choices.some(3, |c| labels("version", c.pick(&["1", "2"]))),
         alternative_names: Vec::new(),
+        distribution: TrafficDistribution::Any,
     })
+}
+
+fn node(choices: &mut Choices<'_>) -> Resource {
+    let mut meta = meta(choices, Kind::Node, &["n1", "n2"]);
+    meta.id.namespace = "".into();
+    Resource::Node(Node { meta, locality: Locality::parse(choices.pick(&["r/a", "r/b", "q/a"])) })
+}
+
+fn locality_policy(choices: &mut Choices<'_>) -> LocalityPolicy {
+    let failover = |choices: &mut Choices<'_>| Failover {
+        labels: choices.list(2, |choices| FailoverLabel {
+            name: choices.pick(&["version", "topology.kubernetes.io/zone"]).into(),
+            value: choices.some(2, |_| "1".into()),
+        }),
+        regions: choices.list(1, |_| ("r".into(), "q".into())),
+        is_forced: false,
+    };
+    match choices.below(4) {
+        0 => LocalityPolicy::Off,
+        1 => LocalityPolicy::Failover(failover(choices)),
+        2 => LocalityPolicy::Regions(failover(choices)),
+        _ => LocalityPolicy::Distribute(vec![Distribution {
+            from: Locality::parse("*"),
+            to: vec![(Locality::parse("r/*"), 70), (Locality::parse("q"), 30)],
+        }]),
+    }
+}
+
+fn outlier_detection() -> OutlierDetection {
+    OutlierDetection {
+        consecutive_5xx: 5,
+        consecutive_gateway: 0,
+        consecutive_local_origin: None,
+        interval: Duration::from_secs(10),
+        base_ejection_time: Duration::from_secs(30),
+        // What is drawn must not depend on what was asked before.
+        max_ejection_percent: 0,
+        min_health_percent: 0,
+    }
 }

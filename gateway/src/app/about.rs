@@ -1,9 +1,6 @@
 //! Which gateway this is and how its source fares: what `/config` and the metric `gateway_info` show of it.
 
-use crate::control::{
-    delta::SourceState,
-    status::{KindStatus, Status},
-};
+use crate::control::status::{KindStatus, Status};
 use prometheus_client::metrics::info::Info;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -31,14 +28,10 @@ pub(super) fn describe(node: &str, status: &Status) -> Value {
 }
 
 fn kind(kind: &KindStatus) -> Value {
-    let reason = match &kind.state {
-        SourceState::Starting | SourceState::Synced => None,
-        SourceState::WaitingForKind(reason) | SourceState::Failing(reason) => Some(reason),
-    };
     json!({
         "kind": kind.kind.name(),
         "state": kind.state.name(),
-        "reason": reason,
+        "reason": kind.state.trouble(),
         "listed": kind.listed,
         "restored": kind.restored,
         "objects": kind.objects,

@@ -1,15 +1,25 @@
 //! How a cluster with a policy, or with endpoints of unequal weight, chooses among its endpoints. A cluster without either
 //! uses [`least_request`](super::endpoint::least_request) directly.
 
-use super::{host::HostState, maglev::Maglev, memory::ClusterMemory, outliers::Observed, ring::Ring, slow_start};
+mod level;
+
+use super::{
+    host::HostState,
+    levels::{Health, Layout, Loads},
+    memory::ClusterMemory,
+    outliers::Observed,
+    slow_start,
+};
 use crate::{
-    model::traffic_policy::{Algorithm, HashTable, LoadBalancer, Warmup},
+    model::traffic_policy::{Algorithm, LoadBalancer, Warmup},
     routing::cluster::Endpoint,
 };
+use level::{Level, Part};
+use smallvec::SmallVec;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -19,11 +29,11 @@ use std::{
 pub struct Balancer {
     settings: LoadBalancer,
     hosts: Vec<Host>,
-    /// Whether all have the same weight.
-    is_uniform: bool,
+    /// At least one, which most clusters have.
+    levels: Vec<Level>,
+    /// What each of several levels takes while nobody is ejected.
+    at_rest: Loads,
     memory: Arc<ClusterMemory>,
-    /// Built for the first request: most clusters of a table are idle.
-    table: OnceLock<Table>,
     /// Some endpoint has not been told yet when it came.
     has_newcomers: AtomicBool,
     /// When the last one came.
@@ -37,12 +47,6 @@ struct Host {
     state: Arc<HostState>,
 }
 
-#[derive(Debug)]
-enum Table {
-    Ring(Ring),
-    Maglev(Maglev),
-}
-
 /// One request's choice.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'c> {
@@ -52,23 +56,33 @@ pub struct Choice<'c> {
     pub hash: Option<u64>,
     /// Endpoints that have failed this request, which are avoided while there are others.
     pub tried: &'c [SocketAddr],
+    /// Endpoints that were tried, whose levels a retry leaves out from the second on (`retryRemoteLocalities`).
+    pub left: &'c [SocketAddr],
 }
 
-/// So many draws before all endpoints are looked through for a usable one.
-const DRAWS: usize = 5;
+/// Istio's `update_frequency` of `previous_priorities`: after so many attempts their levels are left out.
+const LEVEL_CHANGES_AFTER: usize = 2;
 
 impl Balancer {
-    /// `endpoints` with their weights, which are at least 1.
-    pub fn new(settings: LoadBalancer, endpoints: &[(Arc<Endpoint>, u32)], memory: Arc<ClusterMemory>) -> Self {
+    /// `endpoints` with their weights, which are at least 1, in the order of `layout`.
+    pub fn new(
+        settings: LoadBalancer,
+        endpoints: &[(Arc<Endpoint>, u32)],
+        layout: &Layout,
+        memory: Arc<ClusterMemory>,
+    ) -> Self {
         let states = memory.set_hosts(endpoints.iter().map(|(endpoint, _)| endpoint.address));
         let hosts: Vec<Host> = endpoints
             .iter()
             .zip(states)
             .map(|((endpoint, weight), state)| Host { endpoint: Arc::clone(endpoint), weight: (*weight).max(1), state })
             .collect();
-        let is_uniform = hosts.windows(2).all(|pair| pair[0].weight == pair[1].weight);
+        let levels = Level::all(layout, &hosts);
+        let health: Vec<Health> = levels.iter().map(|level| level.health(&hosts, false)).collect();
+        let threshold = memory.outliers.as_ref().map_or(0, |outliers| outliers.settings().min_health_percent);
+        let at_rest = Loads::of(&health, threshold);
         let has_newcomers = AtomicBool::new(settings.warmup.is_some());
-        Self { settings, hosts, is_uniform, memory, table: OnceLock::new(), has_newcomers, youngest: AtomicU64::new(0) }
+        Self { settings, hosts, levels, at_rest, memory, has_newcomers, youngest: AtomicU64::new(0) }
     }
 
     pub fn memory(&self) -> &Arc<ClusterMemory> {
@@ -93,6 +107,11 @@ impl Balancer {
         self.hosts.get(index).is_some_and(|host| host.state.is_ejected())
     }
 
+    /// The level of the endpoint with this index; 0 is the first to be used.
+    pub fn level(&self, index: usize) -> usize {
+        self.levels.iter().position(|level| level.whole.hosts.contains(&index)).unwrap_or(0)
+    }
+
     /// Charges the endpoint with this index with what was observed at `now`.
     pub fn observe(&self, index: usize, observed: Observed, now: u64) {
         if let (Some(outliers), Some(host)) = (&self.memory.outliers, self.hosts.get(index)) {
@@ -109,140 +128,125 @@ impl Balancer {
         if self.has_newcomers.load(Ordering::Relaxed) {
             self.welcome(choice.now);
         }
-        let spares_ejected = self.memory.outliers.as_ref().is_some_and(|outliers| {
+        let ejected = self.memory.outliers.as_ref().map_or(0, |outliers| {
             outliers.advance(choice.now);
-            let ejected = outliers.ejected();
-            ejected > 0 && !self.panics(ejected, outliers.settings().min_health_percent)
+            outliers.ejected()
         });
+        // One number for the level and the place on its ring, as in Envoy.
+        let hash = if self.hashes() { Some(choice.hash.unwrap_or_else(&mut *random)) } else { None };
+        let (level, panics) = match &self.levels[..] {
+            [only] => (only, ejected > 0 && self.panics(only, ejected)),
+            several => {
+                let number = hash.unwrap_or_else(&mut *random);
+                let (index, panics) = self.load(ejected > 0, choice.left).choose(number);
+                (&several[index], panics)
+            }
+        };
+        let spares_ejected = ejected > 0 && !panics;
         let usable = |index: usize| !(spares_ejected && self.hosts[index].state.is_ejected());
+        let part = match hash {
+            None if !panics => level.area(&self.hosts, spares_ejected, random).unwrap_or(&level.whole),
+            _ => &level.whole,
+        };
         if !choice.tried.is_empty() {
             let untried = |index: usize| usable(index) && !choice.tried.contains(&self.hosts[index].endpoint.address);
-            if let Some(index) = self.choose_among(&choice, random, untried) {
-                return Some(index);
+            for part in [part, &level.whole] {
+                let among = (level, part, spares_ejected);
+                if let Some(index) = self.choose_among(among, choice.now, hash, random, untried) {
+                    return Some(index);
+                }
             }
         }
-        self.choose_among(&choice, random, usable)
+        self.choose_among((level, part, spares_ejected), choice.now, hash, random, usable)
+    }
+
+    /// What each of several levels takes now, for a request that has been to the endpoints of `left`.
+    fn load(&self, is_ejecting: bool, left: &[SocketAddr]) -> Loads {
+        if !is_ejecting && left.len() < LEVEL_CHANGES_AFTER {
+            return self.at_rest.clone();
+        }
+        let health: SmallVec<[Health; 4]> = self.levels.iter().map(|level| level.health(&self.hosts, true)).collect();
+        let threshold = self.memory.outliers.as_ref().map_or(0, |outliers| outliers.settings().min_health_percent);
+        let loads = Loads::of(&health, threshold);
+        let mut seen: SmallVec<[usize; 4]> = SmallVec::new();
+        let mut without = None;
+        for address in left {
+            let host = self.hosts.iter().position(|host| host.endpoint.address == *address);
+            seen.extend(host.map(|host| self.level(host)));
+            if seen.len().is_multiple_of(LEVEL_CHANGES_AFTER) {
+                without = loads.without(&health, |index| seen.contains(&index));
+                if without.is_none() {
+                    seen.clear();
+                }
+            }
+        }
+        without.unwrap_or(loads)
     }
 
     /// Envoy's panic: with fewer healthy endpoints than this, ejections are passed over, unless the healthy ones can bear
     /// 1.4 times their share (`recalculatePerPriorityPanic` in its load_balancer_impl.cc).
-    fn panics(&self, ejected: u32, min_health_percent: u32) -> bool {
-        let total = self.hosts.len() as u64;
-        let healthy = total.saturating_sub(u64::from(ejected));
-        healthy * 140 < 100 * total && healthy * 100 < u64::from(min_health_percent) * total
+    fn panics(&self, level: &Level, ejected: u32) -> bool {
+        let threshold = self.memory.outliers.as_ref().map_or(0, |outliers| outliers.settings().min_health_percent);
+        let total = u64::from(level.total());
+        let healthy = (self.hosts.len() as u64).saturating_sub(u64::from(ejected));
+        healthy * 140 < 100 * total && healthy * 100 < u64::from(threshold) * total
     }
 
     fn choose_among(
         &self,
-        choice: &Choice<'_>,
+        (level, part, spares_ejected): (&Level, &Part, bool),
+        now: u64,
+        hash: Option<u64>,
         random: &mut impl FnMut() -> u64,
         usable: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let warming = self.settings.warmup.as_ref().filter(|warmup| self.is_warming(warmup, choice.now));
-        let plain = self.is_uniform && warming.is_none();
+        let warming = self.settings.warmup.as_ref().filter(|warmup| self.is_warming(warmup, now));
+        let plain = part.is_uniform && warming.is_none();
         let share = |index: usize| {
             let host = &self.hosts[index];
             let factor = warming.map_or(1.0, |warmup| {
-                slow_start::factor(warmup, choice.now.saturating_sub(host.state.since.load(Ordering::Relaxed)))
+                slow_start::factor(warmup, now.saturating_sub(host.state.since.load(Ordering::Relaxed)))
             });
             f64::from(host.weight) * factor
         };
         match &self.settings.algorithm {
             Algorithm::Passthrough => None,
             Algorithm::LeastRequest if plain => {
-                let (first, second) = (self.draw(random(), &usable)?, self.draw(random(), &usable)?);
+                let (first, second) = (part.draw(random(), &usable)?, part.draw(random(), &usable)?);
                 let load = |index: usize| self.hosts[index].endpoint.load.get();
                 Some(if load(second) < load(first) { second } else { first })
             }
             // By weight over the requests in flight, as the dynamic weights of Envoy's scheduler.
             Algorithm::LeastRequest => {
                 let busy = |index: usize| f64::from(self.hosts[index].endpoint.load.get()) + 1.0;
-                self.weighted(unit(random()), |index| if usable(index) { share(index) / busy(index) } else { 0.0 })
+                part.weighted(unit(random()), |index| if usable(index) { share(index) / busy(index) } else { 0.0 })
             }
             Algorithm::RoundRobin if plain => {
                 let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed) as usize;
-                let count = self.hosts.len();
-                (0..count).map(|step| (turn.wrapping_add(step)) % count).find(|index| usable(*index))
+                if !spares_ejected {
+                    return from_turn(turn, part.hosts.len(), |place| part.hosts.start + place).find(|i| usable(*i));
+                }
+                // Whoever is left out has no turn: else all of them would be those of whoever stands behind.
+                let is_in = |index: &usize| !self.hosts[*index].state.is_ejected();
+                let healthy: SmallVec<[usize; 16]> = part.hosts.clone().filter(is_in).collect();
+                from_turn(turn, healthy.len(), |place| healthy[place]).find(|index| usable(*index))
             }
             Algorithm::RoundRobin => {
                 // Multiples of the golden ratio fill the circle evenly: everybody's turns come at even distances.
                 let turn = self.memory.turn.fetch_add(1, Ordering::Relaxed);
                 let point = u64::from(turn).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                self.weighted(unit(point), |index| if usable(index) { share(index) } else { 0.0 })
+                part.weighted(unit(point), |index| if usable(index) { share(index) } else { 0.0 })
             }
-            Algorithm::Random if self.is_uniform => self.draw(random(), &usable),
+            Algorithm::Random if part.is_uniform => part.draw(random(), &usable),
             Algorithm::Random => {
                 let weight = |index: usize| if usable(index) { f64::from(self.hosts[index].weight) } else { 0.0 };
-                self.weighted(unit(random()), weight)
+                part.weighted(unit(random()), weight)
             }
-            Algorithm::ConsistentHash(_) => {
-                let hash = choice.hash.unwrap_or_else(random);
-                let usable = |index: &usize| usable(*index);
-                match self.table()? {
-                    Table::Ring(ring) => ring.walk(hash).map(|index| index as usize).find(usable),
-                    Table::Maglev(maglev) => maglev.walk(hash).map(|index| index as usize).find(usable),
-                }
+            Algorithm::ConsistentHash(settings) => {
+                let hash = hash.unwrap_or_else(random);
+                level.table(&self.hosts, settings.table)?.find(hash, usable)
             }
         }
-    }
-
-    /// A usable endpoint, each with the same probability.
-    fn draw(&self, random: u64, usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.hosts.len();
-        if count == 0 {
-            return None;
-        }
-        // SplitMix64 makes as many numbers of one as are needed.
-        let mut state = random;
-        let mut index = 0;
-        for _ in 0..DRAWS {
-            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = state;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            index = scale(z ^ (z >> 31), count);
-            if usable(index) {
-                return Some(index);
-            }
-        }
-        // Few are usable: count them, so that whoever stands behind many that are not gets no more than the others.
-        let usable_count = (0..count).filter(|index| usable(*index)).count();
-        let nth = scale(state ^ index as u64, usable_count.max(1));
-        (0..count).filter(|index| usable(*index)).nth(nth)
-    }
-
-    /// The endpoint at `point`, from 0 to 1, of the sum of `weights`.
-    fn weighted(&self, point: f64, weight: impl Fn(usize) -> f64) -> Option<usize> {
-        let total: f64 = (0..self.hosts.len()).map(&weight).sum();
-        let mut left = point * total;
-        let mut last = None;
-        for index in 0..self.hosts.len() {
-            let weight = weight(index);
-            if weight > 0.0 {
-                last = Some(index);
-                if left < weight {
-                    break;
-                }
-                left -= weight;
-            }
-        }
-        last
-    }
-
-    fn table(&self) -> Option<&Table> {
-        let Algorithm::ConsistentHash(hash) = &self.settings.algorithm else { return None };
-        if self.hosts.is_empty() {
-            return None;
-        }
-        Some(self.table.get_or_init(|| {
-            let total: f64 = self.hosts.iter().map(|host| f64::from(host.weight)).sum();
-            let hosts: Vec<_> =
-                self.hosts.iter().map(|host| (host.endpoint.address, f64::from(host.weight) / total)).collect();
-            match hash.table {
-                HashTable::Ring { minimum_size } => Table::Ring(Ring::new(&hosts, minimum_size)),
-                HashTable::Maglev { size } => Table::Maglev(Maglev::new(&hosts, size)),
-            }
-        }))
     }
 
     /// Notes when endpoints have come: at the first request that could have gone to them.
@@ -263,9 +267,9 @@ impl Balancer {
     }
 }
 
-/// Maps a uniform number to `0..count`.
-fn scale(random: u64, count: usize) -> usize {
-    usize::try_from((u128::from(random) * count as u128) >> 64).unwrap_or(0)
+/// The indices `of` all `count` places, from that whose turn it is.
+fn from_turn(turn: usize, count: usize, of: impl Fn(usize) -> usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |step| of(turn.wrapping_add(step) % count))
 }
 
 /// Maps a uniform number to [0, 1).

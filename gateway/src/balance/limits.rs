@@ -8,6 +8,7 @@ mod connections;
 
 pub use connections::{ConnectionPermit, Turn, Waiting};
 
+use super::retry_budget::Arrivals;
 use connections::Connections;
 use std::sync::{
     Arc,
@@ -21,6 +22,7 @@ pub struct Limits {
     pending: Counter,
     retries: Counter,
     connections: Connections,
+    pub arrivals: Arrivals,
 }
 
 /// What is counted besides connections.

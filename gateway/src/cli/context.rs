@@ -60,6 +60,7 @@ impl ContextArgs {
             root_namespace: Arc::clone(&self.root_namespace),
             cluster_domain: Arc::clone(&self.cluster_domain),
             port_map,
+            node: "".into(),
             address_guard: AddressGuard { own: BTreeSet::new(), allowed: self.allow_addresses.clone() },
         })
     }

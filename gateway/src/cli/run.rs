@@ -137,11 +137,12 @@ impl RunArgs {
                 directory.display()
             ));
         }
+        let node: Arc<str> = self.node_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(hostname).into();
         let unasked = thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS_UNASKED);
         Ok(Settings {
             source,
             default_namespace: DEFAULT_NAMESPACE.into(),
-            compile: self.compile_settings()?,
+            compile: CompileSettings { node: Arc::clone(&node), ..self.compile_settings()? },
             dns: DnsSettings { servers: self.dns_servers.clone() },
             proxy: ProxySettings {
                 workers: self.workers.map_or(unasked, usize::from),
@@ -161,7 +162,7 @@ impl RunArgs {
                 gateway_namespace: Arc::clone(&self.context.gateway_namespace),
             },
             snapshot_directory: self.snapshot_dir.clone(),
-            node: self.node_name.clone().filter(|name| !name.is_empty()).unwrap_or_else(hostname).into(),
+            node,
             fastpath: self.fastpath,
             fastpath_cgroup: self.fastpath_cgroup.clone(),
         })

@@ -50,6 +50,8 @@ pub enum SourceState {
     Synced,
     /// The API server does not know the kind (its CRD is not installed), and what would help; the gateway asks again.
     WaitingForKind(String),
+    /// The gateway may not read the kind, and what would help; it asks again. What was known before stays in force.
+    Forbidden(String),
     /// The last attempt failed, for this reason; the gateway tries again. What was known before stays in force.
     Failing(String),
 }
@@ -61,7 +63,16 @@ impl SourceState {
             Self::Starting => "Starting",
             Self::Synced => "Synced",
             Self::WaitingForKind(_) => "WaitingForKind",
+            Self::Forbidden(_) => "Forbidden",
             Self::Failing(_) => "Failing",
+        }
+    }
+
+    /// What is wrong, in words; `None` while nothing is.
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Starting | Self::Synced => None,
+            Self::WaitingForKind(reason) | Self::Forbidden(reason) | Self::Failing(reason) => Some(reason),
         }
     }
 }
@@ -71,7 +82,7 @@ impl fmt::Display for SourceState {
         match self {
             Self::Starting => f.write_str("not listed yet"),
             Self::Synced => f.write_str("synced"),
-            Self::WaitingForKind(reason) | Self::Failing(reason) => f.write_str(reason),
+            Self::WaitingForKind(reason) | Self::Forbidden(reason) | Self::Failing(reason) => f.write_str(reason),
         }
     }
 }

@@ -37,6 +37,8 @@ struct KindInputs {
     listed: bool,
     /// It is the one on disk.
     restored: bool,
+    /// The kind may not be read, and the gateway serves without: with what it had, or with nothing.
+    waived: bool,
     objects: HashMap<ObjectId, ObjectState>,
 }
 
@@ -63,19 +65,20 @@ impl Inputs {
         Self { context, kinds, unreadable: BTreeMap::new(), delegation: Delegation::default() }
     }
 
-    /// Whether every kind has been listed at least once.
+    /// Whether every kind has been listed at least once, but for those that may not be read and are not needed.
     pub fn complete(&self) -> bool {
-        self.kinds.values().all(|kind| kind.listed)
+        self.kinds.values().all(|kind| kind.listed || kind.waived)
     }
 
     /// Whether the source fails with some kind that has not been listed.
     pub fn is_stuck(&self) -> bool {
-        self.kinds.values().any(|kind| !kind.listed && matches!(kind.state, SourceState::Failing(_)))
+        let fails = |state: &SourceState| matches!(state, SourceState::Failing(_) | SourceState::Forbidden(_));
+        self.kinds.values().any(|kind| !kind.listed && !kind.waived && fails(&kind.state))
     }
 
     /// Whether something is in force that was on disk, and has not been listed by the source yet.
     pub fn is_restored(&self) -> bool {
-        self.kinds.values().any(|kind| kind.restored)
+        self.kinds.values().any(KindInputs::is_restored)
     }
 
     /// The kinds of which there is no list yet.
@@ -106,7 +109,11 @@ impl Inputs {
             Delta::Problems { part, problems } => {
                 self.unreadable.insert(part, problems);
             }
-            Delta::State { kind, state } => self.kind(kind).state = state,
+            Delta::State { kind, state } => {
+                let inputs = self.kind(kind);
+                inputs.waived |= kind.is_dispensable() && matches!(state, SourceState::Forbidden(_));
+                inputs.state = state;
+            }
             Delta::Answer { name, answer } => change(Change::Answer { name, answer }),
         }
     }
@@ -127,6 +134,7 @@ impl Inputs {
         let inputs = self.kind(kind);
         inputs.listed = true;
         inputs.restored = false;
+        inputs.waived = false;
         inputs.state = SourceState::Synced;
     }
 
@@ -202,12 +210,20 @@ impl Inputs {
                 kind: *kind,
                 state: inputs.state.clone(),
                 listed: inputs.listed,
-                restored: inputs.restored,
+                restored: inputs.is_restored(),
+                waived: inputs.waived,
                 objects: inputs.objects.len(),
                 rejected: count(Served::Nothing),
                 held_back: count(Served::Earlier),
             }
         })
+    }
+}
+
+impl KindInputs {
+    /// Whether what is in force was on disk, and is to be replaced by what the source lists.
+    fn is_restored(&self) -> bool {
+        self.restored && !self.waived
     }
 }
 

@@ -131,6 +131,7 @@ mod tests {
                 state: SourceState::Synced,
                 listed: true,
                 restored: true,
+                waived: false,
                 objects: 6,
                 rejected: 2,
                 held_back: 1,

@@ -35,6 +35,8 @@ pub struct KindStatus {
     pub listed: bool,
     /// Whether the objects are those that were on disk.
     pub restored: bool,
+    /// Whether the gateway does without the kind, which it may not read.
+    pub waived: bool,
     /// Objects the source has, whether they can be read or not.
     pub objects: usize,
     /// Objects of which nothing can be served.
@@ -51,7 +53,7 @@ impl Status {
         if self.synced {
             return None;
         }
-        let waiting = by_reason(self.kinds.iter().filter(|kind| !kind.listed));
+        let waiting = by_reason(self.kinds.iter().filter(|kind| !kind.listed && !kind.waived));
         let waiting: Vec<String> = waiting.into_iter().map(|(reason, kinds)| format!("{kinds} ({reason})")).collect();
         Some(format!("waiting for the first list of {}", waiting.join(", ")))
     }
@@ -68,20 +70,53 @@ impl Status {
 
     /// The kinds that cannot be followed now, as problems of this node: one for each reason.
     pub fn source_problems(&self) -> impl Iterator<Item = Problem> + '_ {
-        let troubled =
-            |kind: &&KindStatus| matches!(kind.state, SourceState::Failing(_) | SourceState::WaitingForKind(_));
-        [true, false].into_iter().flat_map(move |listed| {
-            let stays =
-                if listed { "what is known stays in force" } else { "the gateway is not ready before it is listed" };
-            let kinds = self.kinds.iter().filter(troubled).filter(move |kind| kind.listed == listed);
+        use Consequence::{Stays, Unready, Without};
+        [Stays, Unready, Without].into_iter().flat_map(move |consequence| {
+            let kinds = self.kinds.iter().filter(move |kind| kind.consequence() == Some(consequence));
             by_reason(kinds).into_iter().map(move |(reason, kinds)| Problem {
                 object: None,
                 source: None,
                 path: String::new(),
-                severity: Severity::Error,
+                severity: if consequence == Without { Severity::Warning } else { Severity::Error },
                 kind: ProblemKind::Node,
-                message: format!("cannot watch {kinds}: {reason}; {stays}"),
+                message: format!("cannot watch {kinds}: {reason}; {}", consequence.text()),
             })
+        })
+    }
+}
+
+/// What it means that a kind cannot be followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consequence {
+    /// It has been listed.
+    Stays,
+    Unready,
+    /// It may not be read and is not needed: Nodes.
+    Without,
+}
+
+impl Consequence {
+    /// In words, for the end of a sentence.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Stays => "what is known stays in force",
+            Self::Unready => "the gateway is not ready before it is listed",
+            Self::Without => {
+                "until then it is not known in which zone an endpoint is: those without a locality of their own count the \
+                 same, near or far"
+            }
+        }
+    }
+}
+
+impl KindStatus {
+    /// `None` while the kind is followed.
+    fn consequence(&self) -> Option<Consequence> {
+        self.state.trouble()?;
+        Some(match (self.listed, self.waived) {
+            (true, _) => Consequence::Stays,
+            (false, true) => Consequence::Without,
+            (false, false) => Consequence::Unready,
         })
     }
 }

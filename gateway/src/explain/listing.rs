@@ -120,9 +120,17 @@ pub struct EndpointRow {
     pub node: Option<String>,
     pub zone: Option<String>,
     pub active_requests: u32,
+    /// Of how many levels of endpoints, nearer ones, this one comes behind.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub level: usize,
     /// Left out by outlier detection.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ejected: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_first(level: &usize) -> bool {
+    *level == 0
 }
 
 impl Lists {
@@ -168,6 +176,7 @@ impl Lists {
                 node: endpoint.node.as_deref().map(str::to_owned),
                 zone: endpoint.zone.as_deref().map(str::to_owned),
                 active_requests: endpoint.load.get(),
+                level: balancer.map_or(0, |balancer| balancer.level(index)),
                 ejected: balancer.is_some_and(|balancer| balancer.is_ejected(index)),
             }));
         }

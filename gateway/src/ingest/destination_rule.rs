@@ -66,10 +66,13 @@ pub(super) fn ingest(
     if spec.host.is_empty() {
         return None;
     }
+    // A rule for some workloads is private (`setDestinationRules` in istio's push_context.go).
+    let written = if spec.workload_selector.is_some() { &[".".to_owned()][..] } else { &spec.export_to[..] };
     Some(DestinationRule {
         meta: manifest.meta.clone(),
         host: hosts::expand(&spec.host, namespace, context),
         visibility,
+        exported_to: written.iter().map(|entry| entry.as_str().into()).collect(),
         traffic_policy,
         subsets,
         workload_selector,

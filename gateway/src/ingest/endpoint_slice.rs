@@ -95,9 +95,10 @@ fn condition(conditions: Option<&Conditions>) -> EndpointCondition {
     let ready = conditions.and_then(|c| c.ready).unwrap_or(true);
     let serving = conditions.and_then(|c| c.serving).unwrap_or(ready);
     let terminating = conditions.and_then(|c| c.terminating).unwrap_or(false);
-    match (ready, serving && terminating) {
-        (true, _) => EndpointCondition::Ready,
-        (false, true) => EndpointCondition::ServingTerminating,
-        (false, false) => EndpointCondition::NotReady,
+    match (ready, serving, terminating) {
+        (true, ..) => EndpointCondition::Ready,
+        (false, true, true) => EndpointCondition::ServingTerminating,
+        (false, false, true) => EndpointCondition::Terminating,
+        (false, _, false) => EndpointCondition::NotReady,
     }
 }

@@ -27,15 +27,9 @@ pub(super) fn check(settings: &istio::LoadBalancer, ejects: bool, path: &Path<'_
     }
     if let Some(locality) = &settings.locality_lb_setting {
         check_locality(locality, ejects, &path.field("localityLbSetting"), findings);
-        if locality.enabled != Some(false) {
-            findings.not_served(&path.field("localityLbSetting"), "endpoints are chosen wherever they are");
-        }
     }
     if let Some(zone) = &settings.zone_aware_lb_setting {
         let path = path.field("zoneAwareLbSetting");
-        if zone.enabled != Some(false) {
-            findings.not_served(&path, "endpoints are chosen wherever they are");
-        }
         if let Some(label) = zone.failover_priority.iter().find(|label| is_topology_label(label)) {
             findings
                 .invalid(&path.field("failoverPriority"), format!("{label} is handled by zone awareness: remove it"));

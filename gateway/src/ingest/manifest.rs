@@ -116,7 +116,8 @@ impl Manifest {
             Some(_) => return Err(unnamed("metadata", "must be a mapping".to_owned())),
         };
         let name = text(metadata, "name").map_err(|reason| unnamed("metadata.name", format!("{reason} ({kind})")))?;
-        let namespace = match metadata.get("namespace") {
+        let namespace = match metadata.get("namespace").filter(|_| kind.is_namespaced()) {
+            None if !kind.is_namespaced() => "",
             None | Some(Value::Null) => default_namespace,
             Some(Value::String(namespace)) if namespace.is_empty() => default_namespace,
             Some(Value::String(namespace)) => namespace,

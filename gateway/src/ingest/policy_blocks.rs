@@ -1,12 +1,12 @@
 //! The blocks of a traffic policy as the gateway serves them: Istio's defaulting. What the webhook refuses has been reported
 //! by `traffic_policy`, and is left at its default here.
 
-use super::{duration, load_balancer as checks};
+use super::{duration, load_balancer as checks, locality_policy};
 use crate::{
     istio::destination_rule as istio,
     model::traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashCookie, HashKey, HashTable, Http2Keepalive, Http2Settings,
-        Keepalive, LoadBalancer, OutlierDetection, Speech, Warmup,
+        Keepalive, LoadBalancer, OutlierDetection, RetryBudget, Speech, Warmup,
     },
 };
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(super) fn load_balancer(settings: &istio::LoadBalancer) -> LoadBalancer {
         (None, Random) => Algorithm::Random,
         (None, Passthrough) => Algorithm::Passthrough,
     };
-    LoadBalancer { algorithm, warmup: warmup(settings) }
+    LoadBalancer { algorithm, warmup: warmup(settings), locality: locality_policy::read(settings) }
 }
 
 /// `setWarmup`, and `setSlowStartConfig` for the deprecated field, whose other values are Envoy's defaults.
@@ -134,6 +134,16 @@ pub(super) fn outlier_detection(outlier: &istio::OutlierDetection) -> OutlierDet
         base_ejection_time: positive(outlier.base_ejection_time.as_deref()).unwrap_or(Duration::from_secs(30)),
         max_ejection_percent: percent(outlier.max_ejection_percent).filter(|percent| *percent > 0).unwrap_or(10),
         min_health_percent: percent(outlier.min_health_percent).unwrap_or(0),
+    }
+}
+
+/// `applyRetryBudget`.
+pub(super) fn retry_budget(budget: &istio::RetryBudget) -> RetryBudget {
+    let percent = budget.percent.filter(|percent| (0.0..=100.0).contains(percent));
+    RetryBudget {
+        percent: percent.unwrap_or(20.0),
+        min_concurrency: Some(budget.min_retry_concurrency).filter(|least| *least > 0).unwrap_or(3),
+        interval: positive(budget.budget_interval.as_deref()),
     }
 }
 

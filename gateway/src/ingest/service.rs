@@ -3,6 +3,7 @@
 use super::{
     export_to,
     findings::{Findings, Path},
+    locality_policy,
     manifest::Manifest,
     protocol,
 };
@@ -18,6 +19,8 @@ struct Spec {
     external_name: String,
     selector: BTreeMap<String, String>,
     ports: Vec<Port>,
+    traffic_distribution: Option<String>,
+    internal_traffic_policy: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +59,8 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
     let disabled = manifest.labels.get("experimental.istio.io/disable-gateway-port-translation");
     Some(Service {
         meta: manifest.meta.clone(),
+        distribution: locality_policy::distribution(spec.traffic_distribution.as_deref(), manifest),
+        node_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
         kind,
         ports,
         selector: super::labels::labels(&spec.selector),

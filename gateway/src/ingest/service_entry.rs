@@ -7,6 +7,7 @@ use super::{
     gateway::is_socket_path,
     hosts, l4_routes,
     labels::{self, is_dns_label},
+    locality_policy,
     manifest::Manifest,
     protocol,
 };
@@ -15,6 +16,7 @@ use crate::{
     model::{
         gateway::Protocol,
         host::HostPattern,
+        locality::Locality,
         service::TargetPort,
         service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
     },
@@ -62,6 +64,7 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
         endpoints,
         workload_selector,
         alternative_names: spec.subject_alt_names.iter().map(|name| name.as_str().into()).collect(),
+        distribution: locality_policy::distribution(None, manifest),
     })
 }
 
@@ -297,12 +300,16 @@ fn read_endpoint(
             return None;
         }
     }
+    let labels = labels::labels(&endpoint.labels);
+    let own = Some(&endpoint.locality).filter(|locality| !locality.is_empty());
+    let locality = own.map(|own| Locality::parse(own)).or_else(|| Locality::of_workload(&labels));
     Some(EntryEndpoint {
         index: 0,
         address,
         name: address.is_none().then(|| endpoint.address.as_str().into()),
         ports,
-        labels: labels::labels(&endpoint.labels),
+        labels,
+        locality: locality.unwrap_or_default(),
         // 0 is "unset" (`WorkloadEntry.weight` in istio/api).
         weight: endpoint.weight.max(1),
     })

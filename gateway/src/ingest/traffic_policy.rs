@@ -34,6 +34,7 @@ pub(super) fn read(
         tls: policy.tls.as_ref(),
     };
     let mut served = TrafficPolicy { blocks: blocks.read(namespace, path, findings), ports: Vec::new() };
+    served.blocks.retry_budget = policy.retry_budget.as_ref().map(policy_blocks::retry_budget);
     for (index, settings) in policy.port_level_settings.iter().flatten().enumerate() {
         let path = path.field("portLevelSettings");
         let blocks = read_port(settings, namespace, &path.index(index), findings);
@@ -53,7 +54,7 @@ pub(super) fn read(
         if let Some(percent) = budget.percent {
             check_range(percent, 0.0..=100.0, &path.field("percent"), findings);
         }
-        findings.not_served(&path, "retries have no budget; connectionPool.http.maxRetries bounds them");
+        duration::check(budget.budget_interval.as_deref(), &path.field("budgetInterval"), findings);
     }
     Some(served)
 }
@@ -84,6 +85,7 @@ impl Blocks<'_> {
             connection_pool: self.connection_pool.map(policy_blocks::connection_pool),
             outlier_detection: self.outlier_detection.map(policy_blocks::outlier_detection),
             tls,
+            retry_budget: None,
         }
     }
 }
@@ -131,7 +133,10 @@ fn check_outlier_detection(outlier: &istio::OutlierDetection, path: &Path<'_>, f
         check_range(f64::from(percent), 0.0..=100.0, &path.field(field), findings);
     }
     if !outlier.outlier_detection_http_error_codes.is_empty() {
-        findings.not_served(&path.field("outlierDetectionHttpErrorCodes"), "every status of 500 and more counts");
+        findings.not_served(
+            &path.field("outlierDetectionHttpErrorCodes"),
+            "Istio does not implement it either; every status of 500 and more counts",
+        );
     }
 }
 

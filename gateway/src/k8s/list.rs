@@ -1,11 +1,15 @@
 //! One look at a cluster, for the commands that do not stay.
 
-use super::{convert, discover};
+use super::{backoff::Failure, convert, discover, reason};
 use crate::{
+    control::status::Consequence,
     ingest::manifest::{FOREIGN, Foreign, Parsed},
-    model::object::Kind,
+    model::{
+        object::Kind,
+        problem::{Problem, ProblemKind, Severity},
+    },
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
@@ -39,15 +43,32 @@ pub async fn list(client: &Client) -> Result<Parsed, ListFailed> {
             Err(discover::Undiscovered::UnknownKind) => continue,
             Err(error) => return Err(ListFailed { kind, reason: error.to_string() }),
         };
-        let listed = if kind == Kind::Pod {
-            pages(Api::<PartialObjectMeta<Pod>>::all(client.clone()), &resource, &mut found).await
-        } else {
-            pages(Api::<DynamicObject>::all_with(client.clone(), &resource), &resource, &mut found).await
+        let client = client.clone();
+        let listed = match kind {
+            Kind::Pod => pages(Api::<PartialObjectMeta<Pod>>::all(client), &resource, &mut found).await,
+            Kind::Node => pages(Api::<PartialObjectMeta<Node>>::all(client), &resource, &mut found).await,
+            _ => pages(Api::<DynamicObject>::all_with(client, &resource), &resource, &mut found).await,
         };
-        listed.map_err(|error| ListFailed { kind, reason: error.to_string() })?;
+        match listed {
+            Err(error) if kind.is_dispensable() && reason::failure(&error) == Failure::Forbidden => {
+                found.problems.push(done_without(kind, &error));
+            }
+            listed => listed.map_err(|error| ListFailed { kind, reason: error.to_string() })?,
+        }
     }
     list_foreign(client, &mut found).await;
     Ok(found)
+}
+
+fn done_without(kind: Kind, error: &kube::Error) -> Problem {
+    Problem {
+        object: None,
+        source: None,
+        path: String::new(),
+        severity: Severity::Warning,
+        kind: ProblemKind::Node,
+        message: format!("cannot list {kind} objects: {}; {}", reason::text(error), Consequence::Without.text()),
+    }
 }
 
 /// What only `analyze` looks at. Whoever may not list some kind is told about the rest.

@@ -16,7 +16,8 @@ pub(super) fn describe(kind: Kind, failure: Failure, error: &str, connected: &Co
              is read again"
         ),
         Failure::Forbidden => {
-            format!("{error}; allow get, list and watch of {} in every namespace", resource_name(kind))
+            let everywhere = if kind.is_namespaced() { " in every namespace" } else { "" };
+            format!("{error}; allow get, list and watch of {}{everywhere}", resource_name(kind))
         }
         Failure::UnknownKind => missing(kind).to_owned(),
         Failure::Refused => format!("the API server {server} refuses: {error}"),
@@ -33,7 +34,7 @@ pub(super) fn missing(kind: Kind) -> &'static str {
         Kind::EndpointSlice => {
             "the API server does not serve discovery.k8s.io/v1; Kubernetes 1.21 or newer is needed, with that API on"
         }
-        Kind::Service | Kind::Pod | Kind::Secret => {
+        Kind::Service | Kind::Pod | Kind::Node | Kind::Secret => {
             "the API server does not serve the core API v1; is it a Kubernetes API server?"
         }
     }
@@ -49,6 +50,7 @@ fn resource_name(kind: Kind) -> String {
         Kind::Service => "services",
         Kind::EndpointSlice => "endpointslices",
         Kind::Pod => "pods",
+        Kind::Node => "nodes",
         Kind::Secret => "secrets",
     };
     if kind.group().is_empty() { plural.to_owned() } else { format!("{plural}.{}", kind.group()) }

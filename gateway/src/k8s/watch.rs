@@ -9,12 +9,15 @@ use super::{
     reason,
 };
 use crate::{
-    control::delta::{Delta, SourceState},
+    control::{
+        delta::{Delta, SourceState},
+        status::Consequence,
+    },
     ingest::manifest::Manifest,
     model::{object::Kind, problem::Problem},
 };
 use futures_util::{StreamExt, pin_mut};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject},
@@ -43,6 +46,7 @@ pub(super) async fn run(kind: Kind, connection: Connection, deltas: mpsc::Sender
         last_failure: None,
         unreadable: BTreeMap::new(),
         streaming: true,
+        listed: false,
     };
     while watch.once().await.is_continue() {}
 }
@@ -63,6 +67,8 @@ struct Watch {
     unreadable: BTreeMap<String, Problem>,
     /// Whether the API server streams lists (on by default since Kubernetes 1.34).
     streaming: bool,
+    /// Whether the kind has been listed since the gateway began.
+    listed: bool,
 }
 
 impl Watch {
@@ -84,11 +90,10 @@ impl Watch {
             }
         };
         let client = connected.client.clone();
-        if self.kind == Kind::Pod {
-            // Labels are all that is needed of pods, and their metadata is a tenth of them.
-            self.follow(Api::<PartialObjectMeta<Pod>>::all(client), &resource, &connected, number).await
-        } else {
-            self.follow(Api::<DynamicObject>::all_with(client, &resource), &resource, &connected, number).await
+        match self.kind {
+            Kind::Pod => self.follow(Api::<PartialObjectMeta<Pod>>::all(client), &resource, &connected, number).await,
+            Kind::Node => self.follow(Api::<PartialObjectMeta<Node>>::all(client), &resource, &connected, number).await,
+            _ => self.follow(Api::<DynamicObject>::all_with(client, &resource), &resource, &connected, number).await,
         }
     }
 
@@ -109,7 +114,8 @@ impl Watch {
         let mut list: Option<Vec<Manifest>> = None;
         loop {
             // A watch that has been taken up again says nothing until something changes.
-            let settled = list.is_none() && matches!(self.state, SourceState::Failing(_));
+            let failing = matches!(self.state, SourceState::Failing(_) | SourceState::Forbidden(_));
+            let settled = list.is_none() && self.listed && failing;
             let event = tokio::select! {
                 event = events.next() => event,
                 () = tokio::time::sleep(SETTLED), if settled => {
@@ -133,6 +139,7 @@ impl Watch {
                 Ok(Event::InitDone) => {
                     if let Some(manifests) = list.take() {
                         self.send(Delta::Replace { kind: self.kind, manifests }).await?;
+                        self.listed = true;
                     }
                     self.synced().await?;
                 }
@@ -210,6 +217,7 @@ impl Watch {
     async fn failed(&mut self, failure: Failure, reason: String) -> ControlFlow<Gone> {
         let state = match failure {
             Failure::UnknownKind => SourceState::WaitingForKind(reason),
+            Failure::Forbidden => SourceState::Forbidden(reason),
             _ => SourceState::Failing(reason),
         };
         match failure {
@@ -219,7 +227,10 @@ impl Watch {
                 if self.last_failure == Some(failure) {
                     tracing::debug!(kind = %self.kind, "still {state}");
                 } else {
-                    tracing::warn!(kind = %self.kind, "cannot watch: {state}; what is known stays in force");
+                    let is_without =
+                        self.kind.is_dispensable() && !self.listed && matches!(state, SourceState::Forbidden(_));
+                    let consequence = if is_without { Consequence::Without } else { Consequence::Stays };
+                    tracing::warn!(kind = %self.kind, "cannot watch: {state}; {}", consequence.text());
                 }
             }
         }

@@ -58,6 +58,7 @@ pub fn repeats_response(policy: &Retries, status: StatusCode, headers: &HeaderMa
         || (on.has(RetryOn::GATEWAY_ERRORS) && (502..=504).contains(&code))
         || (on.has(RetryOn::CONFLICT) && status == StatusCode::CONFLICT)
         || (on.has(RetryOn::STATUSES) && policy.statuses.contains(&code))
+        || (on.has(RetryOn::ANSWER_FIELDS) && policy.fields.iter().any(|field| headers.contains_key(field)))
         || headers.get(GRPC_STATUS).is_some_and(|status| repeats_grpc(on, status.as_bytes()))
 }
 
@@ -93,14 +94,11 @@ pub fn repeats_what_was_sent(policy: &Retries, is_grpc: bool, may_refuse: bool) 
         .and(RetryOn::RESET)
         .and(RetryOn::CONFLICT)
         .and(RetryOn::RATE_LIMITED);
-    const GRPC: RetryOn = RetryOn::GRPC_CANCELLED
-        .and(RetryOn::GRPC_DEADLINE_EXCEEDED)
-        .and(RetryOn::GRPC_INTERNAL)
-        .and(RetryOn::GRPC_RESOURCE_EXHAUSTED)
-        .and(RetryOn::GRPC_UNAVAILABLE);
     let on_status = policy.on.has(RetryOn::STATUSES) && !policy.statuses.is_empty();
     let on_refusal = may_refuse && policy.on.has(RetryOn::REFUSED_STREAM);
-    policy.attempts > 0 && (policy.on.has(ANY) || on_status || on_refusal || (is_grpc && policy.on.has(GRPC)))
+    let on_field = policy.on.has(RetryOn::ANSWER_FIELDS) && !policy.fields.is_empty();
+    let on_grpc = is_grpc && policy.on.has(RetryOn::GRPC);
+    policy.attempts > 0 && (policy.on.has(ANY) || on_status || on_field || on_refusal || on_grpc)
 }
 
 /// The wait before the retry with number `retry`, from 1: fully jittered, the limit doubled each time up to ten times the

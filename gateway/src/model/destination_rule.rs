@@ -6,7 +6,7 @@ use super::{
     object::{Labels, Meta},
     traffic_policy::TrafficPolicy,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct DestinationRule {
@@ -14,6 +14,8 @@ pub struct DestinationRule {
     /// Short names are expanded.
     pub host: HostPattern,
     pub visibility: Visibility,
+    /// `exportTo` as it was written: rules for one host are one rule where it is the same.
+    pub exported_to: BTreeSet<Arc<str>>,
     pub traffic_policy: Option<Box<TrafficPolicy>>,
     pub subsets: Vec<Subset>,
     /// `workloadSelector.matchLabels`: the proxies the rule is for; `None` for all.

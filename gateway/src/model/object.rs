@@ -12,6 +12,8 @@ pub enum Kind {
     Service,
     EndpointSlice,
     Pod,
+    /// Of no namespace.
+    Node,
     /// Holds certificates and keys. None of [`ALL`](Self::ALL): only those are read that a Gateway names, and nothing of
     /// them is ever shown or kept.
     Secret,
@@ -19,7 +21,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that is followed as a whole, in the order in which status output lists them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Gateway,
         Self::VirtualService,
         Self::DestinationRule,
@@ -27,6 +29,7 @@ impl Kind {
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
+        Self::Node,
     ];
 
     /// The `kind` as Kubernetes writes it.
@@ -39,6 +42,7 @@ impl Kind {
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Pod => "Pod",
+            Self::Node => "Node",
             Self::Secret => "Secret",
         }
     }
@@ -47,7 +51,7 @@ impl Kind {
     pub const fn group(self) -> &'static str {
         match self {
             Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => "networking.istio.io",
-            Self::Service | Self::Pod | Self::Secret => "",
+            Self::Service | Self::Pod | Self::Node | Self::Secret => "",
             Self::EndpointSlice => "discovery.k8s.io",
         }
     }
@@ -55,6 +59,16 @@ impl Kind {
     /// The kind named `kind` in API group `group`, if the gateway reads it.
     pub fn find(group: &str, kind: &str) -> Option<Self> {
         Self::ALL.into_iter().chain([Self::Secret]).find(|k| k.group() == group && k.name() == kind)
+    }
+
+    /// Whether its objects are in namespaces.
+    pub fn is_namespaced(self) -> bool {
+        self != Self::Node
+    }
+
+    /// Whether a gateway serves without: what only makes answers better is worth no gateway that does not answer.
+    pub fn is_dispensable(self) -> bool {
+        self == Self::Node
     }
 
     /// Whether the kind is one of Istio's.
@@ -69,7 +83,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Kind, namespace and name: the key of an object. Displays as `VirtualService default/reviews`.
+/// Kind, namespace and name: the key of an object. Displays as `VirtualService default/reviews`, and as `Node n1` where
+/// there is no namespace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectId {
     pub kind: Kind,
@@ -85,7 +100,11 @@ impl ObjectId {
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        if self.kind.is_namespaced() {
+            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+        } else {
+            write!(f, "{} {}", self.kind, self.name)
+        }
     }
 }
 

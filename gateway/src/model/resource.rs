@@ -4,7 +4,7 @@ use super::{
     destination_rule::DestinationRule,
     gateway::Gateway,
     object::Meta,
-    service::{EndpointSlice, Pod, Service},
+    service::{EndpointSlice, Node, Pod, Service},
     service_entry::ServiceEntry,
     virtual_service::VirtualService,
 };
@@ -19,6 +19,7 @@ pub enum Resource {
     Service(Service),
     EndpointSlice(EndpointSlice),
     Pod(Pod),
+    Node(Node),
 }
 
 impl Resource {
@@ -31,6 +32,7 @@ impl Resource {
             Self::Service(o) => &o.meta,
             Self::EndpointSlice(o) => &o.meta,
             Self::Pod(o) => &o.meta,
+            Self::Node(o) => &o.meta,
         }
     }
 }

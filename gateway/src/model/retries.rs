@@ -1,5 +1,6 @@
 //! When a request is sent again.
 
+use http::HeaderName;
 use std::{sync::Arc, time::Duration};
 
 /// Envoy's `upstream.base_retry_backoff_ms`.
@@ -13,13 +14,15 @@ pub struct Retries {
     pub on: RetryOn,
     /// The statuses behind [`RetryOn::STATUSES`].
     pub statuses: Vec<u16>,
+    /// The fields of an answer behind [`RetryOn::ANSWER_FIELDS`], which no rule has by itself.
+    pub fields: Vec<HeaderName>,
     /// How long one attempt may take, from the moment its connection stands.
     pub per_try_timeout: Option<Duration>,
     /// The longest wait before the first retry; it doubles with every further one, up to ten times this.
     pub back_off: Duration,
     /// An endpoint that has failed the request is not drawn again if another is found.
     pub ignore_previous_hosts: bool,
-    /// Priorities that have been tried are left aside; without several of them this changes nothing.
+    /// After two attempts, the localities of the endpoints that were tried are left out, as long as others are left.
     pub remote_localities: bool,
     /// `on` in Envoy's words, as Istio hands them over.
     pub text: Arc<str>,
@@ -45,9 +48,18 @@ impl RetryOn {
     pub const GRPC_INTERNAL: Self = Self(1 << 11);
     pub const GRPC_RESOURCE_EXHAUSTED: Self = Self(1 << 12);
     pub const GRPC_UNAVAILABLE: Self = Self(1 << 13);
+    pub const ANSWER_FIELDS: Self = Self(1 << 14);
 
-    /// The condition that Envoy calls `name`. Some mean nothing here: `retriable-headers` without a list of headers, which
-    /// Istio cannot give, and HTTP/3. `None` for a word that is no condition.
+    /// Those of gRPC.
+    pub const GRPC: Self = Self::GRPC_CANCELLED
+        .and(Self::GRPC_DEADLINE_EXCEEDED)
+        .and(Self::GRPC_INTERNAL)
+        .and(Self::GRPC_RESOURCE_EXHAUSTED)
+        .and(Self::GRPC_UNAVAILABLE);
+    /// All others.
+    pub const HTTP: Self = Self(!Self::GRPC.0);
+
+    /// The condition that Envoy calls `name`. One means nothing here: HTTP/3's. `None` for a word that is no condition.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "5xx" => Self::SERVER_ERRORS,
@@ -64,7 +76,8 @@ impl RetryOn {
             "internal" => Self::GRPC_INTERNAL,
             "resource-exhausted" => Self::GRPC_RESOURCE_EXHAUSTED,
             "unavailable" => Self::GRPC_UNAVAILABLE,
-            "retriable-headers" | "http3-post-connect-failure" => Self::NOTHING,
+            "retriable-headers" => Self::ANSWER_FIELDS,
+            "http3-post-connect-failure" => Self::NOTHING,
             _ => return None,
         })
     }
@@ -72,6 +85,12 @@ impl RetryOn {
     /// Whether some condition of `other` is in the set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// What is in `other` too.
+    #[must_use]
+    pub const fn only(self, other: Self) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// Both sets.
@@ -94,6 +113,7 @@ impl Default for Retries {
             attempts: 2,
             on,
             statuses: Vec::new(),
+            fields: Vec::new(),
             per_try_timeout: None,
             back_off: DEFAULT_BACK_OFF,
             ignore_previous_hosts: true,

@@ -1,7 +1,9 @@
-//! Kubernetes Services, EndpointSlices and Pods, as far as routing needs them.
+//! Kubernetes Services, EndpointSlices, Pods and Nodes, as far as routing needs them.
 
 use super::{
     export::Visibility,
+    locality::Locality,
+    locality_policy::TrafficDistribution,
     object::{Labels, Meta, ObjectId},
 };
 use std::{net::IpAddr, sync::Arc};
@@ -17,6 +19,10 @@ pub struct Service {
     pub labels: Labels,
     /// Annotation `networking.istio.io/exportTo`.
     pub visibility: Visibility,
+    /// Annotation or `spec.trafficDistribution`.
+    pub distribution: TrafficDistribution,
+    /// `spec.internalTrafficPolicy: Local`: only endpoints on the gateway's own node.
+    pub node_local: bool,
     /// `nodePort` of every port that has one.
     pub node_ports: Vec<u16>,
     /// Label `experimental.istio.io/disable-gateway-port-translation: "true"`.
@@ -79,6 +85,15 @@ pub enum EndpointCondition {
     /// Terminating but still serving: used when nothing is ready.
     ServingTerminating,
     NotReady,
+    /// Neither, and on its way out.
+    Terminating,
+}
+
+impl EndpointCondition {
+    /// Whether requests may be sent there.
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Ready | Self::ServingTerminating)
+    }
 }
 
 /// Pod metadata: labels for subsets. The status is only there for objects read from files, where no EndpointSlice
@@ -98,4 +113,11 @@ pub struct PodAddress {
     pub node: Option<Arc<str>>,
     /// Named container ports, for a Service's named `targetPort`.
     pub ports: Vec<SlicePort>,
+}
+
+/// A node of the cluster: where the pods on it are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    pub meta: Meta,
+    pub locality: Locality,
 }

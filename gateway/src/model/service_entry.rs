@@ -3,6 +3,8 @@
 use super::{
     export::Visibility,
     host::HostPattern,
+    locality::Locality,
+    locality_policy::TrafficDistribution,
     object::{Labels, Meta},
     service::TargetPort,
 };
@@ -20,6 +22,8 @@ pub struct ServiceEntry {
     pub workload_selector: Option<Labels>,
     /// Names in the certificates of its endpoints.
     pub alternative_names: Vec<Arc<str>>,
+    /// Annotation `networking.istio.io/traffic-distribution`.
+    pub distribution: TrafficDistribution,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,4 +54,5 @@ pub struct EntryEndpoint {
     pub ports: Vec<(Arc<str>, u16)>,
     pub labels: Labels,
     pub weight: u32,
+    pub locality: Locality,
 }

@@ -1,6 +1,6 @@
 //! `trafficPolicy` of a DestinationRule: how connections to a service are made, shared out, bounded and given up.
 
-use super::origination::ClientTls;
+use super::{locality_policy::LocalityPolicy, origination::ClientTls};
 use http::HeaderName;
 use std::{sync::Arc, time::Duration};
 
@@ -19,12 +19,16 @@ pub struct PolicyBlocks {
     pub connection_pool: Option<ConnectionPool>,
     pub outlier_detection: Option<OutlierDetection>,
     pub tls: Option<ClientTls>,
+    /// No block of `portLevelSettings`.
+    pub retry_budget: Option<RetryBudget>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadBalancer {
     pub algorithm: Algorithm,
     pub warmup: Option<Warmup>,
+    /// `None` leaves it to the Service, and then to the mesh.
+    pub locality: Option<LocalityPolicy>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -156,6 +160,17 @@ pub struct OutlierDetection {
     pub min_health_percent: u32,
 }
 
+/// How many retries there may be at once; takes the place of `maxRetries`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RetryBudget {
+    /// Of the requests that are on their way or wait.
+    pub percent: f64,
+    /// So many in any case.
+    pub min_concurrency: u32,
+    /// Requests count for so long after they have begun, also when they have ended.
+    pub interval: Option<Duration>,
+}
+
 impl OutlierDetection {
     /// The longest an ejection lasts, whatever its multiple (`max_ejection_time` in Envoy's outlier_detection_impl.cc).
     pub fn max_ejection_time(&self) -> Duration {
@@ -177,14 +192,17 @@ impl TrafficPolicy {
         let base = service.map(|policy| policy.for_port(port).0);
         let Some(subset) = subset else { return base.cloned().unwrap_or_default() };
         let (own, for_port) = subset.for_port(port);
-        match base {
-            Some(base) if !for_port => PolicyBlocks {
-                load_balancer: own.load_balancer.clone().or_else(|| base.load_balancer.clone()),
-                connection_pool: own.connection_pool.clone().or_else(|| base.connection_pool.clone()),
-                outlier_detection: own.outlier_detection.clone().or_else(|| base.outlier_detection.clone()),
-                tls: own.tls.clone().or_else(|| base.tls.clone()),
-            },
-            _ => own.clone(),
+        let Some(base) = base else { return own.clone() };
+        let retry_budget = own.retry_budget.or(base.retry_budget);
+        if for_port {
+            return PolicyBlocks { retry_budget, ..own.clone() };
+        }
+        PolicyBlocks {
+            load_balancer: own.load_balancer.clone().or_else(|| base.load_balancer.clone()),
+            connection_pool: own.connection_pool.clone().or_else(|| base.connection_pool.clone()),
+            outlier_detection: own.outlier_detection.clone().or_else(|| base.outlier_detection.clone()),
+            tls: own.tls.clone().or_else(|| base.tls.clone()),
+            retry_budget,
         }
     }
 

@@ -76,6 +76,10 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE);
         return Err(Box::new(if method == Method::CONNECT { closing(reply) } else { reply }));
     }
+    // RFC 9113 §11.6: nobody asks with the word that HTTP/2 begins with, and some servers take it for that.
+    if method.as_str() == "PRI" {
+        return Err(Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST))));
+    }
     if version != Version::HTTP_2 && target_length(&uri) > client.worker.settings().limits.target_bytes {
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
     }

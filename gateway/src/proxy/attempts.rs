@@ -61,6 +61,11 @@ impl<'p> Attempts<'p> {
         if self.policy.ignore_previous_hosts { &self.tried } else { &[] }
     }
 
+    /// The endpoints whose localities are to be left behind.
+    pub(super) fn left(&self) -> &[SocketAddr] {
+        if self.policy.remote_localities { &self.tried } else { &[] }
+    }
+
     /// What is needed to send `request` once more after it has been sent, if that may come to pass.
     pub(super) fn keep(&self, request: &Request<RequestBody>, upload: Option<&Rc<Upload>>) -> Option<Again> {
         // A field of gRPC may stand in any answer, and costs nothing where there is no body to keep.

@@ -28,17 +28,23 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc};
 /// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
 const OTHER_ENDPOINT_DRAWS: usize = 5;
 
-/// An endpoint of `cluster` that has not failed this request yet; any, once every one has.
+/// An endpoint of `cluster` that has not failed this request yet, which are `tried`; any, once every one has. A retry may have
+/// `left` the localities of others behind.
 ///
 /// Envoy's predicate `previous_hosts` gives up after the draws and takes what the last one gave. Beside a dead endpoint,
 /// which is never busy, that is often the dead one again; looking through the list costs nothing and loses no request.
-pub(super) fn choose(cluster: &Arc<Cluster>, affinity: Option<&Affinity>, tried: &[SocketAddr]) -> Option<Chosen> {
+pub(super) fn choose(
+    cluster: &Arc<Cluster>,
+    affinity: Option<&Affinity>,
+    tried: &[SocketAddr],
+    left: &[SocketAddr],
+) -> Option<Chosen> {
     let Some(traffic) = &cluster.traffic else {
         let endpoint = choose_by_load(cluster.endpoints(), tried)?;
         return Some(Chosen { endpoint: Arc::clone(endpoint), member: None });
     };
     let tried = if affinity.is_some_and(|affinity| affinity.stays) { &[] } else { tried };
-    let choice = Choice { now: now(), hash: affinity.and_then(|affinity| affinity.hash), tried };
+    let choice = Choice { now: now(), hash: affinity.and_then(|affinity| affinity.hash), tried, left };
     let index = traffic.balancer.choose(choice, &mut || fastrand::u64(..))?;
     let endpoint = Arc::clone(traffic.balancer.endpoint(index)?);
     Some(Chosen { endpoint, member: Some((Arc::clone(cluster), index)) })

@@ -23,10 +23,12 @@ use super::{
 use crate::{
     message::{
         forwarded::{X_ENVOY_ATTEMPT_COUNT, X_ENVOY_DECORATOR_OPERATION, X_ENVOY_ORIGINAL_HOST, X_ENVOY_ORIGINAL_PATH},
+        retry_fields,
         retry_policy::{Reset, repeats_what_was_sent},
         rewrite,
         time_limits::TimeLimits,
     },
+    model::retries::Retries,
     routing::{
         cluster::{Cluster, ClusterId, ClusterState},
         route::{ForwardAction, Route},
@@ -66,6 +68,8 @@ pub(super) struct Plan {
     cluster_id: ClusterId,
     affinity: Option<Box<Affinity>>,
     policy: Option<Arc<RoutePolicy>>,
+    /// What the rule's own fields make of the policy's retries.
+    retries: Option<Box<Retries>>,
     limits: TimeLimits,
     mirrors: Drawn,
     fields: Option<ResponseFields>,
@@ -93,7 +97,8 @@ impl Plan {
         let mut fields = if is_unknown { fields_of(&arrived) } else { None };
 
         let (policy, is_grpc) = (action.policy.clone(), protocol == RequestProtocol::Grpc);
-        let per_try = route_policy::retries(policy.as_deref()).per_try_timeout;
+        let retries = route_policy::retries(policy.as_deref());
+        let per_try = retries.per_try_timeout;
         let timeout = policy.as_deref().and_then(|policy| policy.timeout);
         let limits = TimeLimits::of(timeout, per_try, &arrived.headers, is_grpc);
         // Before the route's edits, which may take them away or say something else.
@@ -103,6 +108,9 @@ impl Plan {
             arrived.headers.insert(X_ENVOY_DECORATOR_OPERATION, operation);
         }
         fields::apply_to_request(client, route, action, destination, &cluster, &mut arrived);
+        let edits = [&destination.request_headers, &action.request_headers];
+        let says_retries = edits.into_iter().any(retry_fields::puts_some);
+        let retries = says_retries.then(|| retry_fields::take(&mut arrived.headers, retries).map(Box::new)).flatten();
         if let Some(authority) = action.authority.as_ref().or(destination.authority.as_ref())
             && let Ok(authority) = HeaderValue::try_from(&**authority)
             && let Some(original) = arrived.headers.insert(HOST, authority)
@@ -150,6 +158,7 @@ impl Plan {
             cluster_id,
             affinity,
             policy,
+            retries,
             limits,
             mirrors,
             fields,
@@ -190,6 +199,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         cluster_id,
         affinity,
         policy,
+        retries,
         limits,
         mut mirrors,
         mut fields,
@@ -206,7 +216,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         })
     };
     let is_grpc = record.protocol() == RequestProtocol::Grpc;
-    let retries = route_policy::retries(policy.as_deref());
+    let retries = retries.as_deref().unwrap_or_else(|| route_policy::retries(policy.as_deref()));
     let mut attempts = Attempts::new(retries);
     // With a limit on the whole the end of the request counts, also while no endpoint reads it.
     let is_http2 = |cluster: &Cluster| cluster.speaks.is_http2(version == Version::HTTP_2) && !websocket;
@@ -221,7 +231,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
             return reply(unknown, record, fields.as_ref());
         };
-        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried()) else {
+        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried(), attempts.left()) else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and

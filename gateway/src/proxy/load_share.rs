@@ -4,6 +4,7 @@ use crate::{
     balance::{
         limits::{Limited, Permit},
         outliers::Observed,
+        retry_budget::most_retries,
     },
     routing::{
         cluster::{Cluster, Endpoint},
@@ -16,7 +17,7 @@ use std::{
     cell::OnceCell,
     net::SocketAddr,
     sync::{Arc, LazyLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// An endpoint that was chosen for a request.
@@ -62,16 +63,30 @@ impl LoadShare {
 
     /// The request counts as one of the cluster's until the share ends.
     pub(super) fn admit(&self, request: Permit) {
+        if let Some(traffic) = self.traffic()
+            && let Some(interval) = traffic.retry_budget.and_then(|budget| budget.interval)
+        {
+            traffic.balancer.memory().limits.arrivals.note(now(), milliseconds(interval));
+        }
         let _first = self.request.set(request).is_ok();
     }
 
     /// A place among the cluster's retries, where they are counted; `None` when all are taken.
     pub(super) fn retry(&self) -> Option<Option<Permit>> {
         let Some(traffic) = self.traffic() else { return Some(None) };
-        let most = traffic.connections.as_ref().and_then(|settings| settings.max_retries);
+        let limits = &traffic.balancer.memory().limits;
+        let most = match &traffic.retry_budget {
+            Some(budget) => {
+                let counts = limits.counts();
+                let interval = budget.interval.map(milliseconds);
+                let recent = interval.map_or(0, |interval| limits.arrivals.within(now(), interval));
+                Some(most_retries(budget, counts.requests.saturating_add(counts.pending), recent))
+            }
+            None => traffic.connections.as_ref().and_then(|settings| settings.max_retries),
+        };
         match most {
             None => Some(None),
-            most => traffic.balancer.memory().limits.permit(Limited::Retry, most).map(Some),
+            most => limits.permit(Limited::Retry, most).map(Some),
         }
     }
 
@@ -123,6 +138,10 @@ impl Drop for LoadShare {
     fn drop(&mut self) {
         self.chosen.endpoint.load.end();
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds since the first request that asked: one clock for all workers, which never shows 0.

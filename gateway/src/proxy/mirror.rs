@@ -49,7 +49,7 @@ pub(super) struct Original<'a> {
 /// Sends a copy of `original` to `cluster`, if it has an endpoint, and returns at once. `body` is there for a request that
 /// has one.
 pub(super) fn send(client: &Client, cluster: &Arc<Cluster>, original: &Original<'_>, body: Option<Rc<Tap>>) {
-    let Some(chosen) = choose(cluster, None, &[]) else { return };
+    let Some(chosen) = choose(cluster, None, &[], &[]) else { return };
     let worker = Rc::clone(&client.worker);
     let Some(place) = Place::take(&worker) else {
         worker.telemetry().mirrors().refused.inc();

@@ -129,7 +129,7 @@ async fn reach(worker: &Worker, bound: &Bound, caller: &Caller, record: &mut Str
         return Err(Refused::NoCluster);
     }
     let affinity = bound.hashes_source.then(|| Affinity::of_source(caller.peer.ip()));
-    let chosen = choose(cluster, affinity.as_ref(), &[]).ok_or(Refused::NoEndpoint)?;
+    let chosen = choose(cluster, affinity.as_ref(), &[], &[]).ok_or(Refused::NoEndpoint)?;
     let share = LoadShare::begin(chosen);
     let traffic = share.traffic();
     let tls = traffic.map_or(&ClientTls::Disable, |traffic| &traffic.tls);

@@ -3,18 +3,24 @@
 use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, EndpointSpeech, UnknownCluster},
     entry_endpoints::{self, Found},
+    locality::{Settler, settle},
+    place::{Origin, Place, Wanted},
     rules::RulesInForce,
     streams::StreamPolicy,
-    traffic::{Memories, Traffic},
-    world::{CompileSettings, HashMap, Key, World, key_of},
+    traffic::{Members, Memories, Traffic},
+    world::{CompileSettings, HashMap, Key, World},
 };
-use crate::model::{
-    export::Visibility,
-    host::HostPattern,
-    object::{Labels, selects},
-    service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
-    service_entry::ServiceEntry,
-    traffic_policy::{Algorithm, PolicyBlocks, Speech, TrafficPolicy},
+use crate::{
+    balance::levels::Layout,
+    model::{
+        export::Visibility,
+        host::HostPattern,
+        locality_policy::{Failover, LocalityPolicy, TrafficDistribution},
+        object::{Labels, selects},
+        service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
+        service_entry::ServiceEntry,
+        traffic_policy::{Algorithm, PolicyBlocks, Speech, TrafficPolicy},
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -100,11 +106,12 @@ impl Facts {
 
 /// An endpoint before it is shared: where, what, and whether it counts.
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(super) struct Candidate<'w> {
     address: SocketAddr,
     facts: Facts,
     condition: EndpointCondition,
     weight: u32,
+    origin: Origin<'w>,
 }
 
 /// Everything of one name: the Kubernetes Service and the ServiceEntries that pool with it.
@@ -178,7 +185,7 @@ pub(super) fn resolve(
             None => return unknown(&target.host, port, &target.namespace, UnknownCluster::Subset, depends_on),
         },
     };
-    let found = target.endpoints(port, subset.map(|subset| &subset.labels), world, settings);
+    let found = target.endpoints(port, Wanted::new(subset.map(|subset| &subset.labels)), world, settings);
     let name = named(&target.host, port);
     if found.is_pending && found.candidates.is_empty() {
         let state = ClusterState::Unknown(UnknownCluster::Resolution);
@@ -187,12 +194,23 @@ pub(super) fn resolve(
     let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_deref()));
     let mut policy = TrafficPolicy::effective(service, own, port);
     policy.tls = policy.tls.map(|tls| tls.for_service(&target.alternative_names()));
+    let distribution = target.distribution();
+    if distribution != TrafficDistribution::Any
+        && let Some(outliers) = &mut policy.outlier_detection
+    {
+        // The endpoints that are not ready are known then, and panic would lead to them.
+        outliers.min_health_percent = 0;
+    }
     // The address the client asked for is the gateway's: there is no other to pass it through to.
     let passes_through = policy.load_balancer.as_ref().is_some_and(|lb| lb.algorithm == Algorithm::Passthrough);
-    let weighted = if passes_through { Vec::new() } else { usable(found.candidates, &mut shared.endpoints) };
+    let members = if passes_through {
+        Members::default()
+    } else {
+        usable(found.candidates, &policy, distribution, (world, settings), &mut shared.endpoints)
+    };
     let speaks = target.speech(port, &policy);
-    let traffic = Traffic::new(&name, policy, &weighted, &mut shared.memories);
-    let endpoints = weighted.into_iter().map(|(endpoint, _)| endpoint).collect();
+    let traffic = Traffic::new(&name, policy, &members, &mut shared.memories);
+    let endpoints = members.endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
     let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
     resolved.cluster.traffic = traffic.map(Box::new);
     resolved.cluster.speaks = speaks;
@@ -201,16 +219,51 @@ pub(super) fn resolve(
     Resolved { names: found.names, ..resolved }
 }
 
-/// Ready endpoints with their weights; those that terminate but still serve when none is ready. In order of address, each
-/// once.
-fn usable(candidates: Vec<Candidate>, endpoints: &mut Endpoints) -> Vec<(Arc<Endpoint>, u32)> {
+/// Ready endpoints with their weights; those that terminate but still serve when none is ready. Each address once, in order
+/// of address within their levels.
+fn usable(
+    candidates: Vec<Candidate<'_>>,
+    policy: &PolicyBlocks,
+    distribution: TrafficDistribution,
+    (world, settings): (&World, &CompileSettings),
+    endpoints: &mut Endpoints,
+) -> Members {
     let best = candidates.iter().map(|candidate| candidate.condition).min();
-    let by_address: BTreeMap<SocketAddr, (Facts, u32)> = candidates
-        .into_iter()
-        .filter(|candidate| candidate.condition != EndpointCondition::NotReady && Some(candidate.condition) == best)
-        .map(|candidate| (candidate.address, (candidate.facts, candidate.weight)))
-        .collect();
-    by_address.iter().map(|(address, (facts, weight))| (endpoints.share(*address, facts), *weight)).collect()
+    let is_absent = |candidate: &Candidate<'_>| {
+        distribution != TrafficDistribution::Any && candidate.condition == EndpointCondition::NotReady
+    };
+    let is_usable = |candidate: &Candidate<'_>| candidate.condition.is_usable() && Some(candidate.condition) == best;
+    let counted = candidates.into_iter().filter(|candidate| is_usable(candidate) || is_absent(candidate));
+    let mut by_address: BTreeMap<SocketAddr, Candidate<'_>> = BTreeMap::new();
+    for candidate in counted {
+        // One slice may still say of an address what another says no more.
+        if by_address.get(&candidate.address).is_none_or(|known| candidate.condition <= known.condition) {
+            by_address.insert(candidate.address, candidate);
+        }
+    }
+    let from_service = distribution.policy();
+    let given = policy.load_balancer.as_ref().and_then(|balancer| balancer.locality.as_ref()).or(from_service.as_ref());
+    let is_watched = policy.outlier_detection.is_some();
+    // Of the mesh: the nearest first.
+    let mesh = LocalityPolicy::Failover(Failover::default());
+    let acting = match given {
+        None if is_watched => &mesh,
+        None | Some(LocalityPolicy::Off) => &LocalityPolicy::Off,
+        Some(LocalityPolicy::Failover(failover)) if !failover.is_forced && !is_watched => &LocalityPolicy::Off,
+        Some(given) => given,
+    };
+    if *acting == LocalityPolicy::Off {
+        let usable = by_address.values().filter(|candidate| candidate.condition.is_usable());
+        let shared = usable.map(|found| (endpoints.share(found.address, &found.facts), found.weight));
+        return Members { endpoints: shared.collect(), layout: Layout::default() };
+    }
+    let settlers = by_address.values().map(|found| Settler {
+        endpoint: found.condition.is_usable().then(|| endpoints.share(found.address, &found.facts)),
+        place: Place::of(found.origin, world),
+        weight: found.weight,
+    });
+    let (endpoints, layout) = settle(settlers.collect(), acting, &Place::of_gateway(world, settings));
+    Members { endpoints, layout }
 }
 
 /// The service of a host. A Service and the ServiceEntries of its own namespace pool their endpoints; entries elsewhere
@@ -279,42 +332,53 @@ impl Target<'_> {
         }
     }
 
-    /// Every endpoint of the port whose pod carries `labels`.
-    fn endpoints(&self, port: u16, labels: Option<&Labels>, world: &World, settings: &CompileSettings) -> Found {
+    /// `trafficDistribution` of the Service; of entries alone, the first one's annotation.
+    fn distribution(&self) -> TrafficDistribution {
+        let of_entry = || self.entries.first().map(|entry| entry.distribution).unwrap_or_default();
+        self.service.as_ref().map_or_else(of_entry, |(_, service)| service.distribution)
+    }
+
+    /// Every endpoint of the port that is `wanted`.
+    fn endpoints<'w>(&self, port: u16, wanted: Wanted<'_>, world: &'w World, settings: &CompileSettings) -> Found<'w>
+    where
+        Self: 'w,
+    {
         let mut found = Found::default();
         if let Some((key, service)) = &self.service
             && let Some(port) = service.ports.iter().find(|p| p.number == port)
         {
-            from_slices(key, port, labels, world, &mut found.candidates);
+            from_slices(key, port, wanted, world, &mut found.candidates);
             if !world.slices.contains_key(key) && !service.selector.is_empty() {
-                from_pods(&key.0, &service.selector, labels, &port.target, port.number, world, &mut found.candidates);
+                from_pods(&key.0, &service.selector, wanted, &port.target, port.number, world, &mut found.candidates);
+            }
+            if service.node_local {
+                let here = Some(&settings.node);
+                found.candidates.retain(|candidate| candidate.facts.node.as_ref() == here);
             }
         }
         for entry in &self.entries {
             if let Some(port) = entry.ports.iter().find(|p| p.number == port) {
-                entry_endpoints::add(entry, &self.host, port, labels, world, settings, &mut found);
+                entry_endpoints::add(entry, &self.host, port, wanted, world, settings, &mut found);
             }
         }
         found
     }
 }
 
-fn from_slices(
+fn from_slices<'w>(
     service: &Key,
     port: &ServicePort,
-    labels: Option<&Labels>,
-    world: &World,
-    candidates: &mut Vec<Candidate>,
+    wanted: Wanted<'_>,
+    world: &'w World,
+    candidates: &mut Vec<Candidate<'w>>,
 ) {
     for slice in world.slices.get(service).into_iter().flat_map(BTreeMap::values) {
         // The port's name joins Service and slice (KEP-752).
         let Some(number) = slice.ports.iter().find(|p| p.name == port.name).map(|p| p.number) else { continue };
         for endpoint in &slice.endpoints {
-            if let Some(labels) = labels.filter(|labels| !labels.is_empty()) {
-                let pod = endpoint.pod.as_ref().and_then(|id| world.pods.get(&key_of(id)));
-                if !pod.is_some_and(|pod| selects(labels, &pod.labels)) {
-                    continue;
-                }
+            let origin = Origin::Slice(endpoint);
+            if !wanted.takes(origin, world) {
+                continue;
             }
             let facts = Facts::of(endpoint);
             // Every address of an endpoint is the same backend; consumers take the first (EndpointSlice API).
@@ -324,6 +388,7 @@ fn from_slices(
                     facts,
                     condition: endpoint.condition,
                     weight: 1,
+                    origin,
                 });
             }
         }
@@ -332,36 +397,40 @@ fn from_slices(
 
 /// What an EndpointSlice controller would make of the pods. Pods read from files carry addresses; of those in a cluster only
 /// the metadata is watched, and their addresses are in the EndpointSlices of the Services they stand behind.
-pub(super) fn from_pods(
+pub(super) fn from_pods<'w>(
     namespace: &Arc<str>,
     selector: &Labels,
-    labels: Option<&Labels>,
+    wanted: Wanted<'_>,
     target: &TargetPort,
     fallback: u16,
-    world: &World,
-    candidates: &mut Vec<Candidate>,
+    world: &'w World,
+    candidates: &mut Vec<Candidate<'w>>,
 ) {
     let pods = world.pods.range((Arc::clone(namespace), Arc::from(""))..).take_while(|(key, _)| key.0 == *namespace);
-    let selected = pods
-        .map(|(_, pod)| pod)
-        .filter(|pod| selects(selector, &pod.labels) && labels.is_none_or(|labels| selects(labels, &pod.labels)));
+    let selected = pods.map(|(_, pod)| pod).filter(|pod| selects(selector, &pod.labels));
     let mut in_slices = None;
     for pod in selected {
         let Some(address) = &pod.address else {
             let known = in_slices.get_or_insert_with(|| endpoints_by_pod(namespace, world));
             // A name is one of the pod's container ports, which metadata does not tell.
-            if let (Some(endpoint), TargetPort::Number(number)) = (known.get(&*pod.meta.id.name), target)
+            if let (Some(&endpoint), TargetPort::Number(number)) = (known.get(&*pod.meta.id.name), target)
                 && let Some(&ip) = endpoint.addresses.first()
+                && wanted.takes(Origin::Slice(endpoint), world)
             {
                 candidates.push(Candidate {
                     address: SocketAddr::new(ip, if *number == 0 { fallback } else { *number }),
                     facts: Facts::of(endpoint),
                     condition: endpoint.condition,
                     weight: 1,
+                    origin: Origin::Slice(endpoint),
                 });
             }
             continue;
         };
+        let origin = Origin::Pod(pod);
+        if !wanted.takes(origin, world) {
+            continue;
+        }
         let number = match target {
             TargetPort::Number(0) => fallback,
             TargetPort::Number(number) => *number,
@@ -377,6 +446,7 @@ pub(super) fn from_pods(
             facts,
             condition,
             weight: 1,
+            origin,
         }));
     }
 }
@@ -394,7 +464,7 @@ fn endpoints_by_pod<'w>(namespace: &Arc<str>, world: &'w World) -> BTreeMap<&'w 
     by_pod
 }
 
-pub(super) fn ready(ip: IpAddr, port: u16, weight: u32) -> Candidate {
+pub(super) fn ready(ip: IpAddr, port: u16, weight: u32, origin: Origin<'_>) -> Candidate<'_> {
     let condition = EndpointCondition::Ready;
-    Candidate { address: SocketAddr::new(ip, port), facts: Facts::default(), condition, weight }
+    Candidate { address: SocketAddr::new(ip, port), facts: Facts::default(), condition, weight, origin }
 }

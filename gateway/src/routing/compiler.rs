@@ -2,7 +2,7 @@
 //!
 //! The work has two halves that meet only in [`ClusterId`]. The routing half turns Gateways and VirtualServices into
 //! listeners and virtual hosts; an edit of a VirtualService rebuilds its virtual hosts. The cluster half turns what
-//! routes ask for into endpoints; a change of a Service, EndpointSlice, Pod, DestinationRule or ServiceEntry resolves the
+//! routes ask for into endpoints; a change of a Service, EndpointSlice, Pod, Node, DestinationRule or ServiceEntry resolves
 //! clusters of its host again, and touches no route.
 
 use super::{

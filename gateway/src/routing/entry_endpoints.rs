@@ -4,11 +4,11 @@
 use super::{
     clusters::{Candidate, from_pods, ready},
     names::NameState,
+    place::{Origin, Wanted},
     world::{CompileSettings, World},
 };
 use crate::model::{
     host::HostPattern,
-    object::{Labels, selects},
     problem::{Problem, ProblemKind, Severity},
     service::TargetPort,
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
@@ -17,63 +17,63 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 /// What has been found of the endpoints of one cluster.
 #[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) candidates: Vec<Candidate>,
+pub(super) struct Found<'w> {
+    pub(super) candidates: Vec<Candidate<'w>>,
     /// Names that the cluster depends on.
     pub(super) names: BTreeSet<Arc<str>>,
     /// Whether some entry has endpoints by name only, and none that has been answered for yet.
     pub(super) is_pending: bool,
 }
 
-/// Adds the endpoints of `entry` behind `port`, of those that carry `labels`.
-pub(super) fn add(
-    entry: &ServiceEntry,
+/// Adds the endpoints of `entry` behind `port` that are `wanted`.
+pub(super) fn add<'w>(
+    entry: &'w ServiceEntry,
     host: &HostPattern,
     port: &EntryPort,
-    labels: Option<&Labels>,
-    world: &World,
+    wanted: Wanted<'_>,
+    world: &'w World,
     settings: &CompileSettings,
-    found: &mut Found,
+    found: &mut Found<'w>,
 ) {
-    let mut leads_to = |address: IpAddr, port: u16, weight: u32| {
+    let mut leads_to = |address: IpAddr, port: u16, weight: u32, origin: Origin<'w>| {
         if settings.address_guard.refuses(address, world).is_none() {
-            found.candidates.push(ready(address, port, weight));
+            found.candidates.push(ready(address, port, weight, origin));
         }
     };
-    let selected = entry.endpoints.iter().filter(|e| labels.is_none_or(|labels| selects(labels, &e.labels)));
+    let selected = entry.endpoints.iter().filter(|endpoint| wanted.takes(Origin::Entry(endpoint), world));
     match entry.resolution {
         // There is no original destination at a gateway, and the name of a request is no address yet.
         Resolution::None | Resolution::DynamicDns => {}
         Resolution::Static => {
             for endpoint in selected {
                 if let Some(address) = endpoint.address {
-                    leads_to(address, entry_port(endpoint, port), endpoint.weight);
+                    leads_to(address, entry_port(endpoint, port), endpoint.weight, Origin::Entry(endpoint));
                 }
             }
             if let Some(selector) = &entry.workload_selector {
                 let namespace = &entry.meta.id.namespace;
-                from_pods(namespace, selector, labels, &port.target, port.number, world, &mut found.candidates);
+                from_pods(namespace, selector, wanted, &port.target, port.number, world, &mut found.candidates);
             }
         }
         Resolution::Dns | Resolution::DnsRoundRobin => {
             let is_round_robin = entry.resolution == Resolution::DnsRoundRobin;
             let own_name = entry.endpoints.is_empty().then(|| host.shared());
-            let own = own_name.into_iter().filter(|_| labels.is_none_or(Labels::is_empty));
-            let own = own.map(|name| (Ok(name), target_port(port), 1));
+            let own = own_name.into_iter().filter(|_| wanted.wants_all());
+            let own = own.map(|name| (Ok(name), target_port(port), 1, Origin::Name));
             let given = selected.filter_map(|endpoint| {
                 let place = match (&endpoint.name, endpoint.address) {
                     (Some(name), _) => Ok(Arc::clone(name)),
                     (None, Some(address)) => Err(address),
                     (None, None) => return None,
                 };
-                Some((place, entry_port(endpoint, port), endpoint.weight))
+                Some((place, entry_port(endpoint, port), endpoint.weight, Origin::Entry(endpoint)))
             });
             let mut answered = false;
-            for (place, port, weight) in own.chain(given).take(if is_round_robin { 1 } else { usize::MAX }) {
+            for (place, port, weight, origin) in own.chain(given).take(if is_round_robin { 1 } else { usize::MAX }) {
                 let name = match place {
                     Err(address) => {
                         answered = true;
-                        leads_to(address, port, weight);
+                        leads_to(address, port, weight, origin);
                         continue;
                     }
                     Ok(name) => name,
@@ -81,7 +81,7 @@ pub(super) fn add(
                 if let Some(NameState { addresses, first, .. }) = world.names.get(&name) {
                     answered = true;
                     let all = if is_round_robin { first.as_slice() } else { addresses };
-                    all.iter().for_each(|address| leads_to(*address, port, weight));
+                    all.iter().for_each(|address| leads_to(*address, port, weight, origin));
                 }
                 found.names.insert(name);
             }

@@ -10,9 +10,8 @@ use crate::model::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The rules of one host in one namespace, which count as one (`mergeDestinationRule` in istio's
-/// pilot/pkg/model/destination_rule.go): those with a selector first, then in Istio's order.
-#[derive(Debug)]
+/// The rules of one host in one namespace that count as one, in their order: what the first has, it has.
+#[derive(Debug, Default)]
 pub(super) struct RulesInForce<'w>(Vec<&'w DestinationRule>);
 
 impl<'w> RulesInForce<'w> {
@@ -21,19 +20,37 @@ impl<'w> RulesInForce<'w> {
     /// else those the root namespace exports. The first step that has a rule for the host ends the search.
     pub(super) fn find(host: &HostPattern, namespace: &Arc<str>, world: &'w World, settings: &CompileSettings) -> Self {
         let own = &settings.gateway_namespace;
-        let exported = |rule: &DestinationRule| !is_private(rule) && rule.visibility.includes(own);
-        let own_counts = |rule: &DestinationRule| *own != settings.root_namespace || is_private(rule);
-        let steps = [(own, true), (namespace, false), (&settings.root_namespace, false)];
-        for (namespace, is_own) in steps {
-            let counts = |rule: &DestinationRule| if is_own { own_counts(rule) } else { exported(rule) };
-            let rules = rules_for(host, namespace, world, counts);
-            if !rules.is_empty() {
-                // A rule for other workloads ends the search too (`SidecarScope.DestinationRule` in istio's sidecar.go
-                // looks at selectors afterwards).
-                return Self(rules.into_iter().filter(|rule| for_this_gateway(rule, settings)).collect());
+        let is_indexed_as_own = |rule: &DestinationRule| {
+            rule.visibility.includes(own) && (*own != settings.root_namespace || is_private(rule))
+        };
+        let found = rules_for(host, own, world, is_indexed_as_own);
+        if !found.is_empty() {
+            return Self::for_gateway(found, settings);
+        }
+        for namespace in [namespace, &settings.root_namespace] {
+            // The closest host counts, also where none of its rules is exported to here.
+            let mut found = rules_for(host, namespace, world, |rule| !is_private(rule));
+            found.retain(|rules| rules.0.first().is_some_and(|rule| rule.visibility.includes(own)));
+            if !found.is_empty() {
+                return Self::for_gateway(found, settings);
             }
         }
-        Self(Vec::new())
+        Self::default()
+    }
+
+    /// Of several the first that is for the gateway's workload, else the last that is for all (`SidecarScope.DestinationRule`
+    /// in istio's sidecar.go); none when all are for others.
+    fn for_gateway(several: Vec<Self>, settings: &CompileSettings) -> Self {
+        let is_for_all = |rules: &Self| rules.0.first().is_some_and(|rule| rule.workload_selector.is_none());
+        let is_for_us = |rules: &Self| {
+            rules.0.first().is_some_and(|rule| {
+                let selector = rule.workload_selector.as_ref();
+                rule.meta.id.namespace == settings.gateway_namespace
+                    && selector.is_some_and(|selector| settings.all_roles().any(|role| selects(selector, role)))
+            })
+        };
+        let chosen = several.iter().position(is_for_us).or_else(|| several.iter().rposition(is_for_all));
+        chosen.and_then(|index| several.into_iter().nth(index)).unwrap_or_default()
     }
 
     /// The subset of that name; the first rule to name it defines it.
@@ -45,21 +62,47 @@ impl<'w> RulesInForce<'w> {
     pub(super) fn traffic_policy(&self) -> Option<&'w TrafficPolicy> {
         self.0.iter().find_map(|rule| rule.traffic_policy.as_deref())
     }
+
+    /// Takes `rule` in where the two may be one; returns whether it need not stand by itself as well.
+    fn merge(&mut self, rule: &'w DestinationRule) -> bool {
+        let Some(first) = self.0.first() else { return false };
+        let is_same = rule.exported_to == first.exported_to;
+        let is_wider = !first.exported_to.is_empty() && rule.exported_to.is_superset(&first.exported_to);
+        if !is_same && !is_wider {
+            return false;
+        }
+        let (own, other) = (&first.workload_selector, &rule.workload_selector);
+        if own.is_some() && other.is_some() && own != other {
+            return false;
+        }
+        let is_for_the_same = own.is_some() == other.is_some();
+        self.0.push(rule);
+        is_same || is_for_the_same
+    }
 }
 
-/// The rules of `namespace` for the most specific host that has any: those with a selector first, then Istio's order.
+/// The rules of `namespace` for the most specific host that has any, merged (`mergeDestinationRule` in istio's
+/// destination_rule.go): those with a selector first, then in Istio's order.
 fn rules_for<'w>(
     host: &HostPattern,
     namespace: &Arc<str>,
     world: &'w World,
     counts: impl Fn(&DestinationRule) -> bool,
-) -> Vec<&'w DestinationRule> {
-    let at = |pattern: HostPattern| -> Vec<&'w DestinationRule> {
+) -> Vec<RulesInForce<'w>> {
+    let at = |pattern: HostPattern| -> Vec<RulesInForce<'w>> {
         let rules = world.rules_by_host.get(&(Arc::clone(namespace), pattern));
         let mut rules: Vec<_> =
             rules.into_iter().flat_map(BTreeMap::values).map(|rule| &**rule).filter(|r| counts(r)).collect();
         rules.sort_by_key(|rule| rule.workload_selector.is_none());
-        rules
+        let mut merged: Vec<RulesInForce<'w>> = Vec::new();
+        for rule in rules {
+            // What the last of them says decides.
+            let is_taken_in = merged.iter_mut().fold(false, |_, before| before.merge(rule));
+            if !is_taken_in {
+                merged.push(RulesInForce(vec![rule]));
+            }
+        }
+        merged
     };
     let exact = at(host.clone());
     if !exact.is_empty() {
@@ -78,10 +121,4 @@ fn is_private(rule: &DestinationRule) -> bool {
     rule.workload_selector.is_some()
         || matches!(&rule.visibility, Visibility::Namespaces(namespaces)
             if namespaces.len() == 1 && namespaces.contains(&rule.meta.id.namespace))
-}
-
-fn for_this_gateway(rule: &DestinationRule, settings: &CompileSettings) -> bool {
-    rule.workload_selector.as_ref().is_none_or(|selector| {
-        rule.meta.id.namespace == settings.gateway_namespace && settings.all_roles().any(|role| selects(selector, role))
-    })
 }

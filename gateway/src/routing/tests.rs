@@ -43,7 +43,9 @@ fn meaning(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
             ClusterState::Unknown(why) => format!("{why:?}"),
         };
         let traffic = cluster.traffic.as_ref().map(|t| (t.balancer.settings(), &t.connections, &t.tls));
-        format!("{} -> {state} {traffic:?} {:?}", cluster.name, cluster.hash_key)
+        let levels: Option<Vec<_>> =
+            cluster.traffic.as_ref().map(|t| (0..9).map(|host| t.balancer.level(host)).collect());
+        format!("{} -> {state} {traffic:?} {levels:?} {:?}", cluster.name, cluster.hash_key)
     };
     let route = |route: &Arc<Route>| {
         let mut text =

@@ -5,10 +5,10 @@ use super::{
     world::HashMap,
 };
 use crate::{
-    balance::{balancer::Balancer, memory::ClusterMemory},
+    balance::{balancer::Balancer, levels::Layout, memory::ClusterMemory},
     model::{
         origination::ClientTls,
-        traffic_policy::{ConnectionPool, LoadBalancer, PolicyBlocks},
+        traffic_policy::{Algorithm, ConnectionPool, LoadBalancer, PolicyBlocks, RetryBudget},
     },
 };
 use std::sync::{Arc, Weak};
@@ -19,7 +19,16 @@ pub struct Traffic {
     pub balancer: Balancer,
     /// `None` where nothing is bounded, and connections may be shared with other clusters.
     pub connections: Option<ConnectionPool>,
+    /// Requests are counted where there is one: `connections` is there then.
+    pub retry_budget: Option<RetryBudget>,
     pub tls: ClientTls,
+}
+
+/// The endpoints of a cluster, with their weights, in the order of their levels.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub(super) endpoints: Vec<(Arc<Endpoint>, u32)>,
+    pub(super) layout: Layout,
 }
 
 /// What is remembered of the clusters of a compiler, by name.
@@ -55,13 +64,18 @@ impl Traffic {
     pub(super) fn new(
         name: &ClusterName,
         mut blocks: PolicyBlocks,
-        endpoints: &[(Arc<Endpoint>, u32)],
+        members: &Members,
         memories: &mut Memories,
     ) -> Option<Self> {
-        let is_uniform = endpoints.windows(2).all(|pair| pair[0].1 == pair[1].1);
+        let Members { endpoints, layout } = members;
+        let is_uniform = layout.levels.is_empty() && endpoints.windows(2).all(|pair| pair[0].1 == pair[1].1);
         let default = PolicyBlocks::default();
         let is_default = |blocks: &PolicyBlocks| {
-            blocks.load_balancer.as_ref().is_none_or(|balancer| *balancer == LoadBalancer::default())
+            // Where endpoints are has shown in their layout.
+            let is_plain =
+                |balancer: &LoadBalancer| balancer.algorithm == Algorithm::LeastRequest && balancer.warmup.is_none();
+            blocks.load_balancer.as_ref().is_none_or(is_plain)
+                && blocks.retry_budget.is_none()
                 && blocks.connection_pool.as_ref().is_none_or(|pool| *pool == ConnectionPool::default())
                 && blocks.outlier_detection == default.outlier_detection
         };
@@ -74,7 +88,9 @@ impl Traffic {
             blocks.connection_pool.get_or_insert_default();
         }
         let memory = memories.of(name, &blocks);
-        let balancer = Balancer::new(blocks.load_balancer.unwrap_or_default(), endpoints, memory);
-        Some(Self { balancer, connections: blocks.connection_pool, tls: blocks.tls.unwrap_or_default() })
+        let balancer = Balancer::new(blocks.load_balancer.unwrap_or_default(), endpoints, layout, memory);
+        let counting = || blocks.retry_budget.map(|_| ConnectionPool::default());
+        let connections = blocks.connection_pool.or_else(counting);
+        Some(Self { balancer, connections, retry_budget: blocks.retry_budget, tls: blocks.tls.unwrap_or_default() })
     }
 }

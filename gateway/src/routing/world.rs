@@ -10,7 +10,7 @@ use crate::model::{
     host::HostPattern,
     object::{Kind, Labels, ObjectId, OrderKey},
     resource::Resource,
-    service::{EndpointSlice, Pod, Service},
+    service::{EndpointSlice, Node, Pod, Service},
     service_entry::ServiceEntry,
     virtual_service::VirtualService,
 };
@@ -33,6 +33,8 @@ pub struct CompileSettings {
     pub cluster_domain: Arc<str>,
     /// `--port-map`: Gateway port → bound port, before any Service is asked.
     pub port_map: BTreeMap<u16, u16>,
+    /// The node this gateway is on; empty when that makes no difference.
+    pub node: Arc<str>,
     /// Where ServiceEntries may not lead.
     pub address_guard: AddressGuard,
 }
@@ -47,6 +49,7 @@ impl Default for CompileSettings {
             root_namespace: "istio-system".into(),
             cluster_domain: "cluster.local".into(),
             port_map: BTreeMap::new(),
+            node: "".into(),
             address_guard: AddressGuard::default(),
         }
     }
@@ -76,6 +79,7 @@ pub struct World {
     /// The service of each slice, to find it when it goes.
     slice_services: BTreeMap<ObjectId, Key>,
     pub(super) pods: BTreeMap<Key, Arc<Pod>>,
+    pub(super) nodes: BTreeMap<Arc<str>, Node>,
     pub(super) service_entries: BTreeMap<ObjectId, Arc<ServiceEntry>>,
     /// Which entries have a host, in Istio's order.
     pub(super) entries_by_host: BTreeMap<HostPattern, BTreeMap<OrderKey, Arc<ServiceEntry>>>,
@@ -153,6 +157,15 @@ impl World {
                 self.slices.entry(key.clone()).or_default().insert(Arc::clone(&slice.meta.id.name), Arc::new(slice));
                 self.touched_endpoints(&key, hosts, settings)
             }
+            Resource::Node(node) => {
+                let name = Arc::clone(&node.meta.id.name);
+                let locality = node.locality.clone();
+                // Nodes report in often, too.
+                match self.nodes.insert(Arc::clone(&name), node) {
+                    Some(before) if before.locality == locality => Touched::Nothing,
+                    _ => Touched::Hosts(self.hosts_of_node(&name, settings)),
+                }
+            }
             Resource::Pod(pod) => {
                 let key = key_of(&pod.meta.id);
                 let pod = Arc::new(pod);
@@ -187,6 +200,10 @@ impl World {
             }
             // Is no part of the table.
             Kind::Secret => Touched::Nothing,
+            Kind::Node => match self.nodes.remove(&id.name) {
+                Some(_) => Touched::Hosts(self.hosts_of_node(&id.name, settings)),
+                None => Touched::Nothing,
+            },
             Kind::Pod => {
                 let key = key_of(id);
                 let gone = self.pods.remove(&key);
@@ -245,6 +262,23 @@ impl World {
                 && service.ports.iter().any(|port| matches!(port.target, crate::model::service::TargetPort::Name(_)))
         };
         touched_service(self.services.get(service).is_some_and(named), hosts)
+    }
+
+    /// The hosts some of whose endpoints are on a node; all of them for the gateway's own.
+    fn hosts_of_node(&self, node: &Arc<str>, settings: &CompileSettings) -> BTreeSet<HostPattern> {
+        if *node == settings.node {
+            return BTreeSet::from([HostPattern::new("*")]);
+        }
+        let is_there = |slice: &Arc<EndpointSlice>| slice.endpoints.iter().any(|e| e.node.as_ref() == Some(node));
+        let of_slices = self.slices.iter().filter(|(_, slices)| slices.values().any(is_there));
+        let mut hosts: BTreeSet<HostPattern> = of_slices.map(|(key, _)| settings.service_host(key)).collect();
+        // The pods that entries select may be anywhere, and those that were read from files are in no slice.
+        let selecting = self.service_entries.values().filter(|entry| entry.workload_selector.is_some());
+        hosts.extend(selecting.flat_map(|entry| entry.hosts.iter().cloned()));
+        let address = |pod: &Pod| pod.address.as_ref().is_some_and(|address| address.node.as_ref() == Some(node));
+        let pods = self.pods.iter().filter(|(_, pod)| address(pod));
+        hosts.extend(pods.flat_map(|(key, pod)| self.hosts_of_pod(key, [Some(&**pod), None], settings)));
+        hosts
     }
 
     /// The hosts whose endpoints a pod may be: by the slices that name it, by the selectors of ServiceEntries, and, for

@@ -1,6 +1,6 @@
 //! Random actions: what a rule does with the requests it takes.
 
-use super::{World, dice::Dice};
+use super::{World, dice::Dice, policies};
 use serde_json::{Map, Value, json};
 
 /// A rule without its conditions.
@@ -14,6 +14,7 @@ pub(super) fn action(dice: &mut Dice, world: &World) -> Value {
             if dice.once_in(3) {
                 rule.insert("rewrite".to_owned(), rewrite(dice));
             }
+            policies::of_rule(dice, world, &mut rule);
         }
     }
     if dice.once_in(4) {
@@ -41,7 +42,7 @@ fn route(dice: &mut Dice, world: &World) -> Vec<Value> {
         .collect()
 }
 
-fn destination(dice: &mut Dice, world: &World) -> Value {
+pub(super) fn destination(dice: &mut Dice, world: &World) -> Value {
     let mut destination = Map::new();
     let host = match dice.below(12) {
         0 => "a".to_owned(),

@@ -1,6 +1,6 @@
 //! Random services: Kubernetes' and entries, and the subsets of both. Their pods are the lab's.
 
-use super::{NETWORKING, World, dice::Dice};
+use super::{NETWORKING, World, dice::Dice, policies};
 use serde_json::{Value, json};
 
 pub(super) fn services(dice: &mut Dice, world: &World) -> Vec<Value> {
@@ -36,7 +36,7 @@ fn service(dice: &mut Dice, world: &World, index: usize) -> Value {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata(annotations),
-        "spec": {"selector": {"app": dice.pick(&["a", "b", "reviews", "reviews", "none"])}, "ports": ports},
+        "spec": {"selector": {"app": dice.pick(&["a", "b", "reviews", "reviews", "spread", "none"])}, "ports": ports},
     })
 }
 
@@ -54,7 +54,13 @@ fn destination_rule(dice: &mut Dice, world: &World, index: usize) -> Value {
     if dice.once_in(2) {
         subsets.push(subset("none", json!({"version": "v9"})));
     }
+    if dice.once_in(3) {
+        subsets[0]["trafficPolicy"] = policies::of_service(dice);
+    }
     let mut spec = json!({"host": host, "subsets": subsets});
+    if dice.once_in(2) {
+        spec["trafficPolicy"] = policies::of_service(dice);
+    }
     if dice.once_in(5) {
         spec["exportTo"] = dice.pick(&[json!(["."]), json!(["istio-system"]), json!(["*"])]);
     }

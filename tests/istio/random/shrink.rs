@@ -63,9 +63,28 @@ fn cut(case: &Case, at: usize) -> Option<Case> {
             parts.extend((0..length).filter(|_| length > 1).map(|item| format!("/{index}{list}/{item}")));
         }
         parts.push(format!("/{index}/spec/exportTo"));
+        for policy in ["spec/trafficPolicy", "spec/subsets/0/trafficPolicy"] {
+            parts.push(format!("/{index}/{policy}"));
+            let blocks = ["portLevelSettings", "outlierDetection", "connectionPool", "tls", "retryBudget"];
+            parts.extend(blocks.map(|block| format!("/{index}/{policy}/{block}")));
+            parts.push(format!("/{index}/{policy}/loadBalancer/localityLbSetting"));
+        }
         for rule in 0..object.pointer("/spec/http").and_then(Value::as_array).map_or(0, Vec::len) {
             let at = format!("/spec/http/{rule}");
-            parts.extend(["match", "headers", "rewrite"].map(|field| format!("/{index}{at}/{field}")));
+            parts.extend(
+                [
+                    "match",
+                    "headers",
+                    "rewrite",
+                    "retries",
+                    "fault",
+                    "corsPolicy",
+                    "mirror",
+                    "mirrorPercentage",
+                    "mirrors",
+                ]
+                .map(|field| format!("/{index}{at}/{field}")),
+            );
             for list in ["match", "route"] {
                 let items = object.pointer(&format!("{at}/{list}")).and_then(Value::as_array);
                 for (item, value) in items.into_iter().flatten().enumerate() {

@@ -1,9 +1,11 @@
 //! Which endpoint is chosen.
 
+mod levels;
+
 use super::*;
 use crate::{
     balance::load::Load,
-    model::traffic_policy::{ConsistentHash, OutlierDetection},
+    model::traffic_policy::{ConsistentHash, HashTable, OutlierDetection},
 };
 use proptest::prelude::*;
 use std::{collections::BTreeMap, time::Duration};
@@ -16,8 +18,9 @@ fn endpoint(host: u32) -> Arc<Endpoint> {
 fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
     let endpoints: Vec<_> = (0u32..).zip(weights).map(|(host, weight)| (endpoint(host), *weight)).collect();
     Balancer::new(
-        LoadBalancer { algorithm, warmup: None },
+        LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
+        &Layout::default(),
         Arc::new(ClusterMemory::new(1, None, None, None)),
     )
 }
@@ -26,8 +29,9 @@ fn hashing(table: HashTable, hosts: impl Iterator<Item = u32>) -> Balancer {
     let endpoints: Vec<_> = hosts.map(|host| (endpoint(host), 1)).collect();
     let algorithm = Algorithm::ConsistentHash(ConsistentHash { key: None, table });
     Balancer::new(
-        LoadBalancer { algorithm, warmup: None },
+        LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
+        &Layout::default(),
         Arc::new(ClusterMemory::new(1, None, None, None)),
     )
 }
@@ -43,7 +47,7 @@ fn numbers(mut state: u64) -> impl FnMut() -> u64 {
     }
 }
 
-const NOTHING: Choice<'static> = Choice { now: 1, hash: None, tried: &[] };
+const NOTHING: Choice<'static> = Choice { now: 1, hash: None, tried: &[], left: &[] };
 
 fn histogram(balancer: &Balancer, draws: usize, choice: Choice<'_>) -> Vec<u32> {
     let mut random = numbers(20_181_121);
@@ -83,6 +87,21 @@ fn a_round_robin_gives_everybody_a_turn() {
     let mut random = numbers(1);
     let turns: Vec<_> = (0..4).filter_map(|_| balancer.choose(NOTHING, &mut random)).collect();
     assert_eq!(turns, [0, 1, 2, 0]);
+}
+
+/// What would be its turns are nobody's in particular.
+#[test]
+fn whoever_is_ejected_leaves_its_share_to_all() {
+    for algorithm in [Algorithm::LeastRequest, Algorithm::RoundRobin, Algorithm::Random] {
+        let balancer = ejecting_from(algorithm.clone(), 4, 0);
+        balancer.observe(1, Observed::Status(503), 1);
+        let counts = histogram(&balancer, 3_000, NOTHING);
+        assert_eq!(counts[1], 0, "{algorithm:?}");
+        assert!(
+            counts.iter().enumerate().all(|(index, count)| index == 1 || (900..1100).contains(count)),
+            "{counts:?}"
+        );
+    }
 }
 
 #[test]
@@ -167,6 +186,10 @@ proptest! {
 }
 
 fn ejecting(hosts: u32, min_health_percent: u32) -> Balancer {
+    ejecting_from(Algorithm::default(), hosts, min_health_percent)
+}
+
+fn ejecting_from(algorithm: Algorithm, hosts: u32, min_health_percent: u32) -> Balancer {
     let outliers = OutlierDetection {
         consecutive_5xx: 1,
         consecutive_gateway: 0,
@@ -177,7 +200,12 @@ fn ejecting(hosts: u32, min_health_percent: u32) -> Balancer {
         min_health_percent,
     };
     let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
-    Balancer::new(LoadBalancer::default(), &endpoints, Arc::new(ClusterMemory::new(1, None, None, Some(outliers))))
+    Balancer::new(
+        LoadBalancer { algorithm, ..LoadBalancer::default() },
+        &endpoints,
+        &Layout::default(),
+        Arc::new(ClusterMemory::new(1, None, None, Some(outliers))),
+    )
 }
 
 #[test]
@@ -211,11 +239,11 @@ fn too_few_healthy_ones_end_the_ejection_of_all() {
 fn newcomers_begin_with_little() {
     let warmup = Some(Warmup { duration: Duration::from_secs(100), minimum_percent: 10.0, aggression: 1.0 });
     for algorithm in [Algorithm::LeastRequest, Algorithm::RoundRobin] {
-        let settings = LoadBalancer { algorithm, warmup };
+        let settings = LoadBalancer { algorithm, warmup, locality: None };
         let memory = Arc::new(ClusterMemory::new(1, None, None, None));
         let of = |hosts: u32| -> Balancer {
             let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
-            Balancer::new(settings.clone(), &endpoints, Arc::clone(&memory))
+            Balancer::new(settings.clone(), &endpoints, &Layout::default(), Arc::clone(&memory))
         };
         assert!(of(2).choose(NOTHING, &mut numbers(1)).is_some());
         let grown = of(3);

@@ -46,6 +46,39 @@ fn status(inputs: &Inputs, kind: Kind) -> (usize, usize, usize) {
     (status.objects, status.rejected, status.held_back)
 }
 
+/// Nodes, and nothing else: without Pods there would be no subset.
+#[test]
+fn only_a_kind_that_is_not_needed_may_be_forbidden() {
+    for forbidden in Kind::ALL {
+        let mut inputs = inputs();
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != forbidden) {
+            apply(&mut inputs, Delta::Replace { kind, manifests: Vec::new() });
+        }
+        apply(&mut inputs, Delta::State { kind: forbidden, state: SourceState::Failing("away".to_owned()) });
+        assert!(!inputs.complete(), "{forbidden} may come yet");
+        apply(&mut inputs, Delta::State { kind: forbidden, state: SourceState::Forbidden("no".to_owned()) });
+        assert_eq!(inputs.complete(), forbidden == Kind::Node, "{forbidden}");
+        assert_eq!(inputs.is_stuck(), forbidden != Kind::Node, "{forbidden}");
+        apply(&mut inputs, Delta::State { kind: forbidden, state: SourceState::Failing("away".to_owned()) });
+        assert_eq!(inputs.complete(), forbidden == Kind::Node, "an outage closes no gate");
+    }
+}
+
+#[test]
+fn nodes_of_the_disk_are_kept_where_nobody_may_list_them() {
+    let mut inputs = inputs();
+    for kind in Kind::ALL {
+        inputs.restore(kind, &[], &mut |_| {});
+    }
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Node) {
+        assert!(inputs.is_restored());
+        apply(&mut inputs, Delta::Replace { kind, manifests: Vec::new() });
+    }
+    assert!(inputs.is_restored());
+    apply(&mut inputs, Delta::State { kind: Kind::Node, state: SourceState::Forbidden("no".to_owned()) });
+    assert!(!inputs.is_restored() && inputs.complete());
+}
+
 #[test]
 fn the_gate_opens_with_the_last_kind() {
     let mut inputs = inputs();

@@ -629,31 +629,20 @@ fn traffic_policies() {
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a, to: {a: 50}}]}}}",
-        &[
-            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50"),
-            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
-        ],
+        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute[0].to", "50")],
     );
     policy(
         "{loadBalancer: {localityLbSetting: {distribute: [{from: a/*, to: {a: 100}}, {from: a/b, to: {a: 100}}]}}}",
-        &[
-            (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps"),
-            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
-        ],
+        &[(Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.distribute", "overlaps")],
     );
     policy(
         "{outlierDetection: {}, loadBalancer: {localityLbSetting: {failover: [{from: a, to: a}], distribute: [{from: a, to: {b: 100}}]}}}",
         &[
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting", "both"),
             (Invalid, "spec.trafficPolicy.loadBalancer.localityLbSetting.failover[0]", "same region"),
-            (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"),
         ],
     );
-    let zone = (NotServed, "spec.trafficPolicy.loadBalancer.zoneAwareLbSetting", "wherever");
-    policy(
-        "{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}",
-        &[(Invalid, lb, "both"), (NotServed, "spec.trafficPolicy.loadBalancer.localityLbSetting", "wherever"), zone],
-    );
+    policy("{loadBalancer: {localityLbSetting: {}, zoneAwareLbSetting: {}}}", &[(Invalid, lb, "both")]);
     policy(
         "{loadBalancer: {simple: ROUND_ROBIN, warmup: {aggression: 0}}}",
         &[

@@ -59,10 +59,12 @@ fn objects_are_found_with_their_lines() {
 #[test]
 fn lists_are_flattened() {
     check(
-        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- {apiVersion: v1, kind: Node, metadata: {name: n}}\n",
+        "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: n}}\n",
         &["Pod fallback/a a.yaml:1"],
         1,
     );
+    // A node is in no namespace.
+    check("{apiVersion: v1, kind: Node, metadata: {name: n1}}", &["Node n1 a.yaml:1"], 0);
     check(
         "apiVersion: networking.istio.io/v1\nkind: VirtualServiceList\nitems:\n- {metadata: {name: a}}\n- {metadata: {name: b}}\n",
         &["VirtualService fallback/a a.yaml:1", "VirtualService fallback/b a.yaml:1"],

@@ -4,7 +4,7 @@ use super::*;
 use std::time::Duration;
 
 fn lb(algorithm: Algorithm) -> Option<LoadBalancer> {
-    Some(LoadBalancer { algorithm, warmup: None })
+    Some(LoadBalancer { algorithm, ..LoadBalancer::default() })
 }
 
 fn pool(max_connections: u32) -> Option<ConnectionPool> {
