@@ -3,7 +3,7 @@
 use harness::{cluster::World, traffic};
 
 /// deploy/components/nodeport.
-const NODE_PORT: u16 = 30080;
+pub(crate) const NODE_PORT: u16 = 30080;
 
 #[test]
 fn a_node_port_leads_to_the_same_routes() {

@@ -5,6 +5,7 @@ mod odd;
 mod policies;
 mod routes;
 mod streams;
+mod tls;
 
 use harness::{
     cluster::{GATEWAY, World, deploy, deploy_file},

@@ -64,6 +64,8 @@ impl Certificates {
         }
         let rsa = Wish { rsa: true, organisation: Some("server-rsa".to_owned()), ..Wish::named(&["*.test"]) };
         keep("server-rsa", &servers.sign(&rsa));
+        keep("server-expired", &servers.sign(&Wish { expired: true, ..Wish::named(&["*.test"]) }));
+        keep("server-elsewhere", &servers.sign(&Wish::named(&["elsewhere.example"])));
         let client = Wish {
             uris: vec!["spiffe://cluster.local/ns/x/sa/y".to_owned()],
             organisation: Some("Lab, Inc.".to_owned()),
@@ -76,7 +78,7 @@ impl Certificates {
         keep("stranger", &strangers.sign(&Wish::named(&["client.test"])));
         let backend = Wish {
             uris: vec!["spiffe://cluster.local/ns/default/sa/a".to_owned()],
-            ..Wish::named(&["backend.test", "*.wild.test", "*.tls-to-hosts.test"])
+            ..Wish::named(&["backend.test", "*.wild.test", "*.tls-to-hosts.test", "*.tls-to-http2-hosts.test"])
         };
         keep("backend", &backends.sign(&backend));
         all.insert("clients.crl".to_owned(), clients.revoke(&[&revoked]));
@@ -94,7 +96,7 @@ impl Certificates {
             let fields = fields.iter().map(|(field, from)| ((*field).to_owned(), self.text(from).to_owned())).collect();
             secrets.push(secret(GATEWAYS, name, &fields));
         };
-        for name in ["server-one", "server-two", "server-rsa"] {
+        for name in ["server-one", "server-two", "server-rsa", "server-expired", "server-elsewhere"] {
             add(name, &[("tls.crt", &format!("{name}.crt")), ("tls.key", &format!("{name}.key"))]);
         }
         add("server-generic", &[("cert", "server-two.crt"), ("key", "server-two.key")]);
