@@ -97,7 +97,10 @@ fn whoever_is_ejected_leaves_its_share_to_all() {
         balancer.observe(1, Observed::Status(503), 1);
         let counts = histogram(&balancer, 3_000, NOTHING);
         assert_eq!(counts[1], 0, "{algorithm:?}");
-        assert!(counts.iter().enumerate().all(|(index, count)| index == 1 || (900..1100).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().enumerate().all(|(index, count)| index == 1 || (900..1100).contains(count)),
+            "{counts:?}"
+        );
     }
 }
 
