@@ -1,8 +1,10 @@
-//! The allocator, and its spare memory.
+//! The allocator, and its spare memory; and how much there may be, in [`cgroup`].
 //!
 //! A burst, such as the first list of everything, needs several times the memory of what stays of it. While it lasts,
 //! freed pages go back to the kernel at once; otherwise the allocator keeps them a while for the traffic to use again.
 #![expect(unsafe_code, reason = "mimalloc offers this only as C functions")]
+
+pub mod cgroup;
 
 use mimalloc::MiMalloc;
 use std::{

@@ -15,6 +15,7 @@ pub mod locality;
 pub mod locality_policy;
 pub mod mirror;
 pub mod object;
+pub mod origination;
 pub mod problem;
 pub mod resource;
 pub mod retries;

@@ -32,7 +32,9 @@ mod local_reply;
 mod mirror;
 mod outcome;
 mod places;
+mod pressure;
 pub mod problems;
+mod prologue;
 mod record;
 mod refusals;
 mod relay;
@@ -58,10 +60,12 @@ use crate::{
 };
 use drain::Drain;
 use futures_util::future::{join_all, select_all};
+use pressure::Pressure;
 use problems::NodeProblems;
 use std::{io, thread, time::Duration};
 use tokio::{
     sync::{oneshot, watch},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 use worker::{Stage, WorkerStart};
@@ -93,6 +97,10 @@ pub async fn run(
     let check = readiness.check("listeners");
     let clusters = clusters::Collector(published.clone());
     telemetry.register(|registry| registry.register_collector(Box::new(clusters)));
+    let pressure = Pressure::default();
+    // Ends with the value.
+    let mut watching = JoinSet::new();
+    watching.spawn(pressure.clone().watch(telemetry.clone()));
     let (stage, stages) = watch::channel(Stage::Serving);
     let mut listening = Vec::new();
     let mut ended: Vec<oneshot::Receiver<()>> = Vec::new();
@@ -104,6 +112,7 @@ pub async fn run(
             published: published.clone(),
             telemetry: telemetry.clone(),
             problems: problems.clone(),
+            pressure: pressure.clone(),
             stage: stages.clone(),
             listening: told,
         };

@@ -51,7 +51,7 @@ pub(crate) struct ConnectionGauges {
     pub(crate) downstream: Gauge,
     /// Those of them that wait, without anything of HTTP.
     pub(crate) resting: Gauge,
-    /// For want of file descriptors.
+    /// For want of file descriptors or memory.
     pub(crate) turned_away: Counter,
     /// Unused connections to endpoints.
     pub(crate) upstream_idle: Gauge,
@@ -100,7 +100,7 @@ impl Telemetry {
         );
         registry.register(
             "gateway_connections_turned_away",
-            "Connections of clients reset because nine tenths of the file descriptors were taken",
+            "Connections of clients reset because nine tenths of the file descriptors, or nearly all memory, were taken",
             connections.turned_away.clone(),
         );
         registry.register(

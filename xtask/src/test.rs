@@ -21,7 +21,7 @@ use tally::Tally;
 ///
 /// Installs what the chosen groups need, where it is missing: Debian packages (etcd-server, openssl, curl, jq, bpftool,
 /// iproute2, util-linux, g++; nginx-full, haproxy, nodejs, python3, default-jdk-headless, wrk and iptables for the fastpath
-/// group; nghttp2-client and valgrind for the bench group), what build-ebpf needs, and cargo-fuzz; for groups with a cluster also what `cluster` and `image` install. The
+/// and peers groups; apache2, chromium, npm and python3-pip for the latter; nghttp2-client and valgrind for the bench group), what build-ebpf needs, and cargo-fuzz; for groups with a cluster also what `cluster` and `image` install. The
 /// last line counts: "N passed, N failed, N skipped".
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

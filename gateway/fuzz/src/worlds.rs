@@ -12,6 +12,7 @@ use gateway::model::{
     locality::Locality,
     locality_policy::{Distribution, Failover, FailoverLabel, LocalityPolicy, TrafficDistribution},
     object::{Kind, Labels, Meta, ObjectId},
+    origination::ClientTls,
     resource::Resource,
     service::{
         EndpointCondition, EndpointSlice, Node, Pod, Service, ServiceKind, ServicePort, SliceEndpoint, SlicePort,
@@ -21,7 +22,7 @@ use gateway::model::{
     string_match::{FullMatch, StringMatch},
     traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, OutlierDetection, PolicyBlocks,
-        RetryBudget, TlsMode as UpstreamTls, TrafficPolicy,
+        RetryBudget, TrafficPolicy,
     },
     virtual_service::{
         Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
@@ -447,7 +448,7 @@ fn policy_blocks(choices: &mut Choices<'_>) -> PolicyBlocks {
         }),
         connection_pool: choices.some(3, |_| pool),
         outlier_detection: choices.some(3, |_| outlier_detection()),
-        tls: choices.some(6, |_| UpstreamTls::Required),
+        tls: choices.some(6, |_| ClientTls::NotServed),
         retry_budget: choices.some(6, |_| RetryBudget { percent: 20.0, min_concurrency: 3, interval: None }),
     }
 }
@@ -540,6 +541,7 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
         resolution: choices.pick(&[Resolution::Static, Resolution::Static, Resolution::None, Resolution::Dns]),
         endpoints: choices.list(2, entry_endpoint),
         workload_selector: choices.some(3, |c| labels("version", c.pick(&["1", "2"]))),
+        alternative_names: Vec::new(),
         distribution: TrafficDistribution::Any,
     })
 }

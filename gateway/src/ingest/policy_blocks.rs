@@ -6,7 +6,7 @@ use crate::{
     istio::destination_rule as istio,
     model::traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashCookie, HashKey, HashTable, Http2Keepalive, Http2Settings,
-        Keepalive, LoadBalancer, OutlierDetection, RetryBudget, Speech, TlsMode, Warmup,
+        Keepalive, LoadBalancer, OutlierDetection, RetryBudget, Speech, Warmup,
     },
 };
 use std::time::Duration;
@@ -144,15 +144,6 @@ pub(super) fn retry_budget(budget: &istio::RetryBudget) -> RetryBudget {
         percent: percent.unwrap_or(20.0),
         min_concurrency: Some(budget.min_retry_concurrency).filter(|least| *least > 0).unwrap_or(3),
         interval: positive(budget.budget_interval.as_deref()),
-    }
-}
-
-pub(super) fn tls(tls: &istio::ClientTlsSettings) -> TlsMode {
-    match tls.mode {
-        istio::ClientTlsMode::Disable => TlsMode::Disable,
-        istio::ClientTlsMode::Simple | istio::ClientTlsMode::Mutual | istio::ClientTlsMode::IstioMutual => {
-            TlsMode::Required
-        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct ServiceEntry {
     pub endpoints: Vec<EntryEndpoint>,
     /// Selects Pods and WorkloadEntries in the entry's namespace.
     pub workload_selector: Option<Labels>,
+    /// Names in the certificates of its endpoints.
+    pub alternative_names: Vec<Arc<str>>,
     /// Annotation `networking.istio.io/traffic-distribution`.
     pub distribution: TrafficDistribution,
 }

@@ -12,7 +12,7 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
-use std::borrow::Cow;
+use std::{borrow::Cow, net::SocketAddr};
 
 /// A request that routing can look at.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Arrived {
     /// Always holds exactly one `host`.
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
+    /// Where the client is, as far as is known; without a port where a proxy has said so.
+    pub(super) remote: SocketAddr,
     /// The client asks to switch to WebSocket.
     pub(super) websocket: bool,
     pub(super) length: BodyLength,
@@ -74,6 +76,10 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE);
         return Err(Box::new(if method == Method::CONNECT { closing(reply) } else { reply }));
     }
+    // RFC 9113 §11.6: nobody asks with the word that HTTP/2 begins with, and some servers take it for that.
+    if method.as_str() == "PRI" {
+        return Err(Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST))));
+    }
     if version != Version::HTTP_2 && target_length(&uri) > client.worker.settings().limits.target_bytes {
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
     }
@@ -89,13 +95,14 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     let target = normalise(uri)?;
 
     hop_by_hop::remove(&mut headers);
-    forwarded::receive(
+    let sender = forwarded::receive(
         &mut headers,
         &forwarded::Arrival {
             peer: &client.peer_text,
             scheme: client.scheme(),
             certificate: client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
             request_id: &request_id(),
+            trusted_proxies: client.worker.settings().trusted_proxies,
         },
     );
     let (has_body, has_length) = (!http_body::Body::is_end_stream(&body), headers.contains_key(CONTENT_LENGTH));
@@ -105,7 +112,8 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         (false, false) if expects_body(&method) => BodyLength::Zero,
         (false, false) => BodyLength::Said,
     };
-    Ok(Arrived { method, scheme: client.scheme(), target, version, headers, body, websocket, length })
+    let remote = sender.address.map_or(client.peer, |address| SocketAddr::new(address, 0));
+    Ok(Arrived { method, scheme: sender.scheme, target, version, headers, body, remote, websocket, length })
 }
 
 /// Whether a request without a body says so (RFC 9110 §8.6; `requestShouldHaveNoBody` in envoy's

@@ -68,9 +68,13 @@ pub(super) async fn answer(client: Rc<Client>, request: Request<Incoming>) -> Re
     let mut record = Record::new(Rc::clone(&client.worker), Rc::clone(&client.activity), started, protocol, facts);
 
     let method = request.method().clone();
-    let Decided { delay, decision } = match arrival::receive(&client, request) {
-        Ok(arrived) => decide(&client, arrived, &mut record),
-        Err(refusal) => Decision::Reply(*refusal, None).into(),
+    let Decided { delay, decision } = if client.worker.pressure().refuses_requests() {
+        Decision::Reply(LocalReply::no_memory(), None).into()
+    } else {
+        match arrival::receive(&client, request) {
+            Ok(arrived) => decide(&client, arrived, &mut record),
+            Err(refusal) => Decision::Reply(*refusal, None).into(),
+        }
     };
     if let Some(delay) = delay {
         record.past().delayed = true;
@@ -119,7 +123,7 @@ fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decided {
         return Decision::Reply(reply, None).into();
     };
     if let Some(facts) = record.facts() {
-        facts.forwarded(&arrived.headers);
+        facts.forwarded(&arrived.headers, arrived.remote);
     }
     let head = arrived.head();
     match snapshot.lookup(listener, &head) {

@@ -154,6 +154,10 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
             _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
+            Ok((stream, _peer)) if worker.pressure().refuses_connections() => {
+                worker.telemetry().connections().turned_away.inc();
+                room::turn_away(stream);
+            }
             Ok((stream, peer)) if room.has(&stream) => {
                 is_full = false;
                 serve(&worker, key, stream, peer);

@@ -53,6 +53,13 @@ impl LocalReply {
         .with_header(HeaderName::from_static("x-envoy-overloaded"), HeaderValue::from_static("true"))
     }
 
+    /// 503, while memory runs out; the connection ends, and what it holds is free.
+    pub(super) fn no_memory() -> Self {
+        Self::with_text(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_MEMORY, "overloaded")
+            .with_header(HeaderName::from_static("x-envoy-local-overloaded"), HeaderValue::from_static("true"))
+            .with_header(CONNECTION, HeaderValue::from_static("close"))
+    }
+
     /// 503, for endpoints that are to be spoken to in TLS.
     pub(super) fn no_tls() -> Self {
         Self::with_text(

@@ -28,10 +28,14 @@ impl Outcome {
     pub(crate) const CONNECT_TIMED_OUT: Self =
         Self { flags: "UF", details: "upstream_reset_before_response_started{connection_timeout}" };
     pub(crate) const OVERFLOW: Self = Self { flags: "UO", details: "upstream_reset_before_response_started{overflow}" };
+    /// Envoy's overload manager.
+    pub(crate) const NO_MEMORY: Self = Self { flags: "OM", details: "overload" };
     pub(crate) const NO_TLS: Self = Self {
         flags: "UF",
         details: "upstream_reset_before_response_started{remote_connection_failure,tls_not_served}",
     };
+    pub(crate) const NO_HANDSHAKE: Self =
+        Self { flags: "UF", details: "upstream_reset_before_response_started{remote_connection_failure|TLS_error}" };
     pub(crate) const TERMINATED: Self =
         Self { flags: "UC", details: "upstream_reset_before_response_started{connection_termination}" };
     pub(crate) const REMOTE_RESET: Self =

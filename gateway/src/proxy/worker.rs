@@ -5,13 +5,17 @@ use super::{
     body::RequestBody,
     handshake::Failed,
     listeners::Listeners,
+    load_share::LoadShare,
+    pressure::Pressure,
     problems::NodeProblems,
+    prologue::NoPrologue,
     refusals::Refusals,
     rest::Resting,
     settings::ProxySettings,
 };
 use crate::{
     control::publish::Published,
+    memory,
     routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
     telemetry::{Telemetry, requests::Recorder, streams::StreamFacts},
     upstream::{
@@ -19,6 +23,7 @@ use crate::{
         connection::UpstreamConnection,
         lease::PoolKey,
         pool::{Pool, PoolLimits},
+        secure::NoTls,
         shelves::Shelves,
     },
 };
@@ -36,8 +41,11 @@ use tokio::{
     runtime,
     sync::{oneshot, watch},
     task,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
+
+/// Between two sweeps while memory runs out.
+const UNDER_PRESSURE: Duration = Duration::from_millis(100);
 
 /// How far the end of the gateway has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +66,7 @@ pub(super) struct WorkerStart {
     pub(super) published: Published,
     pub(super) telemetry: Telemetry,
     pub(super) problems: NodeProblems,
+    pub(super) pressure: Pressure,
     pub(super) stage: watch::Receiver<Stage>,
     /// Told when every listener of the first snapshot has been tried.
     pub(super) listening: oneshot::Sender<()>,
@@ -70,6 +79,7 @@ pub(crate) struct Worker {
     published: Published,
     telemetry: Telemetry,
     stage: watch::Receiver<Stage>,
+    pressure: Pressure,
     clock: Rc<Clock>,
     pool: RefCell<Pool<RequestBody>>,
     shelves: RefCell<Shelves>,
@@ -103,8 +113,8 @@ pub(super) struct Registration {
 pub(super) fn run(start: WorkerStart) -> std::io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build_local(runtime::LocalOptions::default())?;
     runtime.block_on(async move {
-        let WorkerStart { settings, published, telemetry, problems, stage, listening } = start;
-        let worker = Rc::new(Worker::new(settings, published.clone(), telemetry, stage.clone()));
+        let WorkerStart { settings, published, telemetry, problems, pressure, stage, listening } = start;
+        let worker = Rc::new(Worker::new(settings, published.clone(), telemetry, stage.clone(), pressure));
         let listeners = Listeners::new(Rc::clone(&worker), problems);
         task::spawn_local(Rc::clone(&worker).sweep());
         worker.follow(published, stage, listeners, listening).await;
@@ -113,7 +123,13 @@ pub(super) fn run(start: WorkerStart) -> std::io::Result<()> {
 }
 
 impl Worker {
-    fn new(settings: ProxySettings, published: Published, telemetry: Telemetry, stage: watch::Receiver<Stage>) -> Self {
+    fn new(
+        settings: ProxySettings,
+        published: Published,
+        telemetry: Telemetry,
+        stage: watch::Receiver<Stage>,
+        pressure: Pressure,
+    ) -> Self {
         let pool = Pool::new(PoolLimits {
             idle_timeout: settings.limits.upstream_idle_timeout,
             idle_per_endpoint: settings.limits.upstream_idle_connections,
@@ -124,6 +140,7 @@ impl Worker {
             published,
             telemetry,
             stage,
+            pressure,
             clock: Rc::new(Clock::new()),
             pool: RefCell::new(pool),
             shelves: RefCell::default(),
@@ -148,6 +165,11 @@ impl Worker {
 
     pub(super) fn telemetry(&self) -> &Telemetry {
         &self.telemetry
+    }
+
+    /// Whether memory runs out.
+    pub(super) fn pressure(&self) -> &Pressure {
+        &self.pressure
     }
 
     pub(super) fn clock(&self) -> &Rc<Clock> {
@@ -221,6 +243,23 @@ impl Worker {
         }
     }
 
+    /// Says from time to time that a connection began without the header that it should have begun with.
+    pub(super) fn prologue_failed(&self, listener: ListenerKey, peer: SocketAddr, why: &NoPrologue) {
+        let port = listener.port;
+        if let Some(unsaid) = self.refusals.borrow_mut().note(port, "proxy_header", Instant::now()) {
+            tracing::warn!(port, %peer, unsaid, "a connection is closed: {why}; see --proxy-protocol");
+        }
+    }
+
+    /// Says from time to time that there is no TLS to an endpoint, and why.
+    pub(super) fn endpoint_refused(&self, share: &LoadShare, no_tls: &NoTls) {
+        let (endpoint, reason) = (share.address(), no_tls.failure.name());
+        if let Some(unsaid) = self.refusals.borrow_mut().note(endpoint.port(), reason, Instant::now()) {
+            let cluster = share.cluster_label().unwrap_or("-");
+            tracing::warn!(cluster, %endpoint, reason, unsaid, "no TLS to an endpoint: {}", no_tls.why);
+        }
+    }
+
     /// What `x-envoy-decorator-operation` says for `route` of `generation`, when it goes to `cluster`.
     pub(super) fn operation(&self, generation: u64, route: &Arc<Route>, cluster: &ClusterName) -> Option<HeaderValue> {
         let mut operations = self.operations.borrow_mut();
@@ -290,10 +329,18 @@ impl Worker {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut swept_pool = Instant::now();
         loop {
-            ticks.tick().await;
+            let is_pressed = self.pressure.refuses_requests();
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = sleep(UNDER_PRESSURE), if is_pressed => {}
+            }
             let now = Instant::now();
             self.clock.advance_to(now);
             self.sweep_connections();
+            if is_pressed {
+                // What has been freed since helps only once the kernel has it.
+                memory::give_back();
+            }
             if now.duration_since(swept_pool) >= Duration::from_secs(1) {
                 swept_pool = now;
                 self.sweep_pool();
@@ -306,10 +353,11 @@ impl Worker {
         // moment more, because its client may be sending the next request right now, and is told by `connection: close`
         // in the answer. Until the gateway ends it gives back its memory after that moment.
         const REST: Duration = Duration::from_millis(1000);
+        let limits = &*self.pressure.patience(&self.settings.limits);
         let closing = *self.stage.borrow() >= Stage::Closing;
         let mut resting = 0;
         for activity in self.connections.borrow().values() {
-            if activity.is_overdue(&self.settings.limits) {
+            if activity.is_overdue(limits) {
                 activity.give_order(Order::Expire);
             } else if activity.is_idle_for(REST) {
                 if closing {
@@ -322,7 +370,7 @@ impl Worker {
         }
         self.streams.borrow_mut().retain(|stream| {
             let Some(stream) = stream.upgrade() else { return false };
-            if stream.is_overdue(&self.settings.limits) {
+            if stream.is_overdue(limits) {
                 stream.give_order(Order::Expire);
             }
             true

@@ -196,6 +196,7 @@ pub(super) fn resolve(
         return Resolved { names: found.names, ..missing(UnknownCluster::Resolution, depends_on) };
     }
     let mut policy = TrafficPolicy::effective(service, own, port);
+    policy.tls = policy.tls.map(|tls| tls.for_service(&target.alternative_names()));
     let distribution = target.distribution();
     if distribution != TrafficDistribution::Any
         && let Some(outliers) = &mut policy.outlier_detection
@@ -300,6 +301,12 @@ impl Target<'_> {
             ServiceKind::ExternalName(host) => Some(HostPattern::new(host)),
             ServiceKind::Endpoints => None,
         }
+    }
+
+    /// Names in the certificates of its endpoints. Istio knows none of a Service of Kubernetes outside of a mesh.
+    fn alternative_names(&self) -> Vec<Arc<str>> {
+        let entries = self.entries.iter().filter(|_| self.service.is_none());
+        entries.flat_map(|entry| entry.alternative_names.iter().cloned()).collect()
     }
 
     /// Service port numbers, each once.

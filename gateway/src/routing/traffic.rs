@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     balance::{balancer::Balancer, levels::Layout, memory::ClusterMemory},
-    model::traffic_policy::{Algorithm, ConnectionPool, LoadBalancer, PolicyBlocks, RetryBudget, TlsMode},
+    model::{
+        origination::ClientTls,
+        traffic_policy::{Algorithm, ConnectionPool, LoadBalancer, PolicyBlocks, RetryBudget},
+    },
 };
 use std::sync::{Arc, Weak};
 
@@ -14,11 +17,11 @@ use std::sync::{Arc, Weak};
 #[derive(Debug)]
 pub struct Traffic {
     pub balancer: Balancer,
-    /// `None` where nothing is bounded.
+    /// `None` where nothing is bounded, and connections may be shared with other clusters.
     pub connections: Option<ConnectionPool>,
     /// Requests are counted where there is one: `connections` is there then.
     pub retry_budget: Option<RetryBudget>,
-    pub tls: TlsMode,
+    pub tls: ClientTls,
 }
 
 /// The endpoints of a cluster, with their weights, in the order of their levels.
@@ -43,11 +46,12 @@ impl Memories {
 
     fn of(&mut self, name: &ClusterName, blocks: &PolicyBlocks) -> Arc<ClusterMemory> {
         let (pool, outliers) = (blocks.connection_pool.as_ref(), blocks.outlier_detection.as_ref());
+        let tls = blocks.tls.as_ref().and_then(ClientTls::origination);
         let next = self.pools + 1;
         let known = self.by_name.get(name).and_then(Weak::upgrade);
         let memory = match known {
-            Some(known) => known.for_settings(next, pool, outliers),
-            None => Arc::new(ClusterMemory::new(next, pool.cloned(), outliers.cloned())),
+            Some(known) => known.for_settings(next, pool, tls, outliers),
+            None => Arc::new(ClusterMemory::new(next, pool.cloned(), tls.cloned(), outliers.cloned())),
         };
         self.pools = self.pools.max(memory.pool);
         self.by_name.insert(name.clone(), Arc::downgrade(&memory));
@@ -59,13 +63,12 @@ impl Traffic {
     /// `None` when the cluster is as it is without a rule.
     pub(super) fn new(
         name: &ClusterName,
-        blocks: PolicyBlocks,
+        mut blocks: PolicyBlocks,
         members: &Members,
         memories: &mut Memories,
     ) -> Option<Self> {
         let Members { endpoints, layout } = members;
         let is_uniform = layout.levels.is_empty() && endpoints.windows(2).all(|pair| pair[0].1 == pair[1].1);
-        let tls = blocks.tls.unwrap_or_default();
         let default = PolicyBlocks::default();
         let is_default = |blocks: &PolicyBlocks| {
             // Where endpoints are has shown in their layout.
@@ -76,13 +79,18 @@ impl Traffic {
                 && blocks.connection_pool.as_ref().is_none_or(|pool| *pool == ConnectionPool::default())
                 && blocks.outlier_detection == default.outlier_detection
         };
-        if is_uniform && tls == TlsMode::Disable && is_default(&blocks) {
+        let is_plain = blocks.tls.as_ref().is_none_or(|tls| *tls == ClientTls::Disable);
+        if is_uniform && is_plain && is_default(&blocks) {
             return None;
+        }
+        if blocks.tls.as_ref().and_then(ClientTls::origination).is_some() {
+            // What was made for one handshake is of no use to another: the cluster has a pool of its own.
+            blocks.connection_pool.get_or_insert_default();
         }
         let memory = memories.of(name, &blocks);
         let balancer = Balancer::new(blocks.load_balancer.unwrap_or_default(), endpoints, layout, memory);
         let counting = || blocks.retry_budget.map(|_| ConnectionPool::default());
         let connections = blocks.connection_pool.or_else(counting);
-        Some(Self { balancer, connections, retry_budget: blocks.retry_budget, tls })
+        Some(Self { balancer, connections, retry_budget: blocks.retry_budget, tls: blocks.tls.unwrap_or_default() })
     }
 }

@@ -12,10 +12,12 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
 
 pub const END_STREAM: u8 = 1;
@@ -50,6 +52,13 @@ impl Frames {
         frames
     }
 
+    /// The same, giving up soon when the other side takes nothing more.
+    pub fn connect_impatiently(address: SocketAddr) -> Self {
+        let frames = Self::connect(address);
+        frames.socket.set_write_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+        frames
+    }
+
     /// Writes one frame.
     ///
     /// # Errors
@@ -71,6 +80,22 @@ impl Frames {
         let mut payload = vec![0; usize::try_from(length).expect("24 bits")];
         self.socket.read_exact(&mut payload).ok()?;
         Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
+    }
+
+    /// Whether the other side ends the connection, after what else it has to say; it is asked whether it still listens.
+    pub fn says_goodbye(&mut self) -> bool {
+        const LAST: [u8; 8] = *b"the last";
+        if self.send(PING, 0, 0, &LAST).is_err() {
+            return true;
+        }
+        loop {
+            match self.read() {
+                None => return true,
+                Some(frame) if frame.kind == GOAWAY => return true,
+                Some(frame) if frame.kind == PING && frame.payload == LAST => return false,
+                Some(_) => {}
+            }
+        }
     }
 
     /// The next frame of one of `kinds`; others are passed over.

@@ -2,7 +2,7 @@
 
 use super::{
     hold,
-    row::{Row, passed},
+    row::{Row, passed, refused},
 };
 
 #[test]
@@ -46,6 +46,15 @@ fn methods_pass_as_they_are() {
         passed("9110 §9.3.2 an error too", "HEAD /x HTTP/1.1\r\nhost: a\r\n\r\n", &["HEAD /x"])
             .back(&[&["404", "content-length: 9", "="]])
             .origin_says("HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\n"),
+    ]);
+}
+
+#[test]
+fn what_http2_begins_with_is_no_method() {
+    let of = |rule, sent: &str| refused(rule, &["400", "connection: close"], sent);
+    hold(&[
+        of("9113 §11.6 PRI", "PRI /x HTTP/1.1\r\nhost: a\r\n\r\n"),
+        of("9113 §11.6 with a body", "PRI /x HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nSM\r\n\r\n"),
     ]);
 }
 

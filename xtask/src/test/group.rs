@@ -44,8 +44,12 @@ pub(crate) enum Need {
     Bench,
     /// Clients of HTTP/2.
     Http2,
+    /// Servers behind the gateway that people run.
+    Origins,
     /// Servers and callers that people run, and what the network of a node is made of.
     Programs,
+    /// More of them.
+    Peers,
 }
 
 impl Group {
@@ -66,6 +70,14 @@ impl Group {
             Need::Root => vec![tool("ip", "iproute2"), tool("nsenter", "util-linux")],
             Need::BpfObject => vec![tool("bpftool", "bpftool")],
             Need::CargoFuzz => vec![tool("g++", "g++")],
+            Need::Origins => vec![
+                tool("nginx", "nginx-full"),
+                tool("haproxy", "haproxy"),
+                tool("apache2", "apache2"),
+                tool("lighttpd", "lighttpd"),
+                tool("node", "nodejs"),
+                tool("python3", "python3"),
+            ],
             Need::Programs => vec![
                 tool("nginx", "nginx-full"),
                 tool("haproxy", "haproxy"),
@@ -75,6 +87,12 @@ impl Group {
                 tool("curl", "curl"),
                 tool("wrk", "wrk"),
                 tool("iptables", "iptables"),
+            ],
+            Need::Peers => vec![
+                tool("apache2", "apache2"),
+                tool("h2load", "nghttp2-client"),
+                tool("openssl", "openssl"),
+                tool("chromium", "chromium"),
             ],
             Need::Bench => vec![
                 tool("nginx", "nginx-full"),
@@ -110,7 +128,9 @@ impl Group {
             Need::Unguarded => "BPF objects without guards",
             Need::Bench => "nginx, HAProxy, wrk, h2load, openssl, valgrind",
             Need::Http2 => "curl, nghttp",
+            Need::Origins => "nginx, HAProxy, Apache, lighttpd, Node, Python",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
+            Need::Peers => "Apache, nghttp, openssl, Chromium, libraries of Python and Node",
         };
         let needs: Vec<&str> = self.needs.iter().map(word).collect();
         if needs.is_empty() { what } else { format!("{what}; needs {}", needs.join(", ")) }
@@ -134,6 +154,9 @@ pub(crate) fn all() -> anyhow::Result<Vec<Group>> {
         let needs = match name.as_str() {
             "ebpf" => vec![Need::Root, Need::BpfObject],
             "fastpath" => vec![Need::Root, Need::BpfObject, Need::Unguarded, Need::Go, Need::Programs],
+            "peers" => vec![Need::Root, Need::BpfObject, Need::Go, Need::Programs, Need::Peers],
+            "attacks" => vec![Need::Root],
+            "smuggling" => vec![Need::Root, Need::Go, Need::Origins],
             "bench" => vec![Need::Root, Need::BpfObject, Need::Bench],
             "control" => vec![Need::Root, Need::Go, Need::Etcd],
             "lifecycle" => vec![Need::Root, Need::Go, Need::Etcd],

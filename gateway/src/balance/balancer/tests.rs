@@ -21,7 +21,7 @@ fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
         LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
         &Layout::default(),
-        Arc::new(ClusterMemory::new(1, None, None)),
+        Arc::new(ClusterMemory::new(1, None, None, None)),
     )
 }
 
@@ -32,7 +32,7 @@ fn hashing(table: HashTable, hosts: impl Iterator<Item = u32>) -> Balancer {
         LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
         &Layout::default(),
-        Arc::new(ClusterMemory::new(1, None, None)),
+        Arc::new(ClusterMemory::new(1, None, None, None)),
     )
 }
 
@@ -204,7 +204,7 @@ fn ejecting_from(algorithm: Algorithm, hosts: u32, min_health_percent: u32) -> B
         LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
         &Layout::default(),
-        Arc::new(ClusterMemory::new(1, None, Some(outliers))),
+        Arc::new(ClusterMemory::new(1, None, None, Some(outliers))),
     )
 }
 
@@ -240,7 +240,7 @@ fn newcomers_begin_with_little() {
     let warmup = Some(Warmup { duration: Duration::from_secs(100), minimum_percent: 10.0, aggression: 1.0 });
     for algorithm in [Algorithm::LeastRequest, Algorithm::RoundRobin] {
         let settings = LoadBalancer { algorithm, warmup, locality: None };
-        let memory = Arc::new(ClusterMemory::new(1, None, None));
+        let memory = Arc::new(ClusterMemory::new(1, None, None, None));
         let of = |hosts: u32| -> Balancer {
             let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
             Balancer::new(settings.clone(), &endpoints, &Layout::default(), Arc::clone(&memory))

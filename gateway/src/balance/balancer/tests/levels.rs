@@ -20,7 +20,7 @@ fn layered(algorithm: Algorithm, levels: Vec<Vec<Area>>, by_area: bool) -> Balan
         max_ejection_percent: 100,
         min_health_percent: 0,
     };
-    let memory = Arc::new(ClusterMemory::new(1, None, Some(outliers)));
+    let memory = Arc::new(ClusterMemory::new(1, None, None, Some(outliers)));
     let settings = LoadBalancer { algorithm, ..LoadBalancer::default() };
     Balancer::new(settings, &endpoints, &Layout { levels, by_area }, memory)
 }

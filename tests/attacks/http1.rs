@@ -1,0 +1,214 @@
+//! What hostile clients try over HTTP/1: heads, bodies and answers that stand still or do not end.
+
+use crate::{
+    target::{PATIENCE, Target, last_words},
+    victim::Victim,
+};
+use harness::{
+    http::{
+        backend::{Backend, Then},
+        client::{Client, get},
+    },
+    wait,
+};
+use std::{
+    io::Write as _,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+/// Heads as long as they may be, and longer, on many connections.
+#[test]
+fn large_heads_cost_what_they_are() {
+    const ATTACKERS: usize = 100;
+    const LIMIT_KIB: usize = 60;
+    let backend = Backend::saying("here");
+    let target = Target::start(backend.address());
+    let victim = Victim::start("large heads cost what they are", target.address);
+    let before = target.memory();
+    let part = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat((LIMIT_KIB - 2) << 10));
+    let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
+    for mut attacker in &attackers {
+        attacker.write_all(part.as_bytes()).expect("sent");
+    }
+    let memory = target.memory().saturating_sub(before);
+    assert!(memory <= ATTACKERS * LIMIT_KIB * 4, "{memory} KiB for {ATTACKERS} heads of {LIMIT_KIB} KiB");
+    for mut attacker in &attackers {
+        let _sent = attacker.write_all(&[b'y'; 8 << 10]).is_ok();
+        let said = last_words(attacker);
+        assert!(said.starts_with("HTTP/1.1 431 "), "{said:?}");
+    }
+    // Many small fields are a large head too.
+    let many: String = (0..200).map(|number| format!("x{number}: 1\r\n")).collect();
+    let mut attacker = target.connect().expect("a connection");
+    attacker.write_all(format!("GET / HTTP/1.1\r\nhost: a\r\n{many}\r\n").as_bytes()).expect("sent");
+    assert!(last_words(&attacker).starts_with("HTTP/1.1 431 "));
+    victim.stop();
+}
+
+/// Uploads that stand still hold nobody up but themselves.
+#[test]
+fn bodies_that_stand_still_hold_nobody_up() {
+    const ATTACKERS: usize = 200;
+    let backend = Backend::saying("here");
+    let target = Target::start(backend.address());
+    let victim = Victim::start("bodies that stand still hold nobody up", target.address);
+    let before = target.memory();
+    let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
+    for mut attacker in &attackers {
+        attacker.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nhalf").expect("sent");
+    }
+    wait::until("all of them at the backend", PATIENCE, || (backend.connections() >= ATTACKERS).then_some(()));
+    victim.some_more();
+    let memory = target.memory().saturating_sub(before);
+    assert!(memory <= ATTACKERS * 128, "{memory} KiB for {ATTACKERS} uploads that stand still");
+    victim.stop();
+}
+
+/// Requests on one connection without waiting for answers: they are served in turn, and not gathered.
+#[test]
+fn endless_pipelines_are_taken_in_turn() {
+    let backend = Backend::saying("here");
+    let target = Target::start(backend.address());
+    let victim = Victim::start("endless pipelines are taken in turn", target.address);
+    let before = target.memory();
+    let attacker = target.connect().expect("a connection");
+    attacker.set_nonblocking(true).expect("nonblocking");
+    let requests = get("a", "/").repeat(1000);
+    let mut sent = 0;
+    // As much as is taken; nothing is read back.
+    while sent < 64 << 20 {
+        match (&attacker).write(requests.as_bytes()) {
+            Ok(count) => sent += count,
+            Err(_full) => break,
+        }
+    }
+    victim.some_more();
+    let memory = target.memory().saturating_sub(before);
+    assert!(memory <= 8 << 10, "{memory} KiB for one connection");
+    victim.stop();
+}
+
+/// A client that is turned away in many ways in a row has no memory of it left behind.
+#[test]
+fn refused_requests_leave_nothing_behind() {
+    let backend = Backend::saying("here");
+    let target = Target::start(backend.address());
+    let victim = Victim::start("refused requests leave nothing behind", target.address);
+    let bad = [
+        "GET\r\n\r\n",
+        "GET / HTTP/1.1\r\nx : 1\r\n\r\n",
+        "\0\0\0\0",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n",
+    ];
+    let storm = |rounds: usize| {
+        for text in bad.iter().cycle().take(rounds) {
+            let _said = Client::of(target.connect().expect("a connection")).try_send(text).is_ok();
+        }
+    };
+    storm(400);
+    let before = target.memory();
+    storm(2000);
+    let memory = target.memory().saturating_sub(before);
+    assert!(memory <= 4 << 10, "{memory} KiB after 2,000 refused requests");
+    victim.stop();
+}
+
+/// Heads that come byte by byte: each client is told so after its time, and costs little until then.
+#[test]
+fn slow_heads_are_answered_in_their_time() {
+    const ATTACKERS: usize = 4000;
+    let backend = Backend::saying("here");
+    let target = Target::start(backend.address());
+    let victim = Victim::start("slow heads", target.address);
+    let before = target.memory();
+    let mut attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
+    let began = Instant::now();
+    for attacker in &mut attackers {
+        attacker.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nx: ").expect("sent");
+    }
+    victim.some_more();
+    let memory = target.memory().saturating_sub(before);
+    assert!(memory <= ATTACKERS * 32, "{memory} KiB for {ATTACKERS} slow heads");
+    // Whoever sends a byte now and then is no faster for that.
+    wait::until("the end of the first", PATIENCE, || {
+        let is_over = attackers[0].write_all(b"y").is_err();
+        (is_over || began.elapsed() > Duration::from_secs(10)).then_some(())
+    });
+    for attacker in &attackers {
+        let said = last_words(attacker);
+        assert!(said.is_empty() || said.starts_with("HTTP/1.1 408 "), "{said:?}");
+    }
+    println!("{ATTACKERS} slow heads: {memory} KiB, all closed after {:?}", began.elapsed());
+    victim.stop();
+}
+
+/// Clients that ask for much and read nothing: what waits for them stays with the backend.
+#[test]
+fn slow_readers_leave_their_answers_at_the_backend() {
+    const ATTACKERS: usize = 100;
+    const ANSWER: usize = 8 << 20;
+    let answer = vec![b'x'; ANSWER];
+    let backend = Backend::start(move |exchange| {
+        let body: &[u8] = if exchange.request.target() == "/large" { &answer } else { b"here" };
+        exchange.read_body()?;
+        exchange.respond("200 OK", &[], body)
+    });
+    let target = Target::start(backend.address());
+    let victim = Victim::start("slow readers", target.address);
+    let before = target.memory();
+    let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
+    for mut attacker in &attackers {
+        attacker.write_all(get("a", "/large").as_bytes()).expect("sent");
+    }
+    wait::until("all of them at the backend", PATIENCE, || (backend.connections() > ATTACKERS).then_some(()));
+    victim.some_more();
+    let memory = target.memory().saturating_sub(before);
+    println!("{ATTACKERS} slow readers: {memory} KiB");
+    assert!(memory <= ATTACKERS * 1024, "{memory} KiB for {ATTACKERS} answers of {ANSWER} bytes");
+    victim.stop();
+}
+
+/// Targets beyond the limit are refused, and nothing of them is kept.
+#[test]
+fn long_targets_are_refused() {
+    const ATTACKERS: usize = 50;
+    let backend = Backend::saying("here");
+    let target = Target::start(backend.address());
+    let victim = Victim::start("long targets", target.address);
+    for _ in 0..ATTACKERS {
+        let mut attacker = Client::of(target.connect().expect("a connection"));
+        for _ in 0..10 {
+            assert_eq!(attacker.exchange(get("a", &format!("/{}", "x".repeat(9000)))).status(), 414);
+        }
+    }
+    assert!(backend.requests().iter().all(|request| request.target() == "/victim"));
+    victim.stop();
+}
+
+/// One tenant with all it has: another one's requests go on.
+#[test]
+fn a_noisy_neighbour_fails_no_request_of_others() {
+    const ATTACKERS: usize = 32;
+    // A connection to the endpoint for each request: those are what a neighbour could run out of.
+    let backend = Backend::start(|exchange| {
+        exchange.read_body()?;
+        exchange.respond("200 OK", &[], b"here")?;
+        Ok(if exchange.request.target() == "/victim" { Then::Close } else { Then::KeepOpen })
+    });
+    let target = Target::start(backend.address());
+    let victim = Victim::start("a noisy neighbour", target.address);
+    std::thread::scope(|scope| {
+        for _ in 0..ATTACKERS {
+            scope.spawn(|| {
+                let mut attacker = Client::of(target.connect().expect("a connection"));
+                for _ in 0..20 {
+                    attacker.send(get("noisy", "/noise").repeat(10));
+                    (0..10).for_each(|_| assert_eq!(attacker.response().status(), 200));
+                }
+            });
+        }
+        victim.some_more();
+    });
+    victim.stop();
+}

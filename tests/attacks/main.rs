@@ -1,0 +1,15 @@
+//! Attacks, each bounded, and each beside a client that only wants its answers: it gets all of them. What that costs it in
+//! time is printed, and not judged.
+
+#![expect(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails, and what it prints is part of its result"
+)]
+
+mod descriptors;
+mod http1;
+mod http2;
+mod memory;
+mod target;
+mod victim;

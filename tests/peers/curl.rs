@@ -1,0 +1,53 @@
+//! curl, which is started for each transfer.
+
+use crate::{backends::Backend, objects::Door, programs::text, stage::Stage};
+use aws_lc_rs::digest::{SHA256, digest};
+use std::{fmt::Write as _, fs, process::Command};
+
+/// Tries each of `whats` with each of `backends`, and says how it went as the other clients do.
+pub(crate) fn transfer(stage: &Stage<'_>, door: Door, how: &str, backends: &[Backend], whats: &[String]) -> String {
+    let mut said = String::new();
+    for backend in backends {
+        for what in whats {
+            let result = attempt(stage, door, how, backend, what);
+            let result = result.err().unwrap_or_else(|| "ok".to_owned());
+            let _ = writeln!(said, "{}\t{what}\t{}", backend.name, result.replace('\n', " "));
+        }
+    }
+    said
+}
+
+fn attempt(stage: &Stage<'_>, door: Door, how: &str, backend: &Backend, what: &str) -> Result<(), String> {
+    let (verb, size) = what.split_once(' ').expect("a verb and a size");
+    let url = format!("{}/{}", door.base(), backend.name);
+    let content = stage.content.join(size);
+    let mut curl = Command::new("curl");
+    curl.args(["-sSf", "--max-time", "60", how]);
+    // With `Expect`, curl waits a second for a server that does not know it.
+    curl.args(["-H", "Expect:"]);
+    if door != Door::Plain {
+        curl.arg("--cacert").arg(stage.content.join("authority.pem"));
+    }
+    if door == Door::MutualTls {
+        curl.arg("--cert").arg(stage.content.join("client.pem"));
+        curl.arg("--key").arg(stage.content.join("client.key"));
+    }
+    match verb {
+        "get" => curl.arg(format!("{url}/bytes/{size}")),
+        "put" => curl.args(["-T", &text(&content), &format!("{url}/sha256")]),
+        // curl does not know the length of its standard input.
+        _ => curl.args(["-T", "-", &format!("{url}/sha256")]).stdin(fs::File::open(&content).expect("content")),
+    };
+    let output = stage.world.caller.enter(|| curl.output()).expect("curl");
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let body = fs::read(&content).expect("content");
+    let want = if verb == "get" { body } else { sum(&body).into_bytes() };
+    if output.stdout == want { Ok(()) } else { Err(format!("{} other bytes came back", output.stdout.len())) }
+}
+
+/// The SHA-256, in hexadecimal.
+pub(crate) fn sum(bytes: &[u8]) -> String {
+    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,46 @@
+//! Trailers, events and WebSockets.
+
+use crate::{
+    backends::{BACKENDS, Backend, named},
+    clients::{self, Client},
+    outcomes::Outcomes,
+    stage::Stage,
+    world::{self, Fast, World},
+};
+
+/// Each of `clients` does what `verb` means with each of `backends`, in each of `modes`.
+fn exercise(world: &World, modes: &[Fast], verb: &str, clients: &[Client], backends: &[Backend]) {
+    let stage = Stage::set(world, backends, &[]);
+    for fast in modes {
+        let _gateway = stage.gateway(*fast);
+        let mut outcomes = Outcomes::default();
+        for client in clients {
+            client.exercise(&stage, verb, backends, &[verb], &mut outcomes);
+        }
+        outcomes.conclude(&format!("{verb}, {fast:?}"), backends);
+    }
+}
+
+#[test]
+fn trailers_pass_both_ways() {
+    world::run("peers::trailers_pass_both_ways", |world| {
+        // The others have no trailers.
+        let backends = named(&["go", "go2", "node", "node2", "haproxy", "haproxy2", "envoy", "envoy2"]);
+        exercise(world, &[Fast::Off], "trailers", &clients::TRAILERS, &backends);
+    });
+}
+
+#[test]
+fn events_come_when_they_are_sent() {
+    world::run("peers::events_come_when_they_are_sent", |world| {
+        exercise(world, &[Fast::Off], "events", &clients::LISTENERS, &BACKENDS);
+    });
+}
+
+#[test]
+fn messages_of_websockets_come_back() {
+    world::run("peers::messages_of_websockets_come_back", |world| {
+        let backends = named(&["nginx", "haproxy", "apache", "envoy", "node", "go", "uvicorn", "hypercorn"]);
+        exercise(world, &world::MODES, "websocket", &clients::WEBSOCKETS, &backends);
+    });
+}
