@@ -50,6 +50,7 @@ mod tls_termination;
 mod traffic_policy;
 mod unreachable;
 mod virtual_service;
+mod workload_entry;
 
 use crate::model::{object::Kind, problem::Problem, resource::Resource};
 use delegation::Delegates;
@@ -98,6 +99,7 @@ pub fn ingest_delegating(
             destination_rule::ingest(manifest, context, &mut findings).map(Resource::DestinationRule)
         }
         Kind::ServiceEntry => service_entry::ingest(manifest, &mut findings).map(Resource::ServiceEntry),
+        Kind::WorkloadEntry => workload_entry::ingest(manifest, &mut findings).map(Resource::WorkloadEntry),
         Kind::Service => service::ingest(manifest, &mut findings).map(Resource::Service),
         Kind::EndpointSlice => endpoint_slice::ingest(manifest, &mut findings).map(Resource::EndpointSlice),
         Kind::Pod => pod::ingest(manifest, &mut findings).map(Resource::Pod),

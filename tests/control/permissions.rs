@@ -38,8 +38,8 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: gateway}}]
     )
 }
 
-pub(crate) const ALL: &str = "gateways, virtualservices, destinationrules, serviceentries";
-const ALL_BUT_RULES: &str = "gateways, virtualservices, serviceentries";
+pub(crate) const ALL: &str = "gateways, virtualservices, destinationrules, serviceentries, workloadentries";
+const ALL_BUT_RULES: &str = "gateways, virtualservices, serviceentries, workloadentries";
 
 fn lab_with_rbac(role: &str) -> Lab {
     let mut lab = Lab::without_daemon(Cluster::start_stopped());

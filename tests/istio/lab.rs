@@ -36,11 +36,12 @@ const SPREAD: [(&str, &str, &str); 4] = [
 ];
 
 /// What cases are made of, and the label their objects get.
-const KINDS: [(&str, &str); 5] = [
+const KINDS: [(&str, &str); 6] = [
     ("networking.istio.io/v1", "Gateway"),
     ("networking.istio.io/v1", "VirtualService"),
     ("networking.istio.io/v1", "DestinationRule"),
     ("networking.istio.io/v1", "ServiceEntry"),
+    ("networking.istio.io/v1", "WorkloadEntry"),
     ("v1", "Service"),
 ];
 const OURS: &str = "node-gateway.test/compare=object";

@@ -34,7 +34,7 @@ pub(crate) struct Row {
     pub(crate) action: String,
     pub(crate) destinations: Vec<(String, u64)>,
     /// Whatever else happens to the request: `mirrors`, `faults` …
-    pub(crate) extras: Vec<String>,
+    pub(crate) extras: BTreeSet<String>,
     /// What only Envoy's dump has here; ours comes from `explain`.
     pub(crate) policy: Option<Policy>,
 }
@@ -244,7 +244,7 @@ fn envoy_row(route: &Value) -> Row {
 
 /// What else the route does. Istio also writes what has no effect: faults of no request, CORS for an answer of the
 /// gateway's own, the source address as a key that is switched off.
-fn extras(route: &Value) -> Vec<String> {
+fn extras(route: &Value) -> BTreeSet<String> {
     let filters = &route["typed_per_filter_config"];
     let fault = &filters["envoy.filters.http.fault"];
     let hits = |kind: &str| fault[kind]["percentage"]["numerator"].as_u64().is_some_and(|share| share > 0);

@@ -18,7 +18,7 @@ use gateway::model::{
         EndpointCondition, EndpointSlice, Node, Pod, Service, ServiceKind, ServicePort, SliceEndpoint, SlicePort,
         TargetPort,
     },
-    service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
+    service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry, WorkloadEntry},
     string_match::{FullMatch, StringMatch},
     traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, OutlierDetection, PolicyBlocks,
@@ -128,7 +128,13 @@ pub fn changes(choices: &mut Choices<'_>, most: usize) -> Vec<Change> {
                     pod(choices)
                 }
             }
-            _ => service_entry(choices),
+            _ => {
+                if choices.once_in(4) {
+                    workload_entry(choices)
+                } else {
+                    service_entry(choices)
+                }
+            }
         };
         if choices.once_in(6) { Change::Remove(resource.meta().id.clone()) } else { Change::Put(resource) }
     }));
@@ -522,15 +528,6 @@ fn pod(choices: &mut Choices<'_>) -> Resource {
 fn service_entry(choices: &mut Choices<'_>) -> Resource {
     let meta = meta(choices, Kind::ServiceEntry, &["e1", "e2"]);
     let hosts = vec![HostPattern::new(choices.pick(&["api.example.com", "reviews.default.svc.cluster.local"]))];
-    let endpoint = |choices: &mut Choices<'_>| EntryEndpoint {
-        index: 0,
-        address: Some(Ipv4Addr::new(10, 1, 0, u8::try_from(choices.below(4)).unwrap_or(0)).into()),
-        name: None,
-        ports: Vec::new(),
-        labels: labels("version", choices.pick(&["1", "2"])),
-        weight: 0,
-        locality: Locality::parse(choices.pick(&["", "r/a", "r/b/s", "q"])),
-    };
     Resource::ServiceEntry(ServiceEntry {
         meta,
         hosts,
@@ -542,11 +539,28 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
             protocol_hint: "http".into(),
         }],
         resolution: choices.pick(&[Resolution::Static, Resolution::Static, Resolution::None, Resolution::Dns]),
-        endpoints: choices.list(2, endpoint),
+        endpoints: choices.list(2, entry_endpoint),
         workload_selector: choices.some(3, |c| labels("version", c.pick(&["1", "2"]))),
         alternative_names: Vec::new(),
         distribution: TrafficDistribution::Any,
     })
+}
+
+fn entry_endpoint(choices: &mut Choices<'_>) -> EntryEndpoint {
+    EntryEndpoint {
+        index: 0,
+        address: Some(Ipv4Addr::new(10, 1, 0, u8::try_from(choices.below(4)).unwrap_or(0)).into()),
+        name: None,
+        ports: Vec::new(),
+        labels: labels("version", choices.pick(&["1", "2"])),
+        weight: 0,
+        locality: Locality::parse(choices.pick(&["", "r/a", "r/b/s", "q"])),
+    }
+}
+
+fn workload_entry(choices: &mut Choices<'_>) -> Resource {
+    let meta = meta(choices, Kind::WorkloadEntry, &["w1", "w2"]);
+    Resource::WorkloadEntry(WorkloadEntry { meta, endpoint: entry_endpoint(choices) })
 }
 
 fn node(choices: &mut Choices<'_>) -> Resource {

@@ -37,7 +37,7 @@ struct KindInputs {
     listed: bool,
     /// It is the one on disk.
     restored: bool,
-    /// The kind may not be read, and the gateway serves without: with what it had, or with nothing.
+    /// The kind may not be read, or is not there, and the gateway serves without: with what it had, or with nothing.
     waived: bool,
     objects: HashMap<ObjectId, ObjectState>,
 }
@@ -65,7 +65,7 @@ impl Inputs {
         Self { context, kinds, unreadable: BTreeMap::new(), delegation: Delegation::default() }
     }
 
-    /// Whether every kind has been listed at least once, but for those that may not be read and are not needed.
+    /// Whether every kind has been listed at least once, but for those that cannot be and are not needed.
     pub fn complete(&self) -> bool {
         self.kinds.values().all(|kind| kind.listed || kind.waived)
     }
@@ -111,7 +111,8 @@ impl Inputs {
             }
             Delta::State { kind, state } => {
                 let inputs = self.kind(kind);
-                inputs.waived |= kind.is_dispensable() && matches!(state, SourceState::Forbidden(_));
+                let cannot_be = matches!(state, SourceState::Forbidden(_) | SourceState::WaitingForKind(_));
+                inputs.waived |= kind.is_dispensable() && cannot_be;
                 inputs.state = state;
             }
             Delta::Answer { name, answer } => change(Change::Answer { name, answer }),

@@ -35,7 +35,7 @@ pub struct KindStatus {
     pub listed: bool,
     /// Whether the objects are those that were on disk.
     pub restored: bool,
-    /// Whether the gateway does without the kind, which it may not read.
+    /// Whether the gateway does without the kind, which it may not read or which is not there.
     pub waived: bool,
     /// Objects the source has, whether they can be read or not.
     pub objects: usize,
@@ -71,13 +71,14 @@ impl Status {
     /// The kinds that cannot be followed now, as problems of this node: one for each reason.
     pub fn source_problems(&self) -> impl Iterator<Item = Problem> + '_ {
         use Consequence::{Stays, Unready, Without};
-        [Stays, Unready, Without].into_iter().flat_map(move |consequence| {
+        let without = Kind::ALL.into_iter().filter(|kind| kind.is_dispensable()).map(Without);
+        [Stays, Unready].into_iter().chain(without).flat_map(move |consequence| {
             let kinds = self.kinds.iter().filter(move |kind| kind.consequence() == Some(consequence));
             by_reason(kinds).into_iter().map(move |(reason, kinds)| Problem {
                 object: None,
                 source: None,
                 path: String::new(),
-                severity: if consequence == Without { Severity::Warning } else { Severity::Error },
+                severity: if let Without(_) = consequence { Severity::Warning } else { Severity::Error },
                 kind: ProblemKind::Node,
                 message: format!("cannot watch {kinds}: {reason}; {}", consequence.text()),
             })
@@ -91,8 +92,8 @@ pub enum Consequence {
     /// It has been listed.
     Stays,
     Unready,
-    /// It may not be read and is not needed: Nodes.
-    Without,
+    /// It cannot be read and is not needed.
+    Without(Kind),
 }
 
 impl Consequence {
@@ -101,7 +102,8 @@ impl Consequence {
         match self {
             Self::Stays => "what is known stays in force",
             Self::Unready => "the gateway is not ready before it is listed",
-            Self::Without => {
+            Self::Without(Kind::WorkloadEntry) => "until then no ServiceEntry leads to the WorkloadEntries it selects",
+            Self::Without(_) => {
                 "until then it is not known in which zone an endpoint is: those without a locality of their own count the \
                  same, near or far"
             }
@@ -115,7 +117,7 @@ impl KindStatus {
         self.state.trouble()?;
         Some(match (self.listed, self.waived) {
             (true, _) => Consequence::Stays,
-            (false, true) => Consequence::Without,
+            (false, true) => Consequence::Without(self.kind),
             (false, false) => Consequence::Unready,
         })
     }

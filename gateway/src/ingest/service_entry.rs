@@ -238,15 +238,16 @@ fn read_endpoints(spec: &istio::ServiceEntry, path: &Path<'_>, findings: &mut Fi
     let written = spec.endpoints.as_deref().unwrap_or_default();
     let mut endpoints = Vec::with_capacity(written.len());
     for (index, endpoint) in written.iter().enumerate() {
-        let read = read_endpoint(spec, endpoint, &path.index(index), findings);
+        let read = read_endpoint(Some(spec), endpoint, &path.index(index), findings);
         endpoints.extend(read.map(|endpoint| EntryEndpoint { index, ..endpoint }));
     }
     endpoints
 }
 
-/// Reads one endpoint (`validateWorkloadEntry`). `None`, with a finding, when nothing can be sent to it.
-fn read_endpoint(
-    spec: &istio::ServiceEntry,
+/// Reads one endpoint, of the ServiceEntry `of` or of whoever selects it (`validateWorkloadEntry`). `None`, with a finding,
+/// when nothing can be sent to it.
+pub(super) fn read_endpoint(
+    of: Option<&istio::ServiceEntry>,
     endpoint: &istio::WorkloadEntry,
     path: &Path<'_>,
     findings: &mut Findings<'_>,
@@ -256,7 +257,7 @@ fn read_endpoint(
     for (name, number) in &endpoint.ports {
         let path = path.field("ports");
         let path = path.field(name);
-        if !spec.ports.iter().any(|port| port.name == *name) {
+        if of.is_some_and(|spec| spec.ports.iter().all(|port| port.name != *name)) {
             findings.invalid(&path, format!("{name:?} is no port of the ServiceEntry"));
         }
         if let Some(number) = destination::port(*number, &path, findings) {
@@ -283,14 +284,14 @@ fn read_endpoint(
         if !endpoint.ports.is_empty() {
             findings.invalid(&path.field("ports"), "is not allowed for a unix socket");
         }
-        if spec.ports.len() != 1 {
+        if of.is_some_and(|spec| spec.ports.len() != 1) {
             findings.invalid(&address_path, "is a unix socket, which has one port: so must the ServiceEntry");
         }
         findings.not_served(&address_path, "unix sockets are not connected to; the endpoint is left out");
         return None;
     }
     if address.is_none() {
-        if spec.resolution == istio::Resolution::Static {
+        if of.is_some_and(|spec| spec.resolution == istio::Resolution::Static) {
             findings
                 .invalid(&address_path, format!("{:?} is no address, which resolution STATIC needs", endpoint.address));
             return None;

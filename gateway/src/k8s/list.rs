@@ -67,7 +67,7 @@ fn done_without(kind: Kind, error: &kube::Error) -> Problem {
         path: String::new(),
         severity: Severity::Warning,
         kind: ProblemKind::Node,
-        message: format!("cannot list {kind} objects: {}; {}", reason::text(error), Consequence::Without.text()),
+        message: format!("cannot list {kind} objects: {}; {}", reason::text(error), Consequence::Without(kind).text()),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn describe(kind: Kind, failure: Failure, error: &str, connected: &Co
 /// What to do about a kind that the API server does not have.
 pub(super) fn missing(kind: Kind) -> &'static str {
     match kind {
-        Kind::Gateway | Kind::VirtualService | Kind::DestinationRule | Kind::ServiceEntry => {
+        Kind::Gateway | Kind::VirtualService | Kind::DestinationRule | Kind::ServiceEntry | Kind::WorkloadEntry => {
             "the API server does not know the kind in a version of ours (networking.istio.io/v1, v1beta1 or v1alpha3); \
              install Istio's CRDs"
         }
@@ -47,6 +47,7 @@ fn resource_name(kind: Kind) -> String {
         Kind::VirtualService => "virtualservices",
         Kind::DestinationRule => "destinationrules",
         Kind::ServiceEntry => "serviceentries",
+        Kind::WorkloadEntry => "workloadentries",
         Kind::Service => "services",
         Kind::EndpointSlice => "endpointslices",
         Kind::Pod => "pods",

@@ -227,9 +227,9 @@ impl Watch {
                 if self.last_failure == Some(failure) {
                     tracing::debug!(kind = %self.kind, "still {state}");
                 } else {
-                    let is_without =
-                        self.kind.is_dispensable() && !self.listed && matches!(state, SourceState::Forbidden(_));
-                    let consequence = if is_without { Consequence::Without } else { Consequence::Stays };
+                    let cannot_be = matches!(failure, Failure::Forbidden | Failure::UnknownKind);
+                    let is_without = self.kind.is_dispensable() && !self.listed && cannot_be;
+                    let consequence = if is_without { Consequence::Without(self.kind) } else { Consequence::Stays };
                     tracing::warn!(kind = %self.kind, "cannot watch: {state}; {}", consequence.text());
                 }
             }

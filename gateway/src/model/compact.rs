@@ -36,7 +36,7 @@ impl Resource {
                 slice.endpoints.iter_mut().for_each(|endpoint| endpoint.addresses.shrink_to_fit());
                 slice.endpoints.shrink_to_fit();
             }
-            Self::Pod(_) | Self::Node(_) => {}
+            Self::WorkloadEntry(_) | Self::Pod(_) | Self::Node(_) => {}
         }
         self
     }

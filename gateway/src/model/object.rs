@@ -9,6 +9,7 @@ pub enum Kind {
     VirtualService,
     DestinationRule,
     ServiceEntry,
+    WorkloadEntry,
     Service,
     EndpointSlice,
     Pod,
@@ -21,11 +22,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind that is followed as a whole, in the order in which status output lists them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Gateway,
         Self::VirtualService,
         Self::DestinationRule,
         Self::ServiceEntry,
+        Self::WorkloadEntry,
         Self::Service,
         Self::EndpointSlice,
         Self::Pod,
@@ -39,6 +41,7 @@ impl Kind {
             Self::VirtualService => "VirtualService",
             Self::DestinationRule => "DestinationRule",
             Self::ServiceEntry => "ServiceEntry",
+            Self::WorkloadEntry => "WorkloadEntry",
             Self::Service => "Service",
             Self::EndpointSlice => "EndpointSlice",
             Self::Pod => "Pod",
@@ -50,7 +53,9 @@ impl Kind {
     /// The API group of the kind; the core group is empty.
     pub const fn group(self) -> &'static str {
         match self {
-            Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry => "networking.istio.io",
+            Self::Gateway | Self::VirtualService | Self::DestinationRule | Self::ServiceEntry | Self::WorkloadEntry => {
+                "networking.istio.io"
+            }
             Self::Service | Self::Pod | Self::Node | Self::Secret => "",
             Self::EndpointSlice => "discovery.k8s.io",
         }
@@ -66,9 +71,10 @@ impl Kind {
         self != Self::Node
     }
 
-    /// Whether a gateway serves without: what only makes answers better is worth no gateway that does not answer.
+    /// Whether a gateway serves without: what came to the list later is worth no gateway that does not answer under the
+    /// rights of before.
     pub fn is_dispensable(self) -> bool {
-        self == Self::Node
+        matches!(self, Self::Node | Self::WorkloadEntry)
     }
 
     /// Whether the kind is one of Istio's.

@@ -5,7 +5,7 @@ use super::{
     gateway::Gateway,
     object::Meta,
     service::{EndpointSlice, Node, Pod, Service},
-    service_entry::ServiceEntry,
+    service_entry::{ServiceEntry, WorkloadEntry},
     virtual_service::VirtualService,
 };
 
@@ -16,6 +16,7 @@ pub enum Resource {
     VirtualService(VirtualService),
     DestinationRule(DestinationRule),
     ServiceEntry(ServiceEntry),
+    WorkloadEntry(WorkloadEntry),
     Service(Service),
     EndpointSlice(EndpointSlice),
     Pod(Pod),
@@ -29,6 +30,7 @@ impl Resource {
             Self::VirtualService(o) => &o.meta,
             Self::DestinationRule(o) => &o.meta,
             Self::ServiceEntry(o) => &o.meta,
+            Self::WorkloadEntry(o) => &o.meta,
             Self::Service(o) => &o.meta,
             Self::EndpointSlice(o) => &o.meta,
             Self::Pod(o) => &o.meta,

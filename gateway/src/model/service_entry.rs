@@ -18,12 +18,20 @@ pub struct ServiceEntry {
     pub ports: Vec<EntryPort>,
     pub resolution: Resolution,
     pub endpoints: Vec<EntryEndpoint>,
-    /// Selects Pods in the entry's namespace.
+    /// Selects Pods and WorkloadEntries in the entry's namespace.
     pub workload_selector: Option<Labels>,
     /// Names in the certificates of its endpoints.
     pub alternative_names: Vec<Arc<str>>,
     /// Annotation `networking.istio.io/traffic-distribution`.
     pub distribution: TrafficDistribution,
+}
+
+/// Istio's WorkloadEntry: an endpoint of whoever selects it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadEntry {
+    pub meta: Meta,
+    /// Its labels are those of the object too, which win.
+    pub endpoint: EntryEndpoint,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -174,24 +174,27 @@ pub(super) fn resolve(
             }
         }
     };
-    if !target.ports().contains(&port) {
-        return unknown(&target.host, port, &target.namespace, UnknownCluster::Port, depends_on);
-    }
     let rules = RulesInForce::find(&target.host, &target.namespace, world, settings);
-    let subset = match &request.subset {
-        None => None,
-        Some(name) => match rules.subset(name) {
-            Some(subset) => Some(subset),
-            None => return unknown(&target.host, port, &target.namespace, UnknownCluster::Subset, depends_on),
-        },
+    let subset = request.subset.as_ref().and_then(|name| rules.subset(name));
+    let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_deref()));
+    // A route hashes for all of its destinations together, whether each is there or not.
+    let hash_key = TrafficPolicy::hash_key(service, own, request.port);
+    let missing = |why, depends_on| {
+        let mut resolved = unknown(&target.host, port, &target.namespace, why, depends_on);
+        resolved.cluster.hash_key.clone_from(&hash_key);
+        resolved
     };
+    if !target.ports().contains(&port) {
+        return missing(UnknownCluster::Port, depends_on);
+    }
+    if request.subset.is_some() && subset.is_none() {
+        return missing(UnknownCluster::Subset, depends_on);
+    }
     let found = target.endpoints(port, Wanted::new(subset.map(|subset| &subset.labels)), world, settings);
     let name = named(&target.host, port);
     if found.is_pending && found.candidates.is_empty() {
-        let state = ClusterState::Unknown(UnknownCluster::Resolution);
-        return Resolved { names: found.names, ..finish(name, &target.namespace, state, depends_on) };
+        return Resolved { names: found.names, ..missing(UnknownCluster::Resolution, depends_on) };
     }
-    let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_deref()));
     let mut policy = TrafficPolicy::effective(service, own, port);
     policy.tls = policy.tls.map(|tls| tls.for_service(&target.alternative_names()));
     let distribution = target.distribution();
@@ -214,7 +217,7 @@ pub(super) fn resolve(
     let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
     resolved.cluster.traffic = traffic.map(Box::new);
     resolved.cluster.speaks = speaks;
-    resolved.cluster.hash_key = TrafficPolicy::hash_key(service, own, request.port);
+    resolved.cluster.hash_key = hash_key;
     resolved.cluster.stream = StreamPolicy::of(service, own);
     Resolved { names: found.names, ..resolved }
 }

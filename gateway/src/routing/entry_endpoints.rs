@@ -9,6 +9,7 @@ use super::{
 };
 use crate::model::{
     host::HostPattern,
+    object::selects,
     problem::{Problem, ProblemKind, Severity},
     service::TargetPort,
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
@@ -52,6 +53,14 @@ pub(super) fn add<'w>(
             }
             if let Some(selector) = &entry.workload_selector {
                 let namespace = &entry.meta.id.namespace;
+                let entries = world.workload_entries.range((Arc::clone(namespace), Arc::from(""))..);
+                let entries =
+                    entries.take_while(|(key, _)| key.0 == *namespace).map(|(_, workload)| &workload.endpoint);
+                for endpoint in entries.filter(|endpoint| selects(selector, &endpoint.labels)) {
+                    if let Some(address) = endpoint.address.filter(|_| wanted.takes(Origin::Entry(endpoint), world)) {
+                        leads_to(address, entry_port(endpoint, port), endpoint.weight, Origin::Entry(endpoint));
+                    }
+                }
                 from_pods(namespace, selector, wanted, &port.target, port.number, world, &mut found.candidates);
             }
         }
@@ -107,6 +116,20 @@ fn target_port(port: &EntryPort) -> u16 {
 
 /// Endpoints that are left out because of where they lead, and names that cannot be resolved.
 pub(super) fn problems(world: &World, settings: &CompileSettings, problems: &mut Vec<Problem>) {
+    for workload in world.workload_entries.values() {
+        let refused = workload
+            .endpoint
+            .address
+            .and_then(|address| Some((address, settings.address_guard.refuses(address, world)?)));
+        problems.extend(refused.map(|(address, what)| Problem {
+            object: Some(workload.meta.id.clone()),
+            source: workload.meta.source.clone(),
+            path: "spec.address".to_owned(),
+            severity: Severity::Error,
+            kind: ProblemKind::Refused,
+            message: refusal(address, what),
+        }));
+    }
     for entry in world.service_entries.values() {
         let is_dns = matches!(entry.resolution, Resolution::Dns | Resolution::DnsRoundRobin);
         let mut say = |path: String, severity: Severity, kind: ProblemKind, message: String| {

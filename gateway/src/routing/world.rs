@@ -11,7 +11,7 @@ use crate::model::{
     object::{Kind, Labels, ObjectId, OrderKey},
     resource::Resource,
     service::{EndpointSlice, Node, Pod, Service},
-    service_entry::ServiceEntry,
+    service_entry::{ServiceEntry, WorkloadEntry},
     virtual_service::VirtualService,
 };
 use std::{
@@ -81,6 +81,7 @@ pub struct World {
     pub(super) pods: BTreeMap<Key, Arc<Pod>>,
     pub(super) nodes: BTreeMap<Arc<str>, Node>,
     pub(super) service_entries: BTreeMap<ObjectId, Arc<ServiceEntry>>,
+    pub(super) workload_entries: BTreeMap<Key, Arc<WorkloadEntry>>,
     /// Which entries have a host, in Istio's order.
     pub(super) entries_by_host: BTreeMap<HostPattern, BTreeMap<OrderKey, Arc<ServiceEntry>>>,
     /// DestinationRules by namespace and host, in Istio's order.
@@ -137,6 +138,12 @@ impl World {
                 self.service_entries.insert(entry.meta.id.clone(), entry);
                 Touched::Hosts(hosts)
             }
+            Resource::WorkloadEntry(workload) => {
+                let key = key_of(&workload.meta.id);
+                let hosts = self.selecting_hosts(&key.0).collect();
+                self.workload_entries.insert(key, Arc::new(workload));
+                Touched::Hosts(hosts)
+            }
             Resource::Service(service) => {
                 let key = key_of(&service.meta.id);
                 let hosts = BTreeSet::from([settings.service_host(&key)]);
@@ -187,6 +194,10 @@ impl World {
             }
             Kind::DestinationRule => Touched::Hosts(self.forget_rule(id)),
             Kind::ServiceEntry => Touched::Hosts(self.forget_entry(id)),
+            Kind::WorkloadEntry => match self.workload_entries.remove(&key_of(id)) {
+                Some(_) => Touched::Hosts(self.selecting_hosts(&id.namespace).collect()),
+                None => Touched::Nothing,
+            },
             Kind::Service => {
                 let key = key_of(id);
                 self.services.remove(&key).map_or(Touched::Nothing, |service| {

@@ -46,7 +46,7 @@ fn status(inputs: &Inputs, kind: Kind) -> (usize, usize, usize) {
     (status.objects, status.rejected, status.held_back)
 }
 
-/// Nodes, and nothing else: without Pods there would be no subset.
+/// Nodes and WorkloadEntries, and nothing else: without Pods there would be no subset.
 #[test]
 fn only_a_kind_that_is_not_needed_may_be_forbidden() {
     for forbidden in Kind::ALL {
@@ -57,10 +57,11 @@ fn only_a_kind_that_is_not_needed_may_be_forbidden() {
         apply(&mut inputs, Delta::State { kind: forbidden, state: SourceState::Failing("away".to_owned()) });
         assert!(!inputs.complete(), "{forbidden} may come yet");
         apply(&mut inputs, Delta::State { kind: forbidden, state: SourceState::Forbidden("no".to_owned()) });
-        assert_eq!(inputs.complete(), forbidden == Kind::Node, "{forbidden}");
-        assert_eq!(inputs.is_stuck(), forbidden != Kind::Node, "{forbidden}");
+        let is_needed = !matches!(forbidden, Kind::Node | Kind::WorkloadEntry);
+        assert_eq!(inputs.complete(), !is_needed, "{forbidden}");
+        assert_eq!(inputs.is_stuck(), is_needed, "{forbidden}");
         apply(&mut inputs, Delta::State { kind: forbidden, state: SourceState::Failing("away".to_owned()) });
-        assert_eq!(inputs.complete(), forbidden == Kind::Node, "an outage closes no gate");
+        assert_eq!(inputs.complete(), !is_needed, "an outage closes no gate");
     }
 }
 

@@ -1,0 +1,32 @@
+//! Istio's WorkloadEntry: a workload that is no pod, for the ServiceEntries that select it.
+
+use super::{
+    findings::{Findings, Path},
+    manifest::Manifest,
+    service_entry::read_endpoint,
+};
+use crate::{
+    istio::service_entry as istio,
+    model::{
+        locality::Locality,
+        service_entry::{EntryEndpoint, WorkloadEntry},
+    },
+};
+
+/// Reads the object (`convertWorkloadEntry` in istio/pilot/pkg/serviceregistry/serviceentry/controller.go).
+pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option<WorkloadEntry> {
+    let spec: istio::WorkloadEntry = findings.spec()?;
+    let mark = findings.mark();
+    let endpoint = read_endpoint(None, &spec, &Path::SPEC, findings)?;
+    if findings.failed_since(mark) {
+        return None;
+    }
+    if endpoint.address.is_none() {
+        findings.not_served(&Path::SPEC.field("address"), "the name is not resolved; the workload is left out");
+    }
+    let mut labels = endpoint.labels;
+    labels.extend(manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let of_labels = || Locality::of_workload(&labels).unwrap_or_default();
+    let locality = if spec.locality.is_empty() { of_labels() } else { endpoint.locality };
+    Some(WorkloadEntry { meta: manifest.meta.clone(), endpoint: EntryEndpoint { labels, locality, ..endpoint } })
+}
