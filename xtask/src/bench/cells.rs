@@ -50,12 +50,14 @@ pub(super) enum Needs {
     Place(fn(&Bench<'_>, &[&str]) -> Cells),
     /// A cluster, which the group brings up.
     Cluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
+    /// A cluster, for longer than there is in a run of everything: only where the group is named.
+    LongCluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
     /// A processor.
     Nothing(fn(Profile, Effort, &Interrupt, &[&str]) -> Cells),
 }
 
 /// Every group, in the order of the table.
-pub(super) static GROUPS: [Group; 11] = [
+pub(super) static GROUPS: [Group; 12] = [
     Group {
         cells: &["P1", "P2", "P5"],
         what: "small bodies, kept connections: capacity and CPU",
@@ -74,6 +76,11 @@ pub(super) static GROUPS: [Group; 11] = [
         cells: &["C1"],
         what: "from apply to the first answer in a real cluster, Istio's gateway beside ours",
         needs: Needs::Cluster(cluster::all),
+    },
+    Group {
+        cells: &["K1"],
+        what: "C1, C3 and M1 among 5,000 Services with pods and nodes of kwok; only with --only K1",
+        needs: Needs::LongCluster(cluster::services),
     },
 ];
 
