@@ -302,7 +302,7 @@ impl Explanation {
                     self.body = Some("no healthy upstream".to_owned());
                     return self.failed(Failure::NoEndpoints, Some(503), "UH");
                 }
-                if self.cluster_policy.values().all(|policy| policy.tls.is_some()) {
+                if self.cluster_policy.values().all(|policy| policy.tls == Some(cluster_policy::TLS_NOT_SERVED)) {
                     return self.failed(Failure::NoTls, Some(503), "UF");
                 }
             }

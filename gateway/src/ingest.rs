@@ -43,6 +43,7 @@ mod string_match;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod tls_origination;
 mod tls_termination;
 mod traffic_policy;
 mod unreachable;

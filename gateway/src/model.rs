@@ -13,6 +13,7 @@ pub mod host;
 pub mod l4_routes;
 pub mod mirror;
 pub mod object;
+pub mod origination;
 pub mod problem;
 pub mod resource;
 pub mod retries;

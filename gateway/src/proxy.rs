@@ -33,6 +33,7 @@ mod mirror;
 mod outcome;
 mod places;
 pub mod problems;
+mod prologue;
 mod record;
 mod refusals;
 mod relay;

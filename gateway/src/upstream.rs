@@ -13,5 +13,7 @@ pub(crate) mod http2;
 pub(crate) mod lease;
 mod pause;
 pub(crate) mod pool;
+pub(crate) mod secure;
 pub(crate) mod shelves;
 pub(crate) mod socket;
+pub(crate) mod stream;

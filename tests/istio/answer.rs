@@ -1,5 +1,6 @@
 //! What a gateway answered and what the pod behind it saw, without what legitimately changes from one time to the next.
 
+use super::tls::Handshake;
 use harness::http::message::Message;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -22,6 +23,8 @@ const RANDOM: [&str; 1] = ["x-request-id"];
 pub(crate) enum Answer {
     /// The connection is refused, or ends before an answer.
     None(String),
+    /// Nothing was asked but for that.
+    Handshake(Handshake),
     Response(Response),
 }
 
@@ -31,6 +34,8 @@ pub(crate) struct Response {
     pub(crate) status: u16,
     /// By lower-case name, values in order.
     pub(crate) fields: BTreeMap<String, Vec<String>>,
+    /// `None` for an answer in the clear.
+    pub(crate) handshake: Option<Handshake>,
     /// Of a local reply; a pod's is in `upstream`.
     pub(crate) body: String,
     pub(crate) upstream: Option<Upstream>,
@@ -50,6 +55,26 @@ pub(crate) struct Upstream {
     #[serde(skip)]
     pub(crate) fields: BTreeMap<String, Vec<String>>,
     body: String,
+    /// `None` for a pod that is spoken to in the clear.
+    #[serde(default)]
+    tls: Option<PodTls>,
+}
+
+/// What a pod knows of its TLS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+struct PodTls {
+    server_name: Option<String>,
+    alpn: Option<String>,
+    has_certificate: bool,
+}
+
+/// What went wrong with TLS to a pod is said in the words of the library; that there was no TLS, in Envoy's.
+fn without_library(body: &str) -> String {
+    let says = "transport failure reason: ";
+    match body.split_once(says) {
+        Some((before, _)) => format!("{before}{says}(the library's)"),
+        None => body.to_owned(),
+    }
 }
 
 /// `name="16 hexadecimal digits"; …` without the digits.
@@ -81,20 +106,37 @@ impl Answer {
             fields.remove("content-length");
         }
         let body = if upstream.is_some() { String::new() } else { String::from_utf8_lossy(&message.body).into_owned() };
-        Self::Response(Response { status: message.status(), fields, body, upstream })
+        Self::Response(Response { status: message.status(), fields, handshake: None, body, upstream })
+    }
+
+    /// This answer, which came over TLS.
+    pub(crate) fn over(self, handshake: Handshake) -> Self {
+        match self {
+            Self::Response(response) => Self::Response(Response { handshake: Some(handshake), ..response }),
+            other => other,
+        }
+    }
+
+    /// What is known of its TLS.
+    pub(crate) fn handshake(&self) -> Option<&Handshake> {
+        match self {
+            Self::None(_) => None,
+            Self::Handshake(handshake) => Some(handshake),
+            Self::Response(response) => response.handshake.as_ref(),
+        }
     }
 
     /// `None` when there was no answer.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {
-            Self::None(_) => None,
+            Self::None(_) | Self::Handshake(_) => None,
             Self::Response(response) => Some(response.status),
         }
     }
 
     pub(crate) fn response(&self) -> Option<&Response> {
         match self {
-            Self::None(_) => None,
+            Self::None(_) | Self::Handshake(_) => None,
             Self::Response(response) => Some(response),
         }
     }
@@ -106,7 +148,7 @@ impl Answer {
     /// Who answered: the pod, or the status where the gateway did.
     pub(crate) fn who(&self) -> String {
         match self {
-            Self::None(_) => "nobody".to_owned(),
+            Self::None(_) | Self::Handshake(_) => "nobody".to_owned(),
             Self::Response(r) => r.upstream.as_ref().map_or_else(|| r.status.to_string(), |u| u.pod.clone()),
         }
     }
@@ -124,11 +166,13 @@ impl Answer {
                 found.push(format!("{what}: Istio {istio}, here {ours}"));
             }
         };
+        compare("handshake", &format!("{:?}", self.handshake()), &format!("{:?}", ours.handshake()));
         match (self, ours) {
+            (Self::Handshake(_), Self::Handshake(_)) => {}
             (Self::Response(istio), Self::Response(ours)) => {
                 compare("status", &istio.status, &ours.status);
                 compare_fields("", &istio.fields, &ours.fields, &mut compare);
-                compare("body", &istio.body, &ours.body);
+                compare("body", &without_library(&istio.body), &without_library(&ours.body));
                 match (&istio.upstream, &ours.upstream) {
                     (Some(istio), Some(ours)) => {
                         compare("pod", &istio.pod, &ours.pod);
@@ -139,6 +183,7 @@ impl Answer {
                         compare("authority at the pod", &istio.authority, &ours.authority);
                         compare_fields(" at the pod", &istio.fields, &ours.fields, &mut compare);
                         compare("body at the pod", &istio.body, &ours.body);
+                        compare("TLS at the pod", &format!("{:?}", istio.tls), &format!("{:?}", ours.tls));
                     }
                     (istio, ours) => {
                         let who = |upstream: &Option<Upstream>| {
@@ -151,6 +196,7 @@ impl Answer {
             (istio, ours) => {
                 let text = |answer: &Self| match answer {
                     Self::None(why) => why.clone(),
+                    Self::Handshake(_) => "a handshake".to_owned(),
                     Self::Response(response) => response.status.to_string(),
                 };
                 compare("answer", &text(istio), &text(ours));

@@ -9,6 +9,7 @@ use super::{
     lab::{Lab, pause},
     request::{Expected, Request},
     table::Table,
+    tls::Handshake,
 };
 use anyhow::ensure;
 use std::{
@@ -228,6 +229,13 @@ fn surprises(expected: &Expected, istio: &Answer) -> Vec<String> {
     }
     if let Some(from) = &expected.from {
         same("an answer from", from.clone(), istio.who());
+    }
+    let handshake = |part: fn(&Handshake) -> &str| istio.handshake().map_or("no handshake", part).to_owned();
+    if let Some(certificate) = &expected.certificate {
+        same("certificate", certificate.clone(), handshake(|handshake| &handshake.certificate));
+    }
+    if let Some(alpn) = &expected.alpn {
+        same("alpn", alpn.clone(), handshake(|handshake| &handshake.alpn));
     }
     if let Some(location) = &expected.location {
         same("location", location.clone(), istio.location().unwrap_or_default().to_owned());

@@ -13,11 +13,17 @@ use anyhow::Context;
 use clap::Parser;
 use harness::http::message::{self, Framing, Message};
 use nix::sys::socket::{setsockopt, sockopt};
-use serde_json::json;
+use rustls::{
+    RootCertStore, ServerConfig, StreamOwned,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
+use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, mpsc},
     thread,
@@ -30,6 +36,19 @@ struct Arguments {
     /// Address to listen on (repeatable)
     #[arg(long, required = true)]
     listen: Vec<SocketAddr>,
+    /// Address to listen on for TLS (repeatable)
+    #[arg(long)]
+    tls: Vec<SocketAddr>,
+    /// The same, for clients with a certificate of ECHO_CLIENTS (repeatable)
+    #[arg(long)]
+    mutual: Vec<SocketAddr>,
+    /// PEM that is shown to clients
+    #[arg(long, env = "ECHO_CERTIFICATE", default_value = "", hide_env_values = true)]
+    certificate: String,
+    #[arg(long, env = "ECHO_KEY", default_value = "", hide_env_values = true)]
+    key: String,
+    #[arg(long, env = "ECHO_CLIENTS", default_value = "", hide_env_values = true)]
+    clients: String,
     /// What the answers say as `pod` [default: the host's name]
     #[arg(long)]
     pod: Option<String>,
@@ -42,14 +61,25 @@ fn main() -> anyhow::Result<()> {
         None => fs::read_to_string("/proc/sys/kernel/hostname").context("read the host's name")?,
     };
     let pod: Arc<str> = pod.trim().into();
+    let mut ports: Vec<(SocketAddr, Option<Arc<ServerConfig>>)> = Vec::new();
+    ports.extend(arguments.listen.iter().map(|address| (*address, None)));
+    for (addresses, clients) in [(&arguments.tls, None), (&arguments.mutual, Some(&arguments.clients))] {
+        if !addresses.is_empty() {
+            let config = Arc::new(tls(&arguments.certificate, &arguments.key, clients)?);
+            ports.extend(addresses.iter().map(|address| (*address, Some(Arc::clone(&config)))));
+        }
+    }
     let mut acceptors = Vec::new();
-    for address in arguments.listen {
+    for (address, tls) in ports {
         let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
         let pod = Arc::clone(&pod);
         acceptors.push(thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let pod = Arc::clone(&pod);
-                thread::spawn(move || serve(stream, &pod));
+                let (pod, tls) = (Arc::clone(&pod), tls.clone());
+                thread::spawn(move || {
+                    // Whoever goes away is no trouble of ours.
+                    let _served = begin(stream, tls, &pod).is_ok();
+                });
             }
         }));
     }
@@ -63,35 +93,86 @@ fn main() -> anyhow::Result<()> {
 /// The first byte of every TLS connection.
 const HANDSHAKE_RECORD: u8 = 0x16;
 
-/// Answers on one connection until the other side closes it. An unreadable request ends it too.
-fn serve(stream: TcpStream, pod: &str) {
-    let Ok(port) = stream.local_addr().map(|address| address.port()) else { return };
-    if http2::is_spoken(&stream) {
-        return http2::serve(stream, pod, port);
+/// How TLS is ended: with one certificate, for everybody or for the clients of an authority.
+fn tls(certificate: &str, key: &str, clients: Option<&String>) -> anyhow::Result<ServerConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots
+                .add(CertificateDer::from_pem_slice(authority.as_bytes()).context("ECHO_CLIENTS is no certificate")?)?;
+            builder.with_client_cert_verifier(
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build()?,
+            )
+        }
+    };
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).context("ECHO_CERTIFICATE is none")?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).context("ECHO_KEY is none")?;
+    let mut config = builder.with_single_cert(vec![certificate], key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Answers on one connection until the other side closes it.
+fn begin(stream: TcpStream, tls: Option<Arc<ServerConfig>>, pod: &str) -> anyhow::Result<()> {
+    stream.set_nodelay(true)?;
+    let raw = stream.try_clone()?;
+    let port = raw.local_addr()?.port();
+    let Some(config) = tls else {
+        if http2::is_spoken(&stream) {
+            return http2::serve(stream, pod, port);
+        }
+        let mut stream = BufReader::new(stream);
+        if stream.fill_buf().is_ok_and(|first| first.starts_with(&[HANDSHAKE_RECORD])) {
+            // TLS that nobody has ended on the way: all there is to say is who has met it.
+            let hello = Message { start: "TLS".to_owned(), ..Message::default() };
+            stream.get_mut().write_all(&answer(&hello, pod, port, &Value::Null))?;
+            // Closing with bytes unread would be a reset, which could overtake the answer.
+            raw.shutdown(Shutdown::Write)?;
+            std::io::copy(&mut stream, &mut std::io::sink())?;
+            return Ok(());
+        }
+        serve(stream, &raw, pod, &Value::Null);
+        return Ok(());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    stream.set_nonblocking(true)?;
+    let accepted = runtime.block_on(async {
+        tokio_rustls::TlsAcceptor::from(config).accept(tokio::net::TcpStream::from_std(stream)?).await
+    })?;
+    let connection = accepted.get_ref().1;
+    let facts = json!({
+        "server_name": connection.server_name(),
+        "alpn": connection.alpn_protocol().map(String::from_utf8_lossy),
+        "has_certificate": connection.peer_certificates().is_some(),
+    });
+    if connection.alpn_protocol() == Some(b"h2") {
+        return Ok(runtime.block_on(http2::answer_on(accepted, pod, port, &facts))?);
     }
-    let Ok(mut writer) = stream.try_clone() else { return };
-    let _ = stream.set_nodelay(true);
-    let mut reader = BufReader::new(stream);
-    if reader.fill_buf().is_ok_and(|first| first.starts_with(&[HANDSHAKE_RECORD])) {
-        // TLS that nobody has ended on the way: all there is to say is who has met it.
-        let hello = Message { start: "TLS".to_owned(), ..Message::default() };
-        let _ = writer.write_all(&answer(&hello, pod, port));
-        // Closing with bytes unread would be a reset, which could overtake the answer.
-        let _ = writer.shutdown(Shutdown::Write);
-        let _ = std::io::copy(&mut reader, &mut std::io::sink());
-        return;
-    }
-    while let Ok(Some(request)) = message::read(&mut reader, Framing::Fields) {
+    let (stream, connection) = accepted.into_inner();
+    let stream = stream.into_std()?;
+    stream.set_nonblocking(false)?;
+    serve(BufReader::new(StreamOwned::new(connection, stream)), &raw, pod, &facts);
+    Ok(())
+}
+
+/// The same, with what is known of its TLS. An unreadable request ends it too.
+fn serve(mut stream: BufReader<impl Read + Write>, raw: &TcpStream, pod: &str, tls: &Value) {
+    let Ok(port) = raw.local_addr().map(|address| address.port()) else { return };
+    while let Ok(Some(request)) = message::read(&mut stream, Framing::Fields) {
+        let writer = stream.get_mut();
         let is_well = has_recovered(&request);
         for milliseconds in request.values("x-echo-delay-ms").iter().filter(|_| !is_well) {
             pause(Duration::from_millis(milliseconds.parse().unwrap_or(0)));
         }
         if let Some(way) = request.values("x-echo-fail").first().filter(|_| !is_well) {
             // Whoever fails does not look whether anybody listens.
-            let _ = fail(&mut writer, way);
+            let _ = fail(writer, raw, way);
             return;
         }
-        if writer.write_all(&answer(&request, pod, port)).is_err() {
+        if writer.write_all(&answer(&request, pod, port, tls)).and_then(|()| writer.flush()).is_err() {
             return;
         }
     }
@@ -106,7 +187,7 @@ fn has_recovered(request: &Message) -> bool {
 }
 
 /// Breaks the connection as `way` says.
-fn fail(writer: &mut TcpStream, way: &str) -> std::io::Result<()> {
+fn fail(writer: &mut impl Write, raw: &TcpStream, way: &str) -> std::io::Result<()> {
     match way {
         "half" => writer.write_all(HALF),
         "stall" => {
@@ -118,13 +199,13 @@ fn fail(writer: &mut TcpStream, way: &str) -> std::io::Result<()> {
         "reset" => {
             // With a linger time of 0 the end is a reset.
             let at_once = nix::libc::linger { l_onoff: 1, l_linger: 0 };
-            Ok(setsockopt(&*writer, sockopt::Linger, &at_once)?)
+            Ok(setsockopt(raw, sockopt::Linger, &at_once)?)
         }
         _ => Ok(()),
     }
 }
 
-fn answer(request: &Message, pod: &str, port: u16) -> Vec<u8> {
+fn answer(request: &Message, pod: &str, port: u16, tls: &Value) -> Vec<u8> {
     let mut words = request.start.split(' ');
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let body = json!({
@@ -136,6 +217,7 @@ fn answer(request: &Message, pod: &str, port: u16) -> Vec<u8> {
         "authority": request.values("host").join(","),
         "fields": request.fields,
         "body": String::from_utf8_lossy(&request.body),
+        "tls": tls,
     });
     let body = if method == "HEAD" { String::new() } else { body.to_string() };
     let status = request.values("x-echo-status").first().filter(|_| !has_recovered(request)).map_or("200", |s| *s);

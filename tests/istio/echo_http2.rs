@@ -4,7 +4,9 @@ use super::{Framing, Message, answer, has_recovered, message};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, server::SendResponse};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use serde_json::Value;
 use std::{io, net::TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Whether the other side begins with the preface of HTTP/2. Waits for its first bytes.
 pub(super) fn is_spoken(stream: &TcpStream) -> bool {
@@ -14,20 +16,27 @@ pub(super) fn is_spoken(stream: &TcpStream) -> bool {
 }
 
 /// Answers until the other side closes the connection.
-pub(super) fn serve(stream: TcpStream, pod: &str, port: u16) {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-    // Whoever has closed the connection misses nothing.
-    let _ended = runtime.block_on(try_serve(stream, pod, port)).is_ok();
+pub(super) fn serve(stream: TcpStream, pod: &str, port: u16) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    stream.set_nonblocking(true)?;
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::from_std(stream)?;
+        answer_on(stream, pod, port, &Value::Null).await.map_err(anyhow::Error::from)
+    })
 }
 
-async fn try_serve(stream: TcpStream, pod: &str, port: u16) -> Result<(), h2::Error> {
-    let stream = stream.set_nonblocking(true).and_then(|()| tokio::net::TcpStream::from_std(stream));
-    let Ok(stream) = stream else { return Ok(()) };
+/// The same, with what is known of its TLS.
+pub(super) async fn answer_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    pod: &str,
+    port: u16,
+    tls: &Value,
+) -> Result<(), h2::Error> {
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted?;
-        let pod = pod.to_owned();
-        tokio::spawn(async move { serve_one(request, respond, &pod, port).await.is_ok() });
+        let (pod, tls) = (pod.to_owned(), tls.clone());
+        tokio::spawn(async move { serve_one(request, respond, &pod, port, &tls).await.is_ok() });
     }
     Ok(())
 }
@@ -37,6 +46,7 @@ async fn serve_one(
     mut respond: SendResponse<Bytes>,
     pod: &str,
     port: u16,
+    tls: &Value,
 ) -> Result<(), h2::Error> {
     let request = read(request).await?;
     match request.values("x-echo-fail").first().filter(|_| !has_recovered(&request)) {
@@ -50,7 +60,7 @@ async fn serve_one(
         }
         None => {}
     }
-    let bytes = answer(&request, pod, port);
+    let bytes = answer(&request, pod, port, tls);
     let said = message::read(&mut bytes.as_slice(), Framing::Fields);
     let said = said.and_then(|said| said.ok_or_else(|| io::ErrorKind::UnexpectedEof.into()));
     let Ok(said) = said else { return Ok(()) };

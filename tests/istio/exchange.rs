@@ -8,7 +8,6 @@ use harness::{
 use std::{
     io::{BufReader, Write},
     net::{IpAddr, SocketAddr, TcpStream},
-    process::Command,
     time::Duration,
 };
 
@@ -27,8 +26,8 @@ impl Gateway {
         if let Some(stream) = request.stream {
             return stream.ask(SocketAddr::new(self.address, request.port), request);
         }
-        if request.tls {
-            return self.ask_over_tls(request);
+        if let Some(client) = &request.client {
+            return client.ask(SocketAddr::new(self.address, request.port), request);
         }
         if request.http2 {
             return self.ask_over_http2(request).unwrap_or_else(|why| Answer::None(why.to_owned()));
@@ -76,22 +75,5 @@ impl Gateway {
         fields.extend(trailers.map(|(name, value)| (format!("(trailer) {name}"), value)));
         let start = format!("HTTP/2 {}", answer.status());
         Ok(Answer::of(&Message { start, fields, body: answer.body, trailers: Vec::new() }))
-    }
-
-    /// curl speaks TLS for us; its answer is the message as it came.
-    fn ask_over_tls(self, request: &Request) -> Answer {
-        let name = request.authority.split(':').next().unwrap_or_default();
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--insecure", "--include", "--http1.1", "--path-as-is", "--max-time", "10"]);
-        curl.args(["--request", &request.method, "--connect-to", &format!("::{}:{}", self.address, request.port)]);
-        for (name, value) in &request.fields {
-            curl.args(["--header", &format!("{name}: {value}")]);
-        }
-        curl.arg(format!("https://{name}{}", request.target));
-        let Ok(output) = curl.output() else { return Answer::None("curl cannot be run".to_owned()) };
-        match message::read(&mut output.stdout.as_slice(), Framing::Fields) {
-            Ok(Some(message)) => Answer::of(&message),
-            Ok(None) | Err(_) => Answer::None("no TLS connection".to_owned()),
-        }
     }
 }

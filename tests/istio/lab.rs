@@ -1,6 +1,6 @@
 //! The cluster with both gateways, and what every case stands on.
 
-use super::{case, exchange::Gateway, request::Request};
+use super::{case, certificates::Certificates, exchange::Gateway, request::Request};
 use anyhow::{Context, bail, ensure};
 use gateway::{model::object::Labels, routing::compiler::CompileSettings};
 use harness::kubernetes::Objects;
@@ -9,6 +9,7 @@ use std::{
     env,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -51,6 +52,7 @@ pub(crate) struct Lab {
     pub(crate) admin: SocketAddr,
     /// Those our gateway compiles with, for `explain` and `config`.
     pub(crate) settings: CompileSettings,
+    pub(crate) certificates: Arc<Certificates>,
 }
 
 impl Lab {
@@ -66,7 +68,9 @@ impl Lab {
             gateway_labels: labels(&[("istio", "ingressgateway"), ("app", "istio-ingressgateway")]),
             ..CompileSettings::default()
         };
-        let lab = Self { objects, istio, ours, admin: SocketAddr::new(istio.address, 15000), settings };
+        let certificates = Arc::new(Certificates::of(&objects)?);
+        let admin = SocketAddr::new(istio.address, 15000);
+        let lab = Self { objects, istio, ours, admin, settings, certificates };
         lab.clear_leftovers();
         lab.prepare()?;
         Ok(lab)
@@ -83,13 +87,16 @@ impl Lab {
         let namespaces = common.iter().take_while(|object| object["kind"] == "Namespace").count();
         self.apply(&common[..namespaces])?;
         // The controller manager makes the service account a moment after the namespace; no pod is admitted before.
-        let pods: Vec<Value> =
-            PODS.iter().map(|(name, namespace, app, version)| pod(name, namespace, app, version)).collect();
+        let pods: Vec<Value> = PODS
+            .iter()
+            .map(|(name, namespace, app, version)| pod(name, namespace, app, version, self.certificates.environment()))
+            .collect();
         let deadline = Instant::now() + PATIENCE;
         while let Err(error) = self.apply(&pods) {
             ensure!(Instant::now() < deadline, error);
         }
         self.apply(&common[namespaces..])?;
+        self.apply(&self.certificates.secrets())?;
         for (name, namespace, ..) in PODS {
             harness::wait::until(&format!("pod {name} to be ready"), PATIENCE, || {
                 let pod = self.objects.get("v1", "Pod", namespace, name)?;
@@ -163,7 +170,7 @@ fn sentinel(token: &str) -> Value {
     })
 }
 
-fn pod(name: &str, namespace: &str, app: &str, version: &str) -> Value {
+fn pod(name: &str, namespace: &str, app: &str, version: &str, environment: Value) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -175,7 +182,13 @@ fn pod(name: &str, namespace: &str, app: &str, version: &str) -> Value {
                 "name": "echo",
                 "image": "localhost/echo:dev",
                 "imagePullPolicy": "Never",
-                "args": ["--listen=0.0.0.0:8080", "--listen=0.0.0.0:9091"],
+                "args": [
+                    "--listen=0.0.0.0:8080",
+                    "--listen=0.0.0.0:9091",
+                    "--tls=0.0.0.0:8443",
+                    "--mutual=0.0.0.0:8444",
+                ],
+                "env": environment,
                 "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
             }],
         },

@@ -6,6 +6,7 @@
 
 mod answer;
 mod case;
+mod certificates;
 mod check;
 mod distribution;
 mod exchange;
@@ -20,6 +21,7 @@ mod request;
 mod run;
 mod stream;
 mod table;
+mod tls;
 mod validation;
 
 use clap::Parser;

@@ -1,12 +1,19 @@
 //! A request of a case: what to send, byte for byte, and what must come of it.
 
-use super::stream::Stream;
+use super::{
+    certificates::Certificates,
+    stream::Stream,
+    tls::{Client, TlsLine},
+};
 use anyhow::{Context, ensure};
 use serde::Deserialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The port of a gateway's pod behind port 80 of its Service.
 const HTTP: u16 = 8080;
+
+/// The one behind port 443.
+const HTTPS: u16 = 8443;
 
 /// Draws from each gateway for a request with `shares`: ten per cent of either answer are missed once in 10⁹ runs.
 const DRAWS: u32 = 200;
@@ -25,7 +32,10 @@ pub(crate) struct Request {
     /// The bytes, when they are not those that the parts above make.
     raw: Option<String>,
     pub(crate) body: String,
-    pub(crate) tls: bool,
+    /// How TLS is spoken, for `https`.
+    pub(crate) tls: Option<TlsLine>,
+    /// The same, ready to be spoken.
+    pub(crate) client: Option<Client>,
     /// What goes on the wire where it is no HTTP.
     pub(crate) stream: Option<Stream>,
     /// By HTTP/2, with prior knowledge.
@@ -47,6 +57,10 @@ pub(crate) struct Expected {
     /// The pod that answers.
     pub(crate) from: Option<String>,
     pub(crate) location: Option<String>,
+    /// The name of the certificate that is shown.
+    pub(crate) certificate: Option<String>,
+    /// The protocol that is agreed on; empty for none.
+    pub(crate) alpn: Option<String>,
     pub(crate) shares: Option<Shares>,
     /// How long the answer takes at least.
     pub(crate) takes: Option<Duration>,
@@ -74,7 +88,7 @@ enum Protocol {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RequestLine {
-    /// `[METHOD] URL`
+    /// `[METHOD] URL`; the method TLS is a handshake and nothing else.
     send: String,
     #[serde(default)]
     headers: Vec<String>,
@@ -88,6 +102,11 @@ pub(crate) struct RequestLine {
     status: u16,
     from: Option<String>,
     location: Option<String>,
+    /// For `https`: how it is spoken.
+    #[serde(default)]
+    tls: TlsLine,
+    certificate: Option<String>,
+    alpn: Option<String>,
     shares: Option<BTreeMap<String, u32>>,
     /// Milliseconds until the answer, of either gateway: at least so many, and not much more.
     takes: Option<u64>,
@@ -109,18 +128,21 @@ impl TryFrom<RequestLine> for Request {
             request.fields.push((name.to_owned(), value.trim().to_owned()));
         }
         request.stream = stream;
-        request.tls = scheme == "https";
+        request.tls = (scheme == "https").then_some(line.tls);
         request.http2 = line.protocol == Protocol::H2;
         ensure!(!request.http2 || line.raw.is_none(), "{url}: bytes are of HTTP/1");
         request.text = line.send.clone();
         request.raw = line.raw;
         request.body = line.body;
-        request.port = line.port.unwrap_or(if request.tls { 8443 } else { HTTP });
+        let usual = if request.tls.is_some() { HTTPS } else { HTTP };
+        request.port = line.port.unwrap_or(usual);
         request.expected = Expected {
             is_given: true,
             status: (line.status != 0).then_some(line.status),
             from: line.from,
             location: line.location,
+            certificate: line.certificate,
+            alpn: line.alpn,
             shares: line.shares.map(|weights| Shares { draws: DRAWS, weights }),
             takes: line.takes.map(Duration::from_millis),
         };
@@ -140,13 +162,23 @@ impl Request {
             fields: Vec::new(),
             raw: None,
             body: String::new(),
-            tls: false,
+            tls: None,
+            client: None,
             stream: None,
             http2: false,
             port: HTTP,
             expected: Expected::default(),
             differs: None,
         }
+    }
+
+    /// Makes the client that the request speaks TLS with.
+    pub(crate) fn prepare(&mut self, certificates: &Arc<Certificates>) -> anyhow::Result<()> {
+        if let Some(tls) = &self.tls {
+            let host = self.authority.split(':').next().unwrap_or_default();
+            self.client = Some(Client::of(tls, host, certificates)?);
+        }
+        Ok(())
     }
 
     /// Whether `explain` can be asked. It takes the parts of a request, not bytes that are none, and says what routing does:
@@ -160,7 +192,7 @@ impl Request {
             && self.stream.is_none()
             && self.target.starts_with('/')
             && self.target.len() < 8000
-            && !self.tls
+            && self.tls.is_none()
             && !self.fields.iter().any(of_proxy)
     }
 

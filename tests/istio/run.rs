@@ -63,6 +63,9 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<Report> {
         }
     }
     let lab = Lab::open()?;
+    for request in cases.iter_mut().flat_map(|case| &mut case.requests) {
+        request.prepare(&lab.certificates)?;
+    }
     let mut report = Report::default();
     if is_about_verdicts {
         validation::run(&lab, &mut report)?;

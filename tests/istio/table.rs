@@ -1,7 +1,7 @@
 //! A routing table as both gateways can tell it: Envoy's `/config_dump`, and the lists of `gateway config`.
 
 use anyhow::{Context, ensure};
-use gateway::explain::listing::{Lists, RouteRow};
+use gateway::explain::listing::{ListenerRow, Lists, RouteRow};
 use harness::http::client::{Client, get};
 use serde_json::Value;
 use std::{
@@ -107,7 +107,11 @@ impl Table {
             .iter()
             .flat_map(|listener| listener.virtual_hosts.iter().map(|host| (host.as_str(), listener.target_port)))
             .collect();
-        for listener in &lists.listeners {
+        // Envoy's tables of HTTPS servers are named after each server, and left out above.
+        let is_plain = |listener: &&ListenerRow| listener.protocol != "HTTPS";
+        let plain: BTreeSet<&str> =
+            lists.listeners.iter().filter(is_plain).flat_map(|l| l.virtual_hosts.iter().map(String::as_str)).collect();
+        for listener in lists.listeners.iter().filter(is_plain) {
             for name in &listener.virtual_hosts {
                 // The part behind the last colon is the port.
                 let domain = name.rsplit_once(':').map_or(name.as_str(), |(domain, _)| domain);
@@ -115,7 +119,8 @@ impl Table {
             }
         }
         // What is passed on unread is in Envoy's listeners; the requests show where it goes.
-        for row in lists.routes.iter().filter(|row| row.section == "http") {
+        let is_compared = |row: &&RouteRow| row.section == "http" && plain.contains(row.virtual_host.as_str());
+        for row in lists.routes.iter().filter(is_compared) {
             let domain = row.virtual_host.rsplit_once(':').map_or(row.virtual_host.as_str(), |(domain, _)| domain);
             let port = bound.get(row.virtual_host.as_str()).copied().unwrap_or(row.port);
             table.hosts.entry((port, domain.to_owned())).or_default().push(our_row(row));

@@ -8,7 +8,7 @@ use gateway::{
     },
     explain::listing::Lists,
     ingest::{IngestContext, ingest, manifest},
-    model::{object::Kind, problem::Problem},
+    model::{object::Kind, problem::Problem, resource::Resource},
     proxy::{self, DrainTimes, ProxySettings, drain::DrainTrigger, problems::NodeProblems},
     routing::{
         compiler::{Change, CompileSettings, Compiler},
@@ -116,12 +116,21 @@ impl Gateway {
         self.change(yaml, Change::Put);
     }
 
+    /// Adds or replaces the objects in `yaml`, whatever is wrong with them, as far as they can be served.
+    pub(crate) fn apply_despite_problems(&mut self, yaml: &str) {
+        self.change_all(yaml, Change::Put, |_problems| {});
+    }
+
     /// Removes the objects in `yaml`.
     pub(crate) fn delete(&mut self, yaml: &str) {
         self.change(yaml, |resource| Change::Remove(resource.meta().id.clone()));
     }
 
-    fn change(&mut self, yaml: &str, change: fn(gateway::model::resource::Resource) -> Change) {
+    fn change(&mut self, yaml: &str, change: fn(Resource) -> Change) {
+        self.change_all(yaml, change, |problems| assert!(problems.is_empty(), "{problems:#?}"));
+    }
+
+    fn change_all(&mut self, yaml: &str, change: fn(Resource) -> Change, judge: fn(&[Problem])) {
         let parsed = manifest::parse(yaml, "test.yaml", "default");
         assert!(parsed.problems.is_empty(), "{:#?}", parsed.problems);
         let context = IngestContext { cluster_domain: "cluster.local".into() };
@@ -131,7 +140,7 @@ impl Gateway {
                 continue;
             }
             let (resource, problems) = ingest(manifest, &context);
-            assert!(problems.is_empty(), "{problems:#?}");
+            judge(&problems);
             self.compiler.apply(change(resource.expect("an object that can be served")));
         }
         let snapshot = self.compiler.snapshot();

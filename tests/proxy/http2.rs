@@ -9,14 +9,14 @@ use harness::objects::routes;
 use std::net::SocketAddr;
 
 /// A Service `name` whose port 80 is called `port`, with its endpoints.
-fn service_called(name: &str, port: &str, addresses: &[SocketAddr]) -> String {
+pub(crate) fn service_called(name: &str, port: &str, addresses: &[SocketAddr]) -> String {
     harness::objects::service(name, addresses)
         .replace("ports: [{port: 80, name: http}]", &format!("ports: [{{port: 80, name: {port}}}]"))
         .replace("ports: [{name: http, port:", &format!("ports: [{{name: {port}, port:"))
 }
 
 /// One route to Service `backend` at `addresses`, which speak HTTP/2, with `more` in the rule.
-fn http2_to(addresses: &[SocketAddr], more: &str) -> String {
+pub(crate) fn http2_to(addresses: &[SocketAddr], more: &str) -> String {
     routes(&format!("  - route: [{{destination: {{host: backend}}}}]{more}"))
         + &service_called("backend", "http2-web", addresses)
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod agreement;
 mod attacks;
+mod backend_tls;
 mod bodies;
 mod conformance;
 mod cors;
@@ -21,6 +22,7 @@ mod mirrors;
 mod names;
 mod policies;
 mod pooling;
+mod proxy_protocol;
 mod rest;
 mod retries;
 mod rollout;

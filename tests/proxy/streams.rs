@@ -3,6 +3,7 @@
 mod carrying;
 mod ends;
 mod limits;
+mod originated;
 mod passthrough;
 
 use crate::gateway::{Gateway, PORT, service};
@@ -20,14 +21,14 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server that does the same with every connection, each on a thread of its own.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     is_over: Arc<AtomicBool>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Server {
-    fn start(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let is_over = Arc::new(AtomicBool::new(false));
@@ -48,7 +49,7 @@ impl Server {
     }
 
     /// Sends everything back, and ends when the other side has.
-    fn echoing() -> Self {
+    pub(crate) fn echoing() -> Self {
         Self::start(echo)
     }
 
@@ -89,20 +90,20 @@ fn patient(stream: &TcpStream) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))
 }
 
-fn connect(gateway: &Gateway) -> TcpStream {
+pub(crate) fn connect(gateway: &Gateway) -> TcpStream {
     let stream = TcpStream::connect(gateway.address()).expect("the gateway listens");
     patient(&stream).expect("timeouts");
     stream
 }
 
 /// What comes until the end, however it comes.
-fn read_all(mut stream: &TcpStream) -> (Vec<u8>, io::Result<()>) {
+pub(crate) fn read_all(mut stream: &TcpStream) -> (Vec<u8>, io::Result<()>) {
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes).map(drop);
     (bytes, end)
 }
 
-fn read_exactly(mut stream: &TcpStream, length: usize) -> Vec<u8> {
+pub(crate) fn read_exactly(mut stream: &TcpStream, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     stream.read_exact(&mut bytes).expect("so many bytes");
     bytes
@@ -118,7 +119,7 @@ fn assert_refused(stream: &TcpStream) {
 }
 
 /// A TCP server on [`PORT`], and `tcp` for the rules of a VirtualService.
-fn tcp(rules: &str) -> String {
+pub(crate) fn tcp(rules: &str) -> String {
     objects("{number: PORT, name: tcp, protocol: TCP}", "", &format!("tcp: [{rules}]"))
 }
 
@@ -141,8 +142,15 @@ spec: {{hosts: ['*'], gateways: [streams], {rules}}}
 }
 
 /// Everything to Service `backend` at `address`.
-fn all_to(address: SocketAddr) -> String {
+pub(crate) fn all_to(address: SocketAddr) -> String {
     tcp("{route: [{destination: {host: backend}}]}") + &service("backend", &[address])
+}
+
+/// TLS that asks for `name`, unread to Service `backend` at `address`.
+pub(crate) fn passing(name: &str, address: SocketAddr) -> String {
+    let rule = format!("tls: [{{match: [{{sniHosts: [{name}]}}], route: [{{destination: {{host: backend}}}}]}}]");
+    objects("{number: PORT, name: tls, protocol: TLS}", ", tls: {mode: PASSTHROUGH}", &rule)
+        + &service("backend", &[address])
 }
 
 /// A DestinationRule for `backend`.

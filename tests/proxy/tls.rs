@@ -17,7 +17,7 @@ use harness::{
 use std::{io, net::SocketAddr};
 
 /// A Gateway `name` with one HTTPS server on [`PORT`] for `hosts`, and a route for the same hosts to Service `backend`.
-fn https(name: &str, hosts: &str, tls: &str) -> String {
+pub(crate) fn https(name: &str, hosts: &str, tls: &str) -> String {
     format!(
         "
 ---

@@ -10,6 +10,7 @@ use gateway::model::{
     host::HostPattern,
     l4_routes::{Scope, StreamDestination, TcpRule, TlsMatch, TlsRule},
     object::{Kind, Labels, Meta, ObjectId},
+    origination::ClientTls,
     resource::Resource,
     service::{
         EndpointCondition, EndpointSlice, Pod, Service, ServiceKind, ServicePort, SliceEndpoint, SlicePort, TargetPort,
@@ -17,8 +18,7 @@ use gateway::model::{
     service_entry::{EntryEndpoint, EntryPort, Resolution, ServiceEntry},
     string_match::{FullMatch, StringMatch},
     traffic_policy::{
-        Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, PolicyBlocks,
-        TlsMode as UpstreamTls, TrafficPolicy,
+        Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, PolicyBlocks, TrafficPolicy,
     },
     virtual_service::{
         Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
@@ -422,7 +422,7 @@ fn policy_blocks(choices: &mut Choices<'_>) -> PolicyBlocks {
         load_balancer: choices.some(2, |_| LoadBalancer { algorithm: algorithms[algorithm].clone(), warmup: None }),
         connection_pool: choices.some(3, |_| pool),
         outlier_detection: None,
-        tls: choices.some(6, |_| UpstreamTls::Required),
+        tls: choices.some(6, |_| ClientTls::NotServed),
     }
 }
 
@@ -514,5 +514,6 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
         resolution: choices.pick(&[Resolution::Static, Resolution::Static, Resolution::None, Resolution::Dns]),
         endpoints: choices.list(2, endpoint),
         workload_selector: choices.some(3, |c| labels("version", c.pick(&["1", "2"]))),
+        alternative_names: Vec::new(),
     })
 }

@@ -1,7 +1,10 @@
 //! What a cluster with a policy remembers from snapshot to snapshot.
 
 use super::{host::HostState, limits::Limits, outliers::Outliers};
-use crate::model::traffic_policy::{ConnectionPool, OutlierDetection};
+use crate::model::{
+    origination::Origination,
+    traffic_policy::{ConnectionPool, OutlierDetection},
+};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -13,24 +16,31 @@ use std::{
 #[derive(Debug)]
 pub struct ClusterMemory {
     /// Tells the connections of this cluster from those of others to the same address, and from those that were made for
-    /// another `connectionPool`. Never 0.
+    /// another `connectionPool` or by another handshake. Never 0.
     pub pool: u64,
     pub limits: Arc<Limits>,
     pub outliers: Option<Outliers>,
     /// Whose turn it is in a round robin.
     pub(super) turn: AtomicU32,
     connection_pool: Option<ConnectionPool>,
+    tls: Option<Arc<Origination>>,
     hosts: Mutex<BTreeMap<SocketAddr, Arc<HostState>>>,
 }
 
 impl ClusterMemory {
-    pub fn new(pool: u64, connection_pool: Option<ConnectionPool>, outliers: Option<OutlierDetection>) -> Self {
+    pub fn new(
+        pool: u64,
+        connection_pool: Option<ConnectionPool>,
+        tls: Option<Arc<Origination>>,
+        outliers: Option<OutlierDetection>,
+    ) -> Self {
         Self {
             pool,
             limits: Arc::default(),
             outliers: outliers.map(Outliers::new),
             turn: AtomicU32::new(0),
             connection_pool,
+            tls,
             hosts: Mutex::default(),
         }
     }
@@ -41,14 +51,16 @@ impl ClusterMemory {
         self: &Arc<Self>,
         pool: u64,
         connection_pool: Option<&ConnectionPool>,
+        tls: Option<&Arc<Origination>>,
         outliers: Option<&OutlierDetection>,
     ) -> Arc<Self> {
-        let same_pool = self.connection_pool.as_ref() == connection_pool;
+        let same_pool = self.connection_pool.as_ref() == connection_pool && self.tls.as_ref() == tls;
         let same_outliers = self.outliers.as_ref().map(Outliers::settings) == outliers;
         if same_pool && same_outliers {
             return Arc::clone(self);
         }
-        let fresh = Self::new(if same_pool { self.pool } else { pool }, connection_pool.cloned(), outliers.cloned());
+        let pool = if same_pool { self.pool } else { pool };
+        let fresh = Self::new(pool, connection_pool.cloned(), tls.cloned(), outliers.cloned());
         Arc::new(Self { limits: Arc::clone(&self.limits), ..fresh })
     }
 

@@ -53,6 +53,12 @@ pub struct RunArgs {
     /// Address of listeners whose Gateway names none
     #[arg(long, value_name = "IP", default_value = "0.0.0.0", env = "GATEWAY_LISTEN_ADDRESS")]
     pub listen_address: IpAddr,
+    /// Expect a header of the PROXY protocol, version 1 or 2, at the beginning of every connection
+    #[arg(long, action = ArgAction::SetTrue, env = "GATEWAY_PROXY_PROTOCOL")]
+    pub proxy_protocol: bool,
+    /// How many proxies stand in front whose X-Forwarded-For and X-Forwarded-Proto are believed
+    #[arg(long, value_name = "N", default_value_t = 0, env = "GATEWAY_TRUSTED_PROXIES")]
+    pub trusted_proxies: u8,
     /// Address of /livez, /readyz, /config and /metrics; keep it on loopback
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:15000", env = "GATEWAY_ADMIN")]
     pub admin: SocketAddr,
@@ -145,6 +151,8 @@ impl RunArgs {
                     deadline: Duration::from_secs(self.drain_seconds),
                 },
                 hostname: hostname().into(),
+                proxy_protocol: self.proxy_protocol,
+                trusted_proxies: usize::from(self.trusted_proxies),
                 ..ProxySettings::default()
             },
             admin: AdminSettings { admin: self.admin, readiness: self.readiness.0, metrics: self.metrics.0 },

@@ -1,7 +1,10 @@
 //! The traffic policy of a cluster, in Envoy's words.
 
 use crate::{
-    model::traffic_policy::{Algorithm, HashTable, OutlierDetection, TlsMode},
+    model::{
+        origination::ClientTls,
+        traffic_policy::{Algorithm, HashTable, OutlierDetection},
+    },
     routing::cluster::Cluster,
 };
 use serde::Serialize;
@@ -16,7 +19,7 @@ pub struct ClusterPolicy {
     pub circuit_breakers: BTreeMap<String, u64>,
     pub outlier_detection: Option<OutlierFacts>,
     pub connect_timeout_ms: u64,
-    /// `required` where the endpoints are to be spoken to in TLS.
+    /// `SIMPLE` or `MUTUAL` where the endpoints are spoken to in TLS, [`TLS_NOT_SERVED`] where that is asked for in vain.
     pub tls: Option<&'static str>,
 }
 
@@ -56,8 +59,19 @@ impl ClusterPolicy {
                 .and_then(|traffic| traffic.balancer.memory().outliers.as_ref())
                 .map(|outliers| OutlierFacts::of(outliers.settings())),
             connect_timeout_ms: milliseconds(connect_timeout),
-            tls: traffic.filter(|traffic| traffic.tls == TlsMode::Required).map(|_| "required"),
+            tls: traffic.and_then(|traffic| tls(&traffic.tls)),
         }
+    }
+}
+
+/// Of endpoints that are to be spoken to in a kind of TLS which is not served.
+pub(super) const TLS_NOT_SERVED: &str = "not served";
+
+fn tls(tls: &ClientTls) -> Option<&'static str> {
+    match tls {
+        ClientTls::Disable => None,
+        ClientTls::NotServed => Some(TLS_NOT_SERVED),
+        ClientTls::Begin(tls) => Some(if tls.origination.proves() { "MUTUAL" } else { "SIMPLE" }),
     }
 }
 

@@ -3,7 +3,10 @@
 use super::manifest::Manifest;
 use crate::{
     istio,
-    model::problem::{Problem, ProblemKind, Severity},
+    model::{
+        object::ObjectId,
+        problem::{Problem, ProblemKind, Severity},
+    },
 };
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -49,6 +52,11 @@ pub(super) struct Findings<'m> {
 impl<'m> Findings<'m> {
     pub(super) fn new(manifest: &'m Manifest) -> Self {
         Self { manifest, problems: Vec::new() }
+    }
+
+    /// Whom the findings are about.
+    pub(super) fn object(&self) -> &ObjectId {
+        self.manifest.id()
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {

@@ -6,7 +6,7 @@ use crate::{
     istio::destination_rule as istio,
     model::traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashCookie, HashKey, HashTable, Http2Keepalive, Http2Settings,
-        Keepalive, LoadBalancer, OutlierDetection, Speech, TlsMode, Warmup,
+        Keepalive, LoadBalancer, OutlierDetection, Speech, Warmup,
     },
 };
 use std::time::Duration;
@@ -134,15 +134,6 @@ pub(super) fn outlier_detection(outlier: &istio::OutlierDetection) -> OutlierDet
         base_ejection_time: positive(outlier.base_ejection_time.as_deref()).unwrap_or(Duration::from_secs(30)),
         max_ejection_percent: percent(outlier.max_ejection_percent).filter(|percent| *percent > 0).unwrap_or(10),
         min_health_percent: percent(outlier.min_health_percent).unwrap_or(0),
-    }
-}
-
-pub(super) fn tls(tls: &istio::ClientTlsSettings) -> TlsMode {
-    match tls.mode {
-        istio::ClientTlsMode::Disable => TlsMode::Disable,
-        istio::ClientTlsMode::Simple | istio::ClientTlsMode::Mutual | istio::ClientTlsMode::IstioMutual => {
-            TlsMode::Required
-        }
     }
 }
 

@@ -61,6 +61,7 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
         resolution,
         endpoints,
         workload_selector,
+        alternative_names: spec.subject_alt_names.iter().map(|name| name.as_str().into()).collect(),
     })
 }
 

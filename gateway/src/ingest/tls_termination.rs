@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// More are ignored (`MaxCertificates` in istio's validation.go: one for each kind of key).
 const MOST_CERTIFICATES: usize = 2;
 
+/// What becomes of a server without certificates.
+const CLOSED: &str = "the server stays closed";
+
 /// Reads the settings of a server with mode SIMPLE, MUTUAL or OPTIONAL_MUTUAL (`BuildListenerTLSContext` in
 /// istio/pilot/pkg/networking/core/listener.go). `None`, with a finding, when nothing could ever be served with them.
 pub(super) fn read(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Findings<'_>) -> Option<Termination> {
@@ -56,13 +59,16 @@ fn certificates(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Finding
         if names.len() > MOST_CERTIFICATES {
             findings.suspicious(&path.field(field), "has more than two names: the rest is ignored");
         }
-        let names: Option<Vec<_>> =
-            names.iter().take(MOST_CERTIFICATES).map(|name| secret_name(name, &path.field(field), findings)).collect();
+        let names: Option<Vec<_>> = names
+            .iter()
+            .take(MOST_CERTIFICATES)
+            .map(|name| secret_name(name, &path.field(field), CLOSED, findings))
+            .collect();
         let names = names?;
         let own = || Some(format!("{}-cacert", names.first()?).into());
         let authority = match &*tls.ca_cert_credential_name {
             "" => own()?,
-            name => secret_name(name, &path.field("caCertCredentialName"), findings)?,
+            name => secret_name(name, &path.field("caCertCredentialName"), CLOSED, findings)?,
         };
         return Some(Certificates::Secrets { names, authority });
     }
@@ -88,11 +94,16 @@ fn certificates(tls: &ServerTlsSettings, path: &Path<'_>, findings: &mut Finding
 }
 
 /// The name of a Secret in the gateway's namespace, which `kubernetes://` may precede
-/// (`ParseResourceName` in istio/pilot/pkg/model/credentials/resource.go).
-fn secret_name(written: &str, path: &Path<'_>, findings: &mut Findings<'_>) -> Option<Arc<str>> {
+/// (`ParseResourceName` in istio/pilot/pkg/model/credentials/resource.go). `instead` says what happens without one.
+pub(super) fn secret_name(
+    written: &str,
+    path: &Path<'_>,
+    instead: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Arc<str>> {
     let name = written.strip_prefix("kubernetes://").unwrap_or(written);
     if name.contains("://") || name.is_empty() {
-        findings.not_served(path, format_args!("{written:?} is no Secret's name; the server stays closed"));
+        findings.not_served(path, format_args!("{written:?} is no Secret's name; {instead}"));
         return None;
     }
     if name.contains('/') {

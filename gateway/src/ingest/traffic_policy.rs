@@ -3,7 +3,7 @@
 use super::{
     destination, duration,
     findings::{Findings, Path},
-    hosts, load_balancer, policy_blocks,
+    hosts, load_balancer, policy_blocks, tls_origination,
 };
 use crate::{
     istio::destination_rule as istio,
@@ -78,14 +78,12 @@ impl Blocks<'_> {
             let ejects = self.outlier_detection.is_some();
             load_balancer::check(balancer, ejects, &path.field("loadBalancer"), findings);
         }
-        if let Some(tls) = self.tls {
-            check_tls(tls, namespace, &path.field("tls"), findings);
-        }
+        let tls = self.tls.map(|tls| tls_origination::read(tls, namespace, &path.field("tls"), findings));
         PolicyBlocks {
             load_balancer: self.load_balancer.map(policy_blocks::load_balancer),
             connection_pool: self.connection_pool.map(policy_blocks::connection_pool),
             outlier_detection: self.outlier_detection.map(policy_blocks::outlier_detection),
-            tls: self.tls.map(policy_blocks::tls),
+            tls,
         }
     }
 }
@@ -193,42 +191,6 @@ fn check_connection_pool(pool: &istio::ConnectionPool, path: &Path<'_>, findings
             let path = path.field("tcpKeepalive");
             duration::check(keepalive.time.as_deref(), &path.field("time"), findings);
             duration::check(keepalive.interval.as_deref(), &path.field("interval"), findings);
-        }
-    }
-}
-
-/// `ValidateTLS` in agent/validation.go.
-fn check_tls(tls: &istio::ClientTlsSettings, namespace: &str, path: &Path<'_>, findings: &mut Findings<'_>) {
-    use istio::ClientTlsMode::{Mutual, Simple};
-    let verifies_by = !tls.ca_certificates.is_empty() || !tls.subject_alt_names.is_empty();
-    let credential = !tls.credential_name.is_empty();
-    if let Some(config_map) = tls.credential_name.strip_prefix("configmap://")
-        && config_map.split_once('/').is_some_and(|(other, _)| other != namespace)
-    {
-        findings.invalid(&path.field("credentialName"), "names a ConfigMap of another namespace");
-    }
-    let skips = tls.insecure_skip_verify == Some(true);
-    if skips && ((tls.mode == Simple && (verifies_by || credential)) || (tls.mode == Mutual && verifies_by)) {
-        findings.invalid(
-            &path.field("insecureSkipVerify"),
-            "contradicts caCertificates, credentialName or subjectAltNames: keep one",
-        );
-    }
-    if tls.mode != istio::ClientTlsMode::Disable {
-        findings.not_served(path, "requests get 503: nothing is sent in plaintext instead");
-    }
-    if !matches!(tls.mode, Simple | Mutual) {
-        return;
-    }
-    let files = [&tls.client_certificate, &tls.ca_certificates, &tls.private_key, &tls.ca_crl];
-    if credential && files.iter().any(|file| !file.is_empty()) {
-        findings.invalid(&path.field("credentialName"), "stands beside certificate files: keep one");
-    }
-    if tls.mode == Mutual && !credential {
-        for (field, value) in [("clientCertificate", &tls.client_certificate), ("privateKey", &tls.private_key)] {
-            if value.is_empty() {
-                findings.invalid(&path.field(field), "is required with MUTUAL, or a credentialName");
-            }
         }
     }
 }

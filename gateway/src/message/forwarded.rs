@@ -59,12 +59,25 @@ pub struct Arrival<'a> {
     pub certificate: Option<&'a HeaderValue>,
     /// Fresh for every request.
     pub request_id: &'a HeaderValue,
+    /// So many proxies stand before us whose word counts (Istio's `numTrustedProxies`).
+    pub trusted_proxies: usize,
+}
+
+/// Who has sent a request, by the word of trusted proxies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// `None` for the peer itself.
+    pub address: Option<IpAddr>,
+    /// `http` or `https`: how the client came to the first of them.
+    pub scheme: &'static str,
 }
 
 /// Makes the head of a request that arrived say what Istio's gateway would make it say *before* routing looks at it:
 /// control fields of Envoy removed, the client appended to `x-forwarded-for`, `x-forwarded-proto` and `x-request-id`
-/// overwritten, `Expect` answered by us and not passed on.
-pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
+/// overwritten, `Expect` answered by us and not passed on. Returns whose request it is (`mutateRequestHeaders` in
+/// source/common/http/conn_manager_utility.cc, with `use_remote_address` and `xff_num_trusted_hops`).
+pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) -> Sender {
+    let address = arrival.trusted_proxies.checked_sub(1).and_then(|skipped| address_from_last(headers, skipped));
     let mut unwanted = SmallVec::<[HeaderName; 2]>::new();
     let mut was_forwarded = false;
     for name in headers.keys() {
@@ -86,12 +99,31 @@ pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) {
     } else {
         headers.insert(X_FORWARDED_FOR, arrival.peer.clone());
     }
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
+    let said = if arrival.trusted_proxies > 0 { headers.get(X_FORWARDED_PROTO) } else { None };
+    let scheme = match said.map(HeaderValue::as_bytes) {
+        Some(said) if said.eq_ignore_ascii_case(b"https") => "https",
+        Some(said) if said.eq_ignore_ascii_case(b"http") => "http",
+        Some(_) => arrival.scheme,
+        None => {
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(arrival.scheme));
+            arrival.scheme
+        }
+    };
     if let Some(certificate) = arrival.certificate {
         headers.insert(X_FORWARDED_CLIENT_CERT, certificate.clone());
     }
     headers.insert(X_REQUEST_ID, arrival.request_id.clone());
-    headers.insert(X_ENVOY_EXTERNAL_ADDRESS, arrival.peer.clone());
+    let external = address.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
+    headers.insert(X_ENVOY_EXTERNAL_ADDRESS, external.unwrap_or_else(|| arrival.peer.clone()));
+    Sender { address, scheme }
+}
+
+/// The address in `x-forwarded-for` that has `skipped` others behind it (`Utility::getLastAddressFromXFF` in
+/// source/common/http/utility.cc). `None` when there are not so many, or what stands there is none.
+fn address_from_last(headers: &HeaderMap, skipped: usize) -> Option<IpAddr> {
+    let values: Vec<&str> = headers.get_all(X_FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
+    let address = values.iter().rev().flat_map(|value| value.rsplit(',')).nth(skipped)?;
+    address.trim_matches(' ').parse().ok()
 }
 
 /// Envoy appends with a comma and no space (`Utility::appendXff`).

@@ -1,6 +1,7 @@
 //! Which outcome of an attempt is worth another one, and how long to wait before it: Envoy's `RetryStateImpl`
 //! (source/common/router/retry_state_impl.cc).
 
+use super::tls_failure::TlsFailure;
 use crate::model::retries::{Retries, RetryOn};
 use http::{HeaderMap, HeaderName, StatusCode};
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub enum Reset {
     ConnectFailed,
     /// No connection within its time.
     ConnectTimedOut,
+    /// A connection, but no TLS on it: to Envoy the same as none.
+    NoTls(TlsFailure),
     /// A new connection ended before a byte of the request was written: as good as none.
     Unused,
     /// The endpoint closed or reset the connection.
@@ -33,7 +36,7 @@ impl Reset {
     /// In Envoy's words (`Utility::resetReasonToString` in source/common/http/utility.cc).
     pub const fn text(self) -> &'static str {
         match self {
-            Self::ConnectFailed => "remote connection failure",
+            Self::ConnectFailed | Self::NoTls(_) => "remote connection failure",
             Self::ConnectTimedOut => "connection timeout",
             Self::Unused | Self::Terminated => "connection termination",
             Self::Remote => "remote reset",
@@ -74,7 +77,8 @@ fn repeats_grpc(on: RetryOn, status: &[u8]) -> bool {
 /// written anything of it (`wouldRetryFromReset`).
 pub fn repeats_reset(policy: &Retries, reset: Reset, is_started: bool) -> bool {
     let on = policy.on;
-    let no_connection = matches!(reset, Reset::ConnectFailed | Reset::ConnectTimedOut | Reset::Unused);
+    let no_connection =
+        matches!(reset, Reset::ConnectFailed | Reset::ConnectTimedOut | Reset::NoTls(_) | Reset::Unused);
     on.has(RetryOn::RESET.and(RetryOn::SERVER_ERRORS).and(RetryOn::GATEWAY_ERRORS))
         || (on.has(RetryOn::RESET_BEFORE_REQUEST) && !is_started)
         || (on.has(RetryOn::CONNECT_FAILURE) && no_connection)

@@ -18,6 +18,8 @@ pub struct ServiceEntry {
     pub endpoints: Vec<EntryEndpoint>,
     /// Selects Pods in the entry's namespace.
     pub workload_selector: Option<Labels>,
+    /// Names in the certificates of its endpoints.
+    pub alternative_names: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

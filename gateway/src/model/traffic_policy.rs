@@ -1,5 +1,6 @@
 //! `trafficPolicy` of a DestinationRule: how connections to a service are made, shared out, bounded and given up.
 
+use super::origination::ClientTls;
 use http::HeaderName;
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +18,7 @@ pub struct PolicyBlocks {
     pub load_balancer: Option<LoadBalancer>,
     pub connection_pool: Option<ConnectionPool>,
     pub outlier_detection: Option<OutlierDetection>,
-    pub tls: Option<TlsMode>,
+    pub tls: Option<ClientTls>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -155,15 +156,6 @@ pub struct OutlierDetection {
     pub min_health_percent: u32,
 }
 
-/// What the gateway speaks to the endpoints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TlsMode {
-    #[default]
-    Disable,
-    /// TLS of some kind, which this version does not speak: nothing is sent instead.
-    Required,
-}
-
 impl OutlierDetection {
     /// The longest an ejection lasts, whatever its multiple (`max_ejection_time` in Envoy's outlier_detection_impl.cc).
     pub fn max_ejection_time(&self) -> Duration {
@@ -190,7 +182,7 @@ impl TrafficPolicy {
                 load_balancer: own.load_balancer.clone().or_else(|| base.load_balancer.clone()),
                 connection_pool: own.connection_pool.clone().or_else(|| base.connection_pool.clone()),
                 outlier_detection: own.outlier_detection.clone().or_else(|| base.outlier_detection.clone()),
-                tls: own.tls.or(base.tls),
+                tls: own.tls.clone().or_else(|| base.tls.clone()),
             },
             _ => own.clone(),
         }

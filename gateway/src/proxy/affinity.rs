@@ -1,12 +1,12 @@
 //! To which endpoint of a cluster with consistent hashing a request belongs.
 
-use super::client::Client;
+use super::{arrival::Arrived, client::Client};
 use crate::{
     balance::hash_key::{self, HashedRequest},
     model::traffic_policy::HashKey,
     routing::{cluster::Cluster, route::ForwardAction, snapshot::Snapshot},
 };
-use http::{HeaderMap, HeaderValue, header::SET_COOKIE, uri::PathAndQuery};
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
 use std::net::IpAddr;
 
 /// The hash of a request, and the cookies its client is given with the answer.
@@ -27,14 +27,13 @@ impl Affinity {
         snapshot: &Snapshot,
         action: &ForwardAction,
         cluster: &Cluster,
-        headers: &HeaderMap,
-        target: &PathAndQuery,
+        arrived: &Arrived,
     ) -> Option<Box<Self>> {
         cluster.traffic.as_deref().filter(|traffic| traffic.balancer.hashes())?;
         let mut affinity = Self { stays: action.destinations.len() == 1, ..Self::default() };
         let keys = action.destinations.iter().filter_map(|d| snapshot.cluster(d.cluster).hash_key.as_ref());
-        let source = client.peer.ip().to_canonical();
-        let request = HashedRequest { headers, query: target.query(), source };
+        let source = arrived.remote.ip().to_canonical();
+        let request = HashedRequest { headers: &arrived.headers, query: arrived.target.query(), source };
         let cookies = &mut affinity.cookies;
         affinity.hash = hash_key::hash(keys, request, |cookie| {
             let value = hash_key::new_cookie_value(client.peer, client.local);

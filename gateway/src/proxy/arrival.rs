@@ -12,7 +12,7 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::body::Incoming;
-use std::borrow::Cow;
+use std::{borrow::Cow, net::SocketAddr};
 
 /// A request that routing can look at.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Arrived {
     /// Always holds exactly one `host`.
     pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
+    /// Where the client is, as far as is known; without a port where a proxy has said so.
+    pub(super) remote: SocketAddr,
     /// The client asks to switch to WebSocket.
     pub(super) websocket: bool,
     pub(super) length: BodyLength,
@@ -89,13 +91,14 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     let target = normalise(uri)?;
 
     hop_by_hop::remove(&mut headers);
-    forwarded::receive(
+    let sender = forwarded::receive(
         &mut headers,
         &forwarded::Arrival {
             peer: &client.peer_text,
             scheme: client.scheme(),
             certificate: client.tls.as_ref().and_then(|tls| tls.certificate.as_ref()),
             request_id: &request_id(),
+            trusted_proxies: client.worker.settings().trusted_proxies,
         },
     );
     let (has_body, has_length) = (!http_body::Body::is_end_stream(&body), headers.contains_key(CONTENT_LENGTH));
@@ -105,7 +108,8 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         (false, false) if expects_body(&method) => BodyLength::Zero,
         (false, false) => BodyLength::Said,
     };
-    Ok(Arrived { method, scheme: client.scheme(), target, version, headers, body, websocket, length })
+    let remote = sender.address.map_or(client.peer, |address| SocketAddr::new(address, 0));
+    Ok(Arrived { method, scheme: sender.scheme, target, version, headers, body, remote, websocket, length })
 }
 
 /// Whether a request without a body says so (RFC 9110 §8.6; `requestShouldHaveNoBody` in envoy's

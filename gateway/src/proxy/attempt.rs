@@ -55,6 +55,8 @@ pub(super) struct Attempt<'a> {
     pub(super) upload: Option<&'a Rc<Upload>>,
     /// On a new connection in any case.
     pub(super) fresh: bool,
+    /// Over which the client came.
+    pub(super) scheme: &'static str,
     /// The endpoint is spoken to in HTTP/2.
     pub(super) http2: bool,
 }
@@ -67,7 +69,7 @@ impl Attempt<'_> {
         attempts: &mut Attempts<'_>,
         timing: &mut Option<Box<Timing>>,
     ) -> Tried {
-        let connecting = acquire(&self.client.worker, self.share, self.fresh, self.http2);
+        let connecting = acquire(&self.client.worker, self.share, request.headers(), self.fresh, self.http2);
         let mut carrier = match within(timing, self.upload.map(Rc::as_ref), connecting).await {
             Err(_passed) => return Tried::TimedOut,
             Ok(Ok(carrier)) => carrier,
@@ -76,6 +78,7 @@ impl Attempt<'_> {
                 let reset = match error {
                     ConnectError::Failed(_) => Reset::ConnectFailed,
                     ConnectError::TimedOut => Reset::ConnectTimedOut,
+                    ConnectError::Handshake(no_tls) => Reset::NoTls(no_tls.failure),
                     ConnectError::Overflow => return Tried::Refused(LocalReply::overflow()),
                     ConnectError::NoTls => return Tried::Refused(LocalReply::no_tls()),
                 };
@@ -97,7 +100,7 @@ impl Attempt<'_> {
         if let Some(timing) = timing {
             timing.begin_try();
         }
-        let sent = within(timing, None, carrier.send(request, self.client.scheme())).await;
+        let sent = within(timing, None, carrier.send(request, self.scheme)).await;
         if let Some(timing) = timing {
             timing.end_try();
         }

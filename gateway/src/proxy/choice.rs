@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     balance::{balancer::Choice, endpoint::least_request, limits::Limited, outliers::Observed},
-    model::traffic_policy::{ConnectionPool, TlsMode},
+    model::{origination::ClientTls, traffic_policy::ConnectionPool},
     routing::{
         cluster::{Cluster, Endpoint},
         traffic::Traffic,
@@ -19,8 +19,10 @@ use crate::{
         connect::{Bounds, ConnectError, connect},
         connection::UpstreamConnection,
         lease::PoolKey,
+        secure::Secure,
     },
 };
+use http::{HeaderMap, header::HOST};
 use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 /// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
@@ -54,31 +56,43 @@ fn choose_by_load<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> O
     Some(candidates.find(|endpoint| !tried.contains(&endpoint.address)).unwrap_or(first))
 }
 
-/// A kept connection to the endpoint of `share`, or a new one, for HTTP/2 a place on one. `fresh` asks for a new one in any
-/// case, where nobody shares it. Outlier detection learns how it went.
+/// A kept connection to the endpoint of `share`, or a new one, for HTTP/2 a place on one, for a request with these
+/// `headers`. `fresh` asks for a new one in any case, where nobody shares it. Outlier detection learns how it went.
 pub(super) async fn acquire(
     worker: &Rc<Worker>,
     share: &LoadShare,
+    headers: &HeaderMap,
     fresh: bool,
     http2: bool,
 ) -> Result<Carrier<RequestBody>, ConnectError> {
     let Some(traffic) = share.traffic() else {
         if http2 {
-            return Box::pin(places::acquire(worker, share)).await;
+            return Box::pin(places::acquire(worker, share, None)).await;
         }
         return acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1);
     };
-    if traffic.tls == TlsMode::Required {
-        return Err(ConnectError::NoTls);
-    }
+    let name = match &traffic.tls {
+        ClientTls::Disable => None,
+        ClientTls::NotServed => return Err(ConnectError::NoTls),
+        ClientTls::Begin(tls) => Some(tls.origination.server_name.clone().unwrap_or_else(|| host(headers).into())),
+    };
+    let name = name.as_ref();
     let acquired = match &traffic.connections {
-        _ if http2 => Box::pin(places::acquire(worker, share)).await,
-        Some(settings) => Box::pin(acquire_bounded(worker, share, traffic, settings, fresh)).await.map(Carrier::Http1),
+        // A cluster with TLS has bounds, and so a pool of its own; nothing may be sent in plaintext should it have none.
+        None if name.is_some() => return Err(ConnectError::NoTls),
+        _ if http2 => Box::pin(places::acquire(worker, share, name)).await,
+        Some(settings) => {
+            Box::pin(acquire_bounded(worker, share, traffic, settings, name, fresh)).await.map(Carrier::Http1)
+        }
         None => acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1),
     };
     match &acquired {
         Ok(_) => share.observe(Observed::Connected),
         Err(ConnectError::Failed(_)) => share.observe(Observed::Failed),
+        Err(ConnectError::Handshake(no_tls)) => {
+            worker.endpoint_refused(share, no_tls);
+            share.observe(Observed::Failed);
+        }
         Err(ConnectError::TimedOut) => share.observe(Observed::TimedOut),
         // The endpoint has nothing to do with it.
         Err(ConnectError::Overflow | ConnectError::NoTls) => {}
@@ -86,12 +100,22 @@ pub(super) async fn acquire(
     acquired
 }
 
+/// The host of a request as it goes out, without its port: what Envoy's `auto_sni` and `auto_san_validation` take
+/// (`Filter::decodeHeaders` in source/common/router/router.cc).
+fn host(headers: &HeaderMap) -> &str {
+    let authority = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if let Some((address, _)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return address;
+    }
+    authority.split(':').next().unwrap_or_default()
+}
+
 async fn acquire_plain(
     worker: &Worker,
     endpoint: SocketAddr,
     fresh: bool,
 ) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    if !fresh && let Some(kept) = worker.pool().take(PoolKey { pool: 0, endpoint }) {
+    if !fresh && let Some(kept) = worker.pool().take(PoolKey { pool: 0, endpoint }, None) {
         return Ok(kept);
     }
     let settings = worker.settings();
@@ -108,12 +132,13 @@ async fn acquire_bounded(
     share: &LoadShare,
     traffic: &Traffic,
     settings: &ConnectionPool,
+    name: Option<&Arc<str>>,
     fresh: bool,
 ) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
     let memory = traffic.balancer.memory();
     let limits = &memory.limits;
     let key = PoolKey { pool: memory.pool, endpoint: share.address() };
-    let kept = || if fresh { None } else { worker.pool().take(key) };
+    let kept = || if fresh { None } else { worker.pool().take(key, name) };
     let is_first = settings.max_connections.is_none() || !limits.has_line();
     let mut connection = if is_first { kept() } else { None };
     if connection.is_none() {
@@ -132,7 +157,8 @@ async fn acquire_bounded(
         if connection.is_none() {
             let gateway = worker.settings();
             let timeout = settings.connect_timeout.unwrap_or(gateway.limits.connect_timeout);
-            let bounds = Bounds { pool: memory.pool, settings, permit, now: worker.clock().now() };
+            let secure = Secure::of(&gateway.tls, &traffic.tls, name);
+            let bounds = Bounds { pool: memory.pool, settings, permit, now: worker.clock().now(), secure };
             connection = Some(connect(key.endpoint, timeout, gateway.fastpath.as_ref(), Some(bounds)).await?);
         }
         drop(pending);

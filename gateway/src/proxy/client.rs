@@ -5,13 +5,14 @@ use super::{
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
-    http2, rest,
+    http2, prologue, rest,
     stream::{self, Bound, Caller},
     transport::Transport,
     tunnel::Tunnel,
     worker::Worker,
 };
 use crate::{
+    message::proxy_header::Addresses,
     routing::snapshot::{Listener, ListenerKey, Snapshot},
     upstream::socket::Socket,
 };
@@ -111,19 +112,33 @@ pub(super) async fn serve(
     local: SocketAddr,
 ) {
     let activity = Rc::new(Activity::new(Rc::clone(worker.clock())));
-    let Ok(peer_text) = HeaderValue::try_from(plain(peer.ip()).to_string()) else { return };
-    let Ok(socket) = Socket::new(stream, worker.settings().fastpath.as_ref()) else { return };
+    let Ok(mut socket) = Socket::new(stream, worker.settings().fastpath.as_ref()) else { return };
     let _registration = worker.register(&activity);
+    let (mut peer, mut local, mut first) = (peer, local, Bytes::new());
+    if worker.settings().proxy_protocol {
+        match Box::pin(prologue::read(&mut socket, &activity)).await {
+            Ok(prologue) => {
+                if let Some(Addresses { source, destination }) = prologue.addresses {
+                    (peer, local) = (source, destination);
+                }
+                first = prologue.first;
+            }
+            Err(why) => return worker.prologue_failed(listener, peer, &why),
+        }
+    }
+    let Ok(peer_text) = HeaderValue::try_from(plain(peer.ip()).to_string()) else { return };
     let begun = if worker.published().load().speaks(listener).tls {
         // Boxed: what a handshake needs is not kept while the connection lives.
-        match Box::pin(handshake::begin(&worker, listener, socket, &activity)).await {
+        match Box::pin(handshake::begin(&worker, listener, first, socket, &activity)).await {
             Ok(begun) => begun,
             Err(failed) => return worker.handshake_failed(listener, peer, local, &failed),
         }
     } else {
+        let plain = Transport::Plain(socket);
+        let transport = if first.is_empty() { plain } else { Transport::Begun(first, Box::new(plain)) };
         let snapshot = worker.published().load();
         let bound = snapshot.passed_on(listener).map(|stream| Bound::draw(&snapshot, stream));
-        Begun { transport: Transport::Plain(socket), tls: None, speaks_http2: false, server_name: None, bound }
+        Begun { transport, tls: None, speaks_http2: false, server_name: None, bound }
     };
     let Begun { transport, tls, speaks_http2, server_name, bound } = begun;
     if tls.is_some() {

@@ -119,7 +119,7 @@ fn decide(client: &Client, arrived: Arrived, record: &mut Record) -> Decided {
         return Decision::Reply(reply, None).into();
     };
     if let Some(facts) = record.facts() {
-        facts.forwarded(&arrived.headers);
+        facts.forwarded(&arrived.headers, arrived.remote);
     }
     let head = arrived.head();
     match snapshot.lookup(listener, &head) {

@@ -123,7 +123,7 @@ impl SavedRequest {
             target: arrived.target.to_string(),
             version: arrived.version,
             headers: arrived.headers.clone(),
-            remote: client.peer,
+            remote: arrived.remote,
             local: client.local,
             began: Utc(SystemTime::now()).to_string(),
         }

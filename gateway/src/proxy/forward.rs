@@ -59,6 +59,8 @@ pub(super) struct Plan {
     headers: HeaderMap,
     body: Incoming,
     websocket: bool,
+    /// How the client came, to us or to proxies that are believed.
+    scheme: &'static str,
     version: Version,
     cluster: Arc<Cluster>,
     cluster_id: ClusterId,
@@ -131,8 +133,8 @@ impl Plan {
             arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
-        let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived.headers, &arrived.target);
-        let Arrived { method, target, headers, body, websocket, version, .. } = arrived;
+        let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived);
+        let Arrived { method, scheme, target, headers, body, websocket, version, .. } = arrived;
         let mirrors =
             policy.as_deref().filter(|_| !websocket).map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));
         let (cluster_id, mirrors) = (destination.cluster, mirrors.unwrap_or_default());
@@ -142,6 +144,7 @@ impl Plan {
             headers,
             body,
             websocket,
+            scheme,
             version,
             cluster,
             cluster_id,
@@ -181,6 +184,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         headers,
         body,
         websocket,
+        scheme,
         version,
         mut cluster,
         cluster_id,
@@ -231,9 +235,11 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             facts.upstream_host = Some(endpoint);
         }
         if !mirrors.is_empty() {
-            copy(client, &request, upload.as_ref(), limits.total, version, std::mem::take(&mut mirrors));
+            let spoken = (scheme, version);
+            copy(client, &request, upload.as_ref(), limits.total, spoken, std::mem::take(&mut mirrors));
         }
-        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh, http2: is_http2(&cluster) };
+        let http2 = is_http2(&cluster);
+        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh, scheme, http2 };
         let mut tried = attempt.run(request, &mut attempts, &mut timing).await;
         if let (Tried::Answered { response, .. }, Some(affinity)) = (&mut tried, &affinity) {
             affinity.give_cookies(response.headers_mut());
@@ -310,18 +316,11 @@ fn copy(
     request: &Request<RequestBody>,
     upload: Option<&Rc<Upload>>,
     limit: Option<Duration>,
-    version: Version,
+    (scheme, version): (&'static str, Version),
     mirrors: Drawn,
 ) {
     let Some(target) = request.uri().path_and_query() else { return };
-    let original = Original {
-        method: request.method(),
-        target,
-        headers: request.headers(),
-        limit,
-        scheme: client.scheme(),
-        version,
-    };
+    let original = Original { method: request.method(), target, headers: request.headers(), limit, scheme, version };
     for cluster in mirrors {
         mirror::send(client, &cluster, &original, upload.map(|upload| upload.tap()));
     }

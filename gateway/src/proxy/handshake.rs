@@ -124,7 +124,8 @@ impl From<NoHandshake> for Failed {
     }
 }
 
-/// Sees what `socket` speaks and makes its handshake, within the time that the sweep gives it.
+/// Sees what `socket` speaks, of which `first` has been read already, and makes its handshake, within the time that the sweep
+/// gives it.
 ///
 /// # Errors
 /// Why there is no connection to serve. Whatever TLS has to say about it has been said to the client; one that meets no
@@ -132,11 +133,12 @@ impl From<NoHandshake> for Failed {
 pub(super) async fn begin(
     worker: &Worker,
     listener: ListenerKey,
+    first: Bytes,
     socket: Socket,
     activity: &Rc<Activity>,
 ) -> Result<Begun, Failed> {
     activity.enter(Phase::Handshake);
-    let mut making = pin!(make(worker, listener, socket));
+    let mut making = pin!(make(worker, listener, first, socket));
     let begun = poll_fn(|cx| {
         activity.set_waker(cx.waker());
         if activity.order() == Order::Expire {
@@ -149,9 +151,9 @@ pub(super) async fn begin(
     begun
 }
 
-async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Result<Begun, Failed> {
+async fn make(worker: &Worker, listener: ListenerKey, first: Bytes, mut socket: Socket) -> Result<Begun, Failed> {
     let speech = worker.published().load().speaks(listener);
-    let mut first = Vec::new();
+    let mut first = Vec::from(first);
     if speech.passes_tls {
         let opening = opening(&mut socket, &mut first).await?;
         if let Some(PassedOn { bound, server_name }) = pass_on(worker, listener, opening)? {
@@ -201,13 +203,13 @@ async fn make(worker: &Worker, listener: ListenerKey, mut socket: Socket) -> Res
     Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Rc::new(tls)), speaks_http2, server_name, bound })
 }
 
-/// Reads into `first` until it is clear how the connection begins.
+/// Reads on behind `first` until it is clear how the connection begins.
 async fn opening(socket: &mut Socket, first: &mut Vec<u8>) -> Result<Opening, NoHandshake> {
+    let mut is_new = !first.is_empty();
     loop {
         first.reserve(READ_BYTES);
-        match socket.read_buf(first).await {
-            Ok(0) | Err(_) => return Err(NoHandshake::Gone),
-            Ok(_) => {}
+        if !std::mem::take(&mut is_new) && !matches!(socket.read_buf(first).await, Ok(1..)) {
+            return Err(NoHandshake::Gone);
         }
         match client_hello::look(first) {
             // Records may be so small that their heads are most of it.

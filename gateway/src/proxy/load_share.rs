@@ -45,6 +45,11 @@ impl LoadShare {
         self.chosen.endpoint.address
     }
 
+    /// The name of the cluster, if it has a policy.
+    pub(super) fn cluster_label(&self) -> Option<&str> {
+        self.chosen.member.as_ref().map(|(cluster, _)| &*cluster.label)
+    }
+
     /// The policy of the cluster, if it has one.
     pub(super) fn traffic(&self) -> Option<&Traffic> {
         self.chosen.member.as_ref()?.0.traffic.as_deref()

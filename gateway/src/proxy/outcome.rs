@@ -32,6 +32,8 @@ impl Outcome {
         flags: "UF",
         details: "upstream_reset_before_response_started{remote_connection_failure,tls_not_served}",
     };
+    pub(crate) const NO_HANDSHAKE: Self =
+        Self { flags: "UF", details: "upstream_reset_before_response_started{remote_connection_failure|TLS_error}" };
     pub(crate) const TERMINATED: Self =
         Self { flags: "UC", details: "upstream_reset_before_response_started{connection_termination}" };
     pub(crate) const REMOTE_RESET: Self =

@@ -9,21 +9,27 @@ use crate::{
         connect::{Bounds, ConnectError, connect_http2},
         http2::{Http2Connection, Stream},
         lease::PoolKey,
+        secure::Secure,
+        shelves::ShelfKey,
     },
 };
 use futures_util::FutureExt as _;
 use std::{rc::Rc, sync::Arc};
 
 /// A place on a connection to the endpoint of `share`; a new connection, when no other has room for the request. Within
-/// the bounds of `connectionPool`, which count as those of HTTP/1 do.
-pub(super) async fn acquire(worker: &Rc<Worker>, share: &LoadShare) -> Result<Carrier<RequestBody>, ConnectError> {
+/// the bounds of `connectionPool`, which count as those of HTTP/1 do. Its TLS, if it has any, is with `name`.
+pub(super) async fn acquire(
+    worker: &Rc<Worker>,
+    share: &LoadShare,
+    name: Option<&Arc<str>>,
+) -> Result<Carrier<RequestBody>, ConnectError> {
     let traffic = share.traffic();
     let settings = traffic.and_then(|traffic| traffic.connections.as_ref());
     let bounded = traffic.zip(settings);
-    let key =
-        PoolKey { pool: bounded.map_or(0, |(traffic, _)| traffic.balancer.memory().pool), endpoint: share.address() };
+    let pool = bounded.map_or(0, |(traffic, _)| traffic.balancer.memory().pool);
+    let key = ShelfKey { pool: PoolKey { pool, endpoint: share.address() }, name: name.map(Arc::clone) };
     let now = worker.clock().now();
-    let kept = worker.shelves().stream(key, now);
+    let kept = worker.shelves().stream(&key, now);
     let stream = match kept {
         Some(stream) => stream,
         None => {
@@ -35,7 +41,7 @@ pub(super) async fn acquire(worker: &Rc<Worker>, share: &LoadShare) -> Result<Ca
                     Some(pending.ok_or(ConnectError::Overflow)?)
                 }
             };
-            place(worker, share, key).await?
+            place(worker, share, &key).await?
         }
     };
     if let Some((traffic, settings)) = bounded {
@@ -46,7 +52,7 @@ pub(super) async fn acquire(worker: &Rc<Worker>, share: &LoadShare) -> Result<Ca
 }
 
 /// A place on a connection that is made now, unless there may be no more of them and this worker has one.
-async fn place(worker: &Rc<Worker>, share: &LoadShare, key: PoolKey) -> Result<Stream<RequestBody>, ConnectError> {
+async fn place(worker: &Rc<Worker>, share: &LoadShare, key: &ShelfKey) -> Result<Stream<RequestBody>, ConnectError> {
     loop {
         let is_full = share.traffic().is_some_and(|traffic| {
             let most = traffic.connections.as_ref().and_then(|settings| settings.max_connections);
@@ -55,7 +61,7 @@ async fn place(worker: &Rc<Worker>, share: &LoadShare, key: PoolKey) -> Result<S
         if is_full && let Some(stream) = worker.shelves().crowded(key, worker.clock().now()) {
             return Ok(stream);
         }
-        let make = || make(Rc::clone(worker), share.cluster(), key).boxed_local();
+        let make = || make(Rc::clone(worker), share.cluster(), key.clone()).boxed_local();
         let connecting = worker.shelves().connecting(key, make);
         connecting.await?;
         // Others who waited for it may have taken all its places.
@@ -69,23 +75,27 @@ async fn place(worker: &Rc<Worker>, share: &LoadShare, key: PoolKey) -> Result<S
 async fn make(
     worker: Rc<Worker>,
     cluster: Option<Arc<Cluster>>,
-    key: PoolKey,
+    key: ShelfKey,
 ) -> Result<Rc<Http2Connection>, ConnectError> {
     let gateway = worker.settings();
     let fastpath = gateway.fastpath.as_ref();
-    let allows = worker.shelves().allows(key);
+    let allows = worker.shelves().allows(&key);
+    let endpoint = key.pool.endpoint;
     let traffic = cluster.as_ref().and_then(|cluster| cluster.traffic.as_deref());
     let bounded = traffic.and_then(|traffic| Some((traffic, traffic.connections.as_ref()?)));
     let connection = match bounded {
-        None => connect_http2(key.endpoint, gateway.limits.connect_timeout, fastpath, None, allows).await?,
+        // As in `choice::acquire`.
+        None if key.name.is_some() => return Err(ConnectError::NoTls),
+        None => connect_http2(endpoint, gateway.limits.connect_timeout, fastpath, None, allows).await?,
         Some((traffic, settings)) => {
             let permit = match settings.max_connections {
                 None => None,
                 Some(most) => Some(permit(traffic, most).await),
             };
             let timeout = settings.connect_timeout.unwrap_or(gateway.limits.connect_timeout);
-            let bounds = Bounds { pool: key.pool, settings, permit, now: worker.clock().now() };
-            connect_http2(key.endpoint, timeout, fastpath, Some(bounds), allows).await?
+            let secure = Secure::of(&gateway.tls, &traffic.tls, key.name.as_ref());
+            let bounds = Bounds { pool: key.pool.pool, settings, permit, now: worker.clock().now(), secure };
+            connect_http2(endpoint, timeout, fastpath, Some(bounds), allows).await?
         }
     };
     worker.shelves().put(key, Rc::clone(&connection));

@@ -3,7 +3,6 @@
 //! The end of one direction is passed on, and the other goes on. A connection at rest keeps no buffer: all connections of a
 //! worker read into one, and only what the other side does not take at once is kept, up to the size of a read.
 
-use crate::upstream::socket::Socket;
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -68,7 +67,7 @@ thread_local! {
 /// Carries bytes until the end of both connections, which are still to be closed.
 pub(super) async fn relay(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    endpoint: &mut Socket,
+    endpoint: &mut (impl AsyncRead + AsyncWrite + Unpin),
     lifetime: Lifetime,
     meter: &mut impl Meter,
 ) -> End {

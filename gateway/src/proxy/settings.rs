@@ -22,6 +22,12 @@ pub struct ProxySettings {
     pub fastpath: Option<Sockets>,
     /// What TLS handshakes are made with.
     pub tls: Configurations,
+    /// Connections begin with a header of the PROXY protocol, and those that do not are closed (Istio's
+    /// `gatewayTopology.proxyProtocol`).
+    pub proxy_protocol: bool,
+    /// So many proxies stand before the gateway whose `x-forwarded-for` and `x-forwarded-proto` count (Istio's
+    /// `gatewayTopology.numTrustedProxies`).
+    pub trusted_proxies: usize,
 }
 
 /// What one connection may cost.
@@ -72,6 +78,8 @@ impl Default for ProxySettings {
             hostname: Arc::from(""),
             fastpath: None,
             tls: Configurations::none(),
+            proxy_protocol: false,
+            trusted_proxies: 0,
         }
     }
 }

@@ -17,15 +17,16 @@ use crate::{
         limits::{ConnectionPermit, Limited},
         outliers::Observed,
     },
-    model::traffic_policy::{ConnectionPool, TlsMode},
+    model::{origination::ClientTls, traffic_policy::ConnectionPool},
     routing::{
-        cluster::{Cluster, ClusterState},
+        cluster::{Cluster, ClusterState, EndpointSpeech},
         snapshot::Snapshot,
         streams::{Stream, StreamPolicy},
     },
     upstream::{
         connect::{ConnectError, open_stream},
-        socket::Socket,
+        secure::Secure,
+        stream::Stream as Endpoint,
     },
 };
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
@@ -53,7 +54,7 @@ pub(super) struct Caller {
 
 /// A connection to an endpoint, and what it holds while it lives.
 struct Reached {
-    socket: Socket,
+    stream: Endpoint,
     _share: LoadShare,
     _permit: Option<ConnectionPermit>,
 }
@@ -108,12 +109,12 @@ pub(super) async fn serve(
         idle: Some(idle).filter(|idle| !idle.is_zero()),
         until: bound.policy.max_duration.and_then(|most| began.checked_add(most)),
     };
-    match relay(&mut client, &mut reached.socket, lifetime, &mut record).await {
+    match relay(&mut client, &mut reached.stream, lifetime, &mut record).await {
         End::Finished | End::Idle | End::Broken { is_reset: false } => {}
         End::TooOld => record.ended("DT"),
         End::Broken { is_reset: true } => {
             // Whichever side it came from, the other is told in the same way.
-            for socket in [client.socket(), &reached.socket] {
+            for socket in [client.socket(), reached.stream.socket()] {
                 if let Err(error) = socket.reset_on_close() {
                     tracing::debug!(%error, "a reset is passed on as a close");
                 }
@@ -131,9 +132,13 @@ async fn reach(worker: &Worker, bound: &Bound, caller: &Caller, record: &mut Str
     let chosen = choose(cluster, affinity.as_ref(), &[]).ok_or(Refused::NoEndpoint)?;
     let share = LoadShare::begin(chosen);
     let traffic = share.traffic();
-    if traffic.is_some_and(|traffic| traffic.tls == TlsMode::Required) {
-        return Err(Refused::Failed("TLS to endpoints is not spoken".to_owned()));
-    }
+    let tls = traffic.map_or(&ClientTls::Disable, |traffic| &traffic.tls);
+    let name = match tls {
+        ClientTls::Disable => None,
+        ClientTls::NotServed => return Err(Refused::Failed("TLS_of_this_kind_is_not_spoken".to_owned())),
+        // There is no request whose host could stand in for the name that the rule does not give.
+        ClientTls::Begin(tls) => Some(tls.origination.server_name.clone().unwrap_or_default()),
+    };
     let pool = traffic.and_then(|traffic| traffic.connections.as_ref());
     let (permit, pending) = match (traffic, pool) {
         (Some(traffic), Some(pool)) => {
@@ -152,19 +157,28 @@ async fn reach(worker: &Worker, bound: &Bound, caller: &Caller, record: &mut Str
         pool.and_then(|pool: &ConnectionPool| pool.connect_timeout).unwrap_or(settings.limits.connect_timeout);
     let keepalive = pool.and_then(|pool| pool.keepalive.as_ref());
     record.tries(share.address());
-    let opened = open_stream(share.address(), timeout, keepalive, settings.fastpath.as_ref()).await;
+    let secure = Secure::of(&settings.tls, tls, name.as_ref());
+    let offers_http2 = cluster.speaks == EndpointSpeech::Http2;
+    let fastpath = settings.fastpath.as_ref();
+    let opening = open_stream(share.address(), timeout, keepalive, fastpath, secure, offers_http2);
+    // Boxed: what a handshake needs is not kept while the connection lives.
+    let opened = Box::pin(opening).await;
     drop(pending);
     match opened {
-        Ok(socket) => {
+        Ok(stream) => {
             share.observe(Observed::Connected);
-            record.connected(socket.local_address());
-            Ok(Reached { socket, _share: share, _permit: permit })
+            record.connected(stream.socket().local_address());
+            Ok(Reached { stream, _share: share, _permit: permit })
         }
         Err(error) => {
             tracing::debug!(endpoint = %share.address(), ?error, "cannot connect");
             let (observed, reason) = match error {
                 ConnectError::TimedOut => (Observed::TimedOut, "connection_timeout".to_owned()),
                 ConnectError::Failed(kind) => (Observed::Failed, failure(kind)),
+                ConnectError::Handshake(no_tls) => {
+                    worker.endpoint_refused(&share, &no_tls);
+                    (Observed::Failed, format!("TLS_error:_{}", no_tls.failure.name()))
+                }
                 _ => return Err(Refused::Overflow),
             };
             share.observe(observed);

@@ -1,6 +1,6 @@
 //! A client's bytes, in the clear or out of TLS.
 
-use crate::upstream::socket::Socket;
+use crate::upstream::{socket::Socket, stream::ended};
 use bytes::{Buf as _, Bytes};
 use std::{
     io,
@@ -42,7 +42,7 @@ impl AsyncRead for Transport {
                 first.advance(length);
                 Poll::Ready(Ok(()))
             }
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf).map(ended),
         }
     }
 }

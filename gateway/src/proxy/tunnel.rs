@@ -1,14 +1,14 @@
 //! Bytes both ways after a protocol switch: WebSocket.
 
 use super::{load_share::LoadShare, record::Record};
-use crate::upstream::socket::Socket;
+use crate::upstream::stream::Stream;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 
 /// The endpoint's half of a switched connection, waiting for the client's.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    upstream: Socket,
+    upstream: Stream,
     /// What the endpoint sent right behind its 101.
     greeting: Bytes,
     record: Record,
@@ -16,7 +16,7 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    pub(super) fn new(upstream: Socket, greeting: Bytes, record: Record, load: LoadShare) -> Self {
+    pub(super) fn new(upstream: Stream, greeting: Bytes, record: Record, load: LoadShare) -> Self {
         Self { upstream, greeting, record, _load: load }
     }
 

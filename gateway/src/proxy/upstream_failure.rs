@@ -9,6 +9,7 @@ use http::{HeaderValue, StatusCode, header::CONNECTION};
 pub(super) fn reset(reset: Reset, is_retry: bool) -> LocalReply {
     let (status, outcome) = match reset {
         Reset::ConnectFailed => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_FAILED),
+        Reset::NoTls(_) => (StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_HANDSHAKE),
         Reset::ConnectTimedOut => (StatusCode::SERVICE_UNAVAILABLE, Outcome::CONNECT_TIMED_OUT),
         Reset::Unused | Reset::Terminated => (StatusCode::SERVICE_UNAVAILABLE, Outcome::TERMINATED),
         Reset::Remote => (StatusCode::SERVICE_UNAVAILABLE, Outcome::REMOTE_RESET),

@@ -5,7 +5,9 @@ use super::{
     body::RequestBody,
     handshake::Failed,
     listeners::Listeners,
+    load_share::LoadShare,
     problems::NodeProblems,
+    prologue::NoPrologue,
     refusals::Refusals,
     rest::Resting,
     settings::ProxySettings,
@@ -19,6 +21,7 @@ use crate::{
         connection::UpstreamConnection,
         lease::PoolKey,
         pool::{Pool, PoolLimits},
+        secure::NoTls,
         shelves::Shelves,
     },
 };
@@ -218,6 +221,23 @@ impl Worker {
         if let Some(unsaid) = self.refusals.borrow_mut().note(port, reason, Instant::now()) {
             let server_name = failed.server_name.as_deref().unwrap_or("-");
             tracing::warn!(port, reason, %peer, server_name, unsaid, "no TLS handshake: {}", failed.why);
+        }
+    }
+
+    /// Says from time to time that a connection began without the header that it should have begun with.
+    pub(super) fn prologue_failed(&self, listener: ListenerKey, peer: SocketAddr, why: &NoPrologue) {
+        let port = listener.port;
+        if let Some(unsaid) = self.refusals.borrow_mut().note(port, "proxy_header", Instant::now()) {
+            tracing::warn!(port, %peer, unsaid, "a connection is closed: {why}; see --proxy-protocol");
+        }
+    }
+
+    /// Says from time to time that there is no TLS to an endpoint, and why.
+    pub(super) fn endpoint_refused(&self, share: &LoadShare, no_tls: &NoTls) {
+        let (endpoint, reason) = (share.address(), no_tls.failure.name());
+        if let Some(unsaid) = self.refusals.borrow_mut().note(endpoint.port(), reason, Instant::now()) {
+            let cluster = share.cluster_label().unwrap_or("-");
+            tracing::warn!(cluster, %endpoint, reason, unsaid, "no TLS to an endpoint: {}", no_tls.why);
         }
     }
 

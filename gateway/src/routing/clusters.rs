@@ -185,7 +185,8 @@ pub(super) fn resolve(
         return Resolved { names: found.names, ..finish(name, &target.namespace, state, depends_on) };
     }
     let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_deref()));
-    let policy = TrafficPolicy::effective(service, own, port);
+    let mut policy = TrafficPolicy::effective(service, own, port);
+    policy.tls = policy.tls.map(|tls| tls.for_service(&target.alternative_names()));
     // The address the client asked for is the gateway's: there is no other to pass it through to.
     let passes_through = policy.load_balancer.as_ref().is_some_and(|lb| lb.algorithm == Algorithm::Passthrough);
     let weighted = if passes_through { Vec::new() } else { usable(found.candidates, &mut shared.endpoints) };
@@ -244,6 +245,12 @@ impl Target<'_> {
             ServiceKind::ExternalName(host) => Some(HostPattern::new(host)),
             ServiceKind::Endpoints => None,
         }
+    }
+
+    /// Names in the certificates of its endpoints. Istio knows none of a Service of Kubernetes outside of a mesh.
+    fn alternative_names(&self) -> Vec<Arc<str>> {
+        let entries = self.entries.iter().filter(|_| self.service.is_none());
+        entries.flat_map(|entry| entry.alternative_names.iter().cloned()).collect()
     }
 
     /// Service port numbers, each once.

@@ -16,7 +16,7 @@ pub fn lookup<'s>(listener: &'s Listener, request: &RequestHead<'_>) -> Found<'s
     else {
         return Found::NoVirtualHost;
     };
-    if host.require_tls {
+    if host.require_tls && request.scheme != "https" {
         return Found::RequireTls { host };
     }
     match host.routes.iter().find(|route| route.condition.failed(request).is_none()) {

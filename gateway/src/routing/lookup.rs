@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
     pub method: &'a Method,
-    /// `http` or `https`: the listener's, whatever the client says.
+    /// `http` or `https`: the listener's, whatever the client says; what a trusted proxy says.
     pub scheme: &'a str,
     /// Host header or authority as the client sent it, port included.
     pub authority: &'a str,

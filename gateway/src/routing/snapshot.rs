@@ -149,7 +149,7 @@ impl Snapshot {
     ) -> Found<'s> {
         let Some(host) = listener.hosts.find(request.authority) else { return Found::NoVirtualHost };
         trace.virtual_host(host);
-        if host.require_tls {
+        if host.require_tls && request.scheme != "https" {
             return Found::RequireTls { host };
         }
         let winner = host.index.first(request.path, |ordinal| {

@@ -42,7 +42,7 @@ fn meaning(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
             }
             ClusterState::Unknown(why) => format!("{why:?}"),
         };
-        let traffic = cluster.traffic.as_ref().map(|t| (t.balancer.settings(), &t.connections, t.tls));
+        let traffic = cluster.traffic.as_ref().map(|t| (t.balancer.settings(), &t.connections, &t.tls));
         format!("{} -> {state} {traffic:?} {:?}", cluster.name, cluster.hash_key)
     };
     let route = |route: &Arc<Route>| {

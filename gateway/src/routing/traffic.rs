@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     balance::{balancer::Balancer, memory::ClusterMemory},
-    model::traffic_policy::{ConnectionPool, LoadBalancer, PolicyBlocks, TlsMode},
+    model::{
+        origination::ClientTls,
+        traffic_policy::{ConnectionPool, LoadBalancer, PolicyBlocks},
+    },
 };
 use std::sync::{Arc, Weak};
 
@@ -14,9 +17,9 @@ use std::sync::{Arc, Weak};
 #[derive(Debug)]
 pub struct Traffic {
     pub balancer: Balancer,
-    /// `None` where nothing is bounded.
+    /// `None` where nothing is bounded, and connections may be shared with other clusters.
     pub connections: Option<ConnectionPool>,
-    pub tls: TlsMode,
+    pub tls: ClientTls,
 }
 
 /// What is remembered of the clusters of a compiler, by name.
@@ -34,11 +37,12 @@ impl Memories {
 
     fn of(&mut self, name: &ClusterName, blocks: &PolicyBlocks) -> Arc<ClusterMemory> {
         let (pool, outliers) = (blocks.connection_pool.as_ref(), blocks.outlier_detection.as_ref());
+        let tls = blocks.tls.as_ref().and_then(ClientTls::origination);
         let next = self.pools + 1;
         let known = self.by_name.get(name).and_then(Weak::upgrade);
         let memory = match known {
-            Some(known) => known.for_settings(next, pool, outliers),
-            None => Arc::new(ClusterMemory::new(next, pool.cloned(), outliers.cloned())),
+            Some(known) => known.for_settings(next, pool, tls, outliers),
+            None => Arc::new(ClusterMemory::new(next, pool.cloned(), tls.cloned(), outliers.cloned())),
         };
         self.pools = self.pools.max(memory.pool);
         self.by_name.insert(name.clone(), Arc::downgrade(&memory));
@@ -50,23 +54,27 @@ impl Traffic {
     /// `None` when the cluster is as it is without a rule.
     pub(super) fn new(
         name: &ClusterName,
-        blocks: PolicyBlocks,
+        mut blocks: PolicyBlocks,
         endpoints: &[(Arc<Endpoint>, u32)],
         memories: &mut Memories,
     ) -> Option<Self> {
         let is_uniform = endpoints.windows(2).all(|pair| pair[0].1 == pair[1].1);
-        let tls = blocks.tls.unwrap_or_default();
         let default = PolicyBlocks::default();
         let is_default = |blocks: &PolicyBlocks| {
             blocks.load_balancer.as_ref().is_none_or(|balancer| *balancer == LoadBalancer::default())
                 && blocks.connection_pool.as_ref().is_none_or(|pool| *pool == ConnectionPool::default())
                 && blocks.outlier_detection == default.outlier_detection
         };
-        if is_uniform && tls == TlsMode::Disable && is_default(&blocks) {
+        let is_plain = blocks.tls.as_ref().is_none_or(|tls| *tls == ClientTls::Disable);
+        if is_uniform && is_plain && is_default(&blocks) {
             return None;
+        }
+        if blocks.tls.as_ref().and_then(ClientTls::origination).is_some() {
+            // What was made for one handshake is of no use to another: the cluster has a pool of its own.
+            blocks.connection_pool.get_or_insert_default();
         }
         let memory = memories.of(name, &blocks);
         let balancer = Balancer::new(blocks.load_balancer.unwrap_or_default(), endpoints, memory);
-        Some(Self { balancer, connections: blocks.connection_pool, tls })
+        Some(Self { balancer, connections: blocks.connection_pool, tls: blocks.tls.unwrap_or_default() })
     }
 }

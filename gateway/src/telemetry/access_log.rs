@@ -90,8 +90,9 @@ impl RequestFacts {
         }
     }
 
-    /// Takes from `headers` what the gateway has set itself.
-    pub(crate) fn forwarded(&mut self, headers: &HeaderMap) {
+    /// Takes from `headers` what the gateway has set itself, and who the client is.
+    pub(crate) fn forwarded(&mut self, headers: &HeaderMap, remote: SocketAddr) {
+        self.remote = remote;
         let text = |name| Some(String::from_utf8_lossy(headers.get(name)?.as_bytes()).into_owned());
         self.forwarded_for = text(X_FORWARDED_FOR);
         self.request_id = text(X_REQUEST_ID);

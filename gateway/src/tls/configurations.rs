@@ -1,12 +1,12 @@
-//! What the keeper hands to the data plane: for each way of ending TLS, how a handshake is to be made now.
+//! What the keeper hands to the data plane: for each way of ending or beginning TLS, how a handshake is to be made now.
 
-use crate::model::tls::Termination;
+use crate::model::{origination::Origination, tls::Termination};
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 use std::{collections::HashMap, sync::Arc};
 use tokio::sync::watch;
 
-/// How a handshake is made. Both halves share their certificates and tickets.
+/// How a handshake with a client is made. Both halves share their certificates and tickets.
 #[derive(Clone, Debug)]
 pub struct Configuration {
     /// For clients that name a protocol which is spoken.
@@ -15,17 +15,42 @@ pub struct Configuration {
     pub without_alpn: Arc<ServerConfig>,
 }
 
+/// How a handshake with an endpoint is made. Sessions are remembered as long as the value lives.
+#[derive(Clone, Debug)]
+pub struct ClientConfiguration {
+    /// For requests, whose host the endpoint's certificate may have to be for.
+    pub requests: Arc<ClientConfig>,
+    /// For bytes of which nothing is known, and so no host.
+    pub unread: Arc<ClientConfig>,
+}
+
 /// Whether handshakes can be made.
 #[derive(Clone, Debug)]
-pub enum State {
+pub enum State<C> {
     /// The source has not said yet what is in some Secret.
     Pending,
-    Ready(Configuration),
+    Ready(C),
     /// Something is missing or broken, and there never was anything better.
     Missing,
 }
 
-pub(super) type Table = HashMap<Arc<Termination>, State>;
+impl<C> State<C> {
+    /// The same of a part of what is ready; without that part it is missing.
+    pub(super) fn of<P: Clone>(&self, part: impl Fn(&C) -> Option<&P>) -> State<P> {
+        match self {
+            Self::Pending => State::Pending,
+            Self::Ready(all) => part(all).map_or(State::Missing, |part| State::Ready(part.clone())),
+            Self::Missing => State::Missing,
+        }
+    }
+}
+
+/// Every configuration of one moment.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) ending: HashMap<Arc<Termination>, State<Configuration>>,
+    pub(super) beginning: HashMap<Arc<Origination>, State<ClientConfiguration>>,
+}
 
 /// The reading side.
 #[derive(Clone, Debug)]
@@ -63,12 +88,21 @@ impl Configurations {
 
     /// The configuration for `termination`, once it is known whether there is one. `None` when there is none.
     pub async fn find(&self, termination: &Termination) -> Option<Configuration> {
+        self.known(|table| table.ending.get(termination).cloned()).await
+    }
+
+    /// The same for `origination`.
+    pub async fn find_client(&self, origination: &Origination) -> Option<ClientConfiguration> {
+        self.known(|table| table.beginning.get(origination).cloned()).await
+    }
+
+    async fn known<C>(&self, look: impl Fn(&Table) -> Option<State<C>>) -> Option<C> {
         let mut changes = self.changes.clone();
         loop {
             // Before the look, so that no change is missed.
             changes.mark_unchanged();
-            match self.current.load().get(termination) {
-                Some(State::Ready(configuration)) => return Some(configuration.clone()),
+            match look(&self.current.load()) {
+                Some(State::Ready(configuration)) => return Some(configuration),
                 Some(State::Missing) | None => return None,
                 Some(State::Pending) => {}
             }

@@ -1,26 +1,28 @@
-//! Keeps the configurations of all servers up to date: the one owner of Secrets and certificate files.
+//! Keeps the configurations of all servers and clusters up to date: the one owner of Secrets and certificate files.
+
+mod problems;
 
 use super::{
-    configurations::{self, Configurations, State, Writer},
+    configurations::{self, Configurations, State, Table, Writer},
     files::Files,
-    material::Material,
+    material::{Material, Trusted},
     pem::{Fault, Pem},
+    roots,
     secret::Secret,
-    server_config::{self, provider},
+    wish::{Built, User, Wish},
 };
 use crate::{
     control::delta::Delta,
     model::{
         object::{Kind, ObjectId},
-        problem::{Problem, ProblemKind, Severity},
-        tls::{Certificates, Termination, fallback},
+        origination::ClientTls,
+        tls::{Certificates, fallback},
     },
     routing::snapshot::Snapshot,
 };
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 use tokio::sync::watch;
 
@@ -44,7 +46,7 @@ pub struct Keeper {
     /// Of that name, but in another namespace.
     elsewhere: BTreeSet<ObjectId>,
     files: Files,
-    servers: HashMap<Arc<Termination>, Served>,
+    wishes: HashMap<Wish, Served>,
     writer: Writer,
     configurations: Configurations,
     wanted: watch::Sender<BTreeSet<Arc<str>>>,
@@ -52,9 +54,8 @@ pub struct Keeper {
 
 #[derive(Debug)]
 struct Served {
-    /// Gateways, and the index of the server in each.
-    users: BTreeSet<(ObjectId, usize)>,
-    state: State,
+    users: BTreeSet<User>,
+    state: State<Built>,
     /// What the state was made of.
     sources: Option<Sources>,
     /// When the first certificate ends, and where it is.
@@ -66,7 +67,7 @@ struct Served {
 #[derive(Debug, PartialEq, Eq)]
 struct Sources {
     pairs: Vec<(Pem, Pem)>,
-    authority: Option<(Pem, Option<Pem>)>,
+    authority: Option<(Trusted, Option<Pem>)>,
     /// The Secrets they are from, for messages; the first is that of the first certificate.
     secrets: Vec<Arc<str>>,
 }
@@ -92,7 +93,7 @@ impl Keeper {
             secrets: BTreeMap::new(),
             elsewhere: BTreeSet::new(),
             files: Files::default(),
-            servers: HashMap::new(),
+            wishes: HashMap::new(),
             writer,
             configurations,
             wanted: watch::Sender::new(BTreeSet::new()),
@@ -138,36 +139,34 @@ impl Keeper {
             return;
         }
         self.secrets.insert(Arc::clone(name), secret);
-        self.rebuild(|termination| secrets(termination).contains(name));
+        self.rebuild(|wish| wish.secrets().contains(name));
     }
 
     /// Brings the configurations to what `snapshot` needs, before it is published.
     pub fn follow(&mut self, snapshot: &Snapshot) {
-        let mut users: HashMap<&Arc<Termination>, BTreeSet<(ObjectId, usize)>> = HashMap::new();
-        for server in snapshot.tls_servers() {
-            users.entry(&server.termination).or_default().insert((server.id.gateway.clone(), server.index));
-        }
-        let before = self.servers.len();
-        self.servers.retain(|termination, _| users.contains_key(termination));
-        let mut new = BTreeSet::new();
-        let mut changed = self.servers.len() != before;
-        for (termination, users) in users {
-            if let Some(served) = self.servers.get_mut(termination) {
+        let mut users = users(snapshot);
+        let before = self.wishes.len();
+        self.wishes.retain(|wish, _| users.contains_key(wish));
+        let mut changed = self.wishes.len() != before;
+        let mut new = Vec::new();
+        for (wish, served) in &mut self.wishes {
+            if let Some(users) = users.remove(wish) {
                 served.users = users;
-            } else {
-                changed = true;
-                let served =
-                    Served { users, state: State::Pending, sources: None, ends: None, trouble: Some(Trouble::Pending) };
-                self.servers.insert(Arc::clone(termination), served);
-                new.insert(Arc::as_ptr(termination));
             }
+        }
+        for (wish, users) in users {
+            changed = true;
+            let served =
+                Served { users, state: State::Pending, sources: None, ends: None, trouble: Some(Trouble::Pending) };
+            new.push(wish.clone());
+            self.wishes.insert(wish, served);
         }
         if !changed {
             return;
         }
-        let paths: BTreeSet<Arc<str>> = self.servers.keys().flat_map(|termination| file_paths(termination)).collect();
+        let paths: BTreeSet<Arc<str>> = self.wishes.keys().flat_map(Wish::file_paths).collect();
         self.files.want(paths.iter());
-        let wanted: BTreeSet<Arc<str>> = self.servers.keys().flat_map(|termination| secrets(termination)).collect();
+        let wanted: BTreeSet<Arc<str>> = self.wishes.keys().flat_map(Wish::secrets).collect();
         if self.come == SecretsCome::WhenWanted {
             // Nobody tells what becomes of the others.
             self.secrets.retain(|name, _| wanted.contains(name));
@@ -177,10 +176,8 @@ impl Keeper {
             *known = wanted;
             news
         });
-        let by_pointer: Vec<_> =
-            self.servers.keys().filter(|termination| new.contains(&Arc::as_ptr(termination))).cloned().collect();
-        for termination in by_pointer {
-            self.rebuild_one(&termination);
+        for wish in new {
+            self.rebuild_one(&wish);
         }
         self.write();
     }
@@ -196,40 +193,38 @@ impl Keeper {
         if changed.is_empty() {
             return false;
         }
-        self.rebuild(|termination| file_paths(termination).iter().any(|path| changed.contains(path)));
+        self.rebuild(|wish| wish.file_paths().iter().any(|path| changed.contains(path)));
         true
     }
 
-    fn rebuild(&mut self, which: impl Fn(&Termination) -> bool) {
-        let due: Vec<Arc<Termination>> =
-            self.servers.keys().filter(|termination| which(termination)).cloned().collect();
+    fn rebuild(&mut self, which: impl Fn(&Wish) -> bool) {
+        let due: Vec<Wish> = self.wishes.keys().filter(|wish| which(wish)).cloned().collect();
         if due.is_empty() {
             return;
         }
-        for termination in due {
-            self.rebuild_one(&termination);
+        for wish in due {
+            self.rebuild_one(&wish);
         }
         self.write();
     }
 
-    fn rebuild_one(&mut self, termination: &Arc<Termination>) {
-        let sources = self.sources(termination);
-        let Some(served) = self.servers.get_mut(termination) else { return };
+    fn rebuild_one(&mut self, wish: &Wish) {
+        let sources = self.sources(wish);
+        let Some(served) = self.wishes.get_mut(wish) else { return };
         let built = sources.and_then(|sources| {
             if served.sources.as_ref() == Some(&sources) {
                 return Ok(None);
             }
-            let material = sources.material(termination)?;
+            let material = sources.material(wish)?;
             let ends = material.ends.clone();
-            let configuration =
-                server_config::build(termination, material).map_err(|error| Trouble::Settings(error.to_string()))?;
-            Ok(Some((configuration, ends, sources)))
+            let built = wish.build(material).map_err(Trouble::Settings)?;
+            Ok(Some((built, ends, sources)))
         });
         match built {
             // What was in force before the trouble is right again, and its tickets with it.
             Ok(None) => served.trouble = None,
-            Ok(Some((configuration, ends, sources))) => {
-                served.state = State::Ready(configuration);
+            Ok(Some((built, ends, sources))) => {
+                served.state = State::Ready(built);
                 served.ends = ends;
                 served.sources = Some(sources);
                 served.trouble = None;
@@ -244,13 +239,25 @@ impl Keeper {
     }
 
     fn write(&self) {
-        let table = self.servers.iter().map(|(termination, served)| (Arc::clone(termination), served.state.clone()));
-        self.writer.write(table.collect());
+        let mut table = Table::default();
+        for (wish, served) in &self.wishes {
+            match (wish, &served.state) {
+                (Wish::End(termination), state) => {
+                    let state = state.of(|built| if let Built::Server(server) = built { Some(server) } else { None });
+                    table.ending.insert(Arc::clone(termination), state);
+                }
+                (Wish::Begin(origination), state) => {
+                    let state = state.of(|built| if let Built::Client(client) = built { Some(client) } else { None });
+                    table.beginning.insert(Arc::clone(origination), state);
+                }
+            }
+        }
+        self.writer.write(table);
     }
 
-    fn sources(&self, termination: &Termination) -> Result<Sources, Trouble> {
-        let verifies = termination.clients.checks().is_some();
-        match &termination.certificates {
+    fn sources(&self, wish: &Wish) -> Result<Sources, Trouble> {
+        let verifies = wish.verifies();
+        match wish.certificates() {
             Certificates::Secrets { names, authority } => {
                 let mut pairs = Vec::with_capacity(names.len());
                 for name in names {
@@ -270,7 +277,7 @@ impl Keeper {
                     };
                     let text = secret.authority().map_err(|fault| Trouble::InSecret(Arc::clone(&name), fault))?;
                     secrets.push(name);
-                    Some((text.certificates.clone(), text.revoked.cloned()))
+                    Some((Trusted::Given(text.certificates.clone()), text.revoked.cloned()))
                 } else {
                     None
                 };
@@ -284,10 +291,15 @@ impl Keeper {
                 };
                 let pairs: Result<Vec<_>, Trouble> =
                     pairs.iter().map(|pair| Ok((read(&pair.certificate)?, read(&pair.key)?))).collect();
-                let authority = match authority.as_ref().filter(|_| verifies) {
-                    Some(path) => Some((read(path)?, revoked.as_ref().map(read).transpose()?)),
+                let trusted = match authority.as_ref().filter(|_| verifies) {
+                    Some(path) => Some(Trusted::Given(read(path)?)),
+                    None if wish.trusts_system() => {
+                        Some(Trusted::System(roots::file().map(|path| read(&path)).transpose()?))
+                    }
                     None => None,
                 };
+                let revoked = revoked.as_ref().filter(|_| verifies).map(read).transpose()?;
+                let authority = trusted.map(|trusted| (trusted, revoked));
                 Ok(Sources { pairs: pairs?, authority, secrets: Vec::new() })
             }
         }
@@ -303,9 +315,9 @@ impl Keeper {
 }
 
 impl Sources {
-    fn material(&self, termination: &Termination) -> Result<Material, Trouble> {
-        let authority = self.authority.as_ref().map(|(certificates, revoked)| (certificates, revoked.as_ref()));
-        Material::read(&provider(&termination.cipher_suites), &self.pairs, authority).map_err(|fault| {
+    fn material(&self, wish: &Wish) -> Result<Material, Trouble> {
+        let authority = self.authority.as_ref().map(|(trusted, revoked)| (trusted, revoked.as_ref()));
+        Material::read(&wish.provider(), &self.pairs, authority).map_err(|fault| {
             // The same field names are in every Secret: the one whose text it is tells them apart.
             let of_pair = self.pairs.iter().position(|(certificate, key)| {
                 Arc::ptr_eq(&certificate.place, &fault.place) || Arc::ptr_eq(&key.place, &fault.place)
@@ -318,78 +330,19 @@ impl Sources {
     }
 }
 
-/// The Secrets that `termination` looks into.
-fn secrets(termination: &Termination) -> Vec<Arc<str>> {
-    termination.certificates.secrets(termination.clients.checks().is_some())
-}
-
-fn file_paths(termination: &Termination) -> Vec<Arc<str>> {
-    let Certificates::Files { pairs, authority, revoked } = &termination.certificates else { return Vec::new() };
-    let pairs = pairs.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
-    pairs.chain(authority).chain(revoked).cloned().collect()
-}
-
-/// What is wrong, said to the author.
-impl Keeper {
-    /// What is wrong with certificates, keys and authorities, by whoever uses them.
-    pub fn problems(&self) -> Vec<Problem> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        let mut problems = Vec::new();
-        for served in self.servers.values() {
-            for (gateway, index) in &served.users {
-                problems.extend(self.trouble(served, gateway, *index));
-                problems.extend(expired(served, gateway, *index, now));
-            }
+/// What the servers and clusters of `snapshot` want, and who they are.
+fn users(snapshot: &Snapshot) -> HashMap<Wish, BTreeSet<User>> {
+    let mut users: HashMap<Wish, BTreeSet<User>> = HashMap::new();
+    for server in snapshot.tls_servers() {
+        let path = format!("spec.servers[{}].tls", server.index).into();
+        let user = User { object: server.id.gateway.clone(), path };
+        users.entry(Wish::End(Arc::clone(&server.termination))).or_default().insert(user);
+    }
+    for traffic in snapshot.clusters().iter().filter_map(|cluster| cluster.traffic.as_ref()) {
+        if let ClientTls::Begin(tls) = &traffic.tls {
+            let user = User { object: tls.rule.clone(), path: Arc::clone(&tls.path) };
+            users.entry(Wish::Begin(Arc::clone(&tls.origination))).or_default().insert(user);
         }
-        problems.sort();
-        problems
     }
-
-    fn trouble(&self, served: &Served, gateway: &ObjectId, index: usize) -> Option<Problem> {
-        let stays = if matches!(served.state, State::Ready(_)) {
-            "the last good certificate stays in force"
-        } else {
-            "every handshake is refused until then"
-        };
-        let tls = format!("spec.servers[{index}].tls");
-        let (object, path, kind, message) = match served.trouble.as_ref()? {
-            Trouble::Pending => return None,
-            Trouble::Missing(name) => {
-                let namespace = &self.namespace;
-                let elsewhere = self.elsewhere.iter().find(|id| id.name == *name);
-                let remedy = match elsewhere {
-                    Some(id) => format!("the one in {} is not looked at; put it into {namespace}", id.namespace),
-                    None => "create it".to_owned(),
-                };
-                let message = format!("Secret {namespace}/{name} does not exist: {remedy}; {stays}");
-                (gateway.clone(), format!("{tls}.credentialName"), ProblemKind::Reference, message)
-            }
-            Trouble::InSecret(name, fault) => {
-                let secret = ObjectId::new(Kind::Secret, &self.namespace, name);
-                let message = format!("{}; {stays} (server {index} of {gateway})", fault.reason);
-                (secret, fault.place.to_string(), ProblemKind::Invalid, message)
-            }
-            Trouble::InFile(fault) => {
-                (gateway.clone(), tls, ProblemKind::Invalid, format!("the file {fault}; {stays}"))
-            }
-            Trouble::Settings(reason) => (gateway.clone(), tls, ProblemKind::Invalid, format!("{reason}; {stays}")),
-        };
-        Some(Problem { object: Some(object), source: None, path, severity: Severity::Warning, kind, message })
-    }
-}
-
-/// A certificate that is over is presented all the same, as Istio's gateway does: its clients decide.
-fn expired(served: &Served, gateway: &ObjectId, index: usize, now: i64) -> Option<Problem> {
-    let (_, place) = served.ends.as_ref().filter(|(end, _)| *end < now)?;
-    let from = served.sources.as_ref().and_then(|sources| sources.secrets.first());
-    let from = from.map_or_else(String::new, |name| format!(" of Secret {name}"));
-    Some(Problem {
-        object: Some(gateway.clone()),
-        source: None,
-        path: format!("spec.servers[{index}].tls"),
-        severity: Severity::Warning,
-        kind: ProblemKind::Suspicious,
-        message: format!("the certificate in {place}{from} has expired: clients will refuse it; replace it"),
-    })
+    users
 }

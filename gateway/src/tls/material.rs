@@ -1,6 +1,9 @@
 //! Certificates, keys and authorities, checked as far as they can be before a handshake.
 
-use super::pem::{Fault, Pem};
+use super::{
+    pem::{Fault, Pem},
+    roots,
+};
 use rustls::{
     RootCertStore,
     crypto::CryptoProvider,
@@ -19,7 +22,15 @@ pub(super) struct Material {
     pub(super) ends: Option<(i64, Arc<str>)>,
 }
 
-/// Who signs clients' certificates.
+/// Whose signatures under the peers' certificates are good, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trusted {
+    Given(Pem),
+    /// The system's bundle; `None` for what is built in.
+    System(Option<Pem>),
+}
+
+/// Who signs the peers' certificates.
 #[derive(Debug)]
 pub(super) struct Authority {
     pub(super) roots: Arc<RootCertStore>,
@@ -27,14 +38,14 @@ pub(super) struct Authority {
 }
 
 impl Material {
-    /// Reads what is in `pairs` (certificate, key) and `authority` (certificates, revocation lists).
+    /// Reads what is in `pairs` (certificate, key) and `authority` (whom to trust, revocation lists).
     ///
     /// # Errors
     /// The first thing that is wrong, and where.
     pub(super) fn read(
         provider: &CryptoProvider,
         pairs: &[(Pem, Pem)],
-        authority: Option<(&Pem, Option<&Pem>)>,
+        authority: Option<(&Trusted, Option<&Pem>)>,
     ) -> Result<Self, Fault> {
         let mut material = Self { pairs: Vec::with_capacity(pairs.len()), authority: None, ends: None };
         for (certificate, key) in pairs {
@@ -47,19 +58,25 @@ impl Material {
             }
             material.pairs.push(Arc::new(certified_key(provider, chain, certificate, key)?));
         }
-        if let Some((certificates, revoked)) = authority {
-            material.authority = Some(Authority::read(certificates, revoked)?);
+        if let Some((trusted, revoked)) = authority {
+            material.authority = Some(Authority::read(trusted, revoked)?);
         }
         Ok(material)
     }
 }
 
 impl Authority {
-    fn read(certificates: &Pem, revoked: Option<&Pem>) -> Result<Self, Fault> {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates.certificates()? {
-            roots.add(certificate).map_err(|error| certificates.fault(format!("is no authority: {error}")))?;
-        }
+    fn read(trusted: &Trusted, revoked: Option<&Pem>) -> Result<Self, Fault> {
+        let roots = match trusted {
+            Trusted::Given(certificates) => {
+                let mut roots = RootCertStore::empty();
+                for certificate in certificates.certificates()? {
+                    roots.add(certificate).map_err(|error| certificates.fault(format!("is no authority: {error}")))?;
+                }
+                roots
+            }
+            Trusted::System(bundle) => roots::system(bundle.as_ref()),
+        };
         let revoked = revoked.map(Pem::revoked).transpose()?.unwrap_or_default();
         Ok(Self { roots: Arc::new(roots), revoked })
     }

@@ -4,7 +4,9 @@ use super::{
     connection::{RequestBody, UpstreamConnection},
     http2::Http2Connection,
     lease::Lease,
+    secure::{NoTls, Ready, Secure, Use},
     socket::Socket,
+    stream::Stream,
 };
 use crate::{
     balance::limits::ConnectionPermit,
@@ -13,14 +15,14 @@ use crate::{
 };
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::{io, net::SocketAddr, rc::Rc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
 /// Why there is no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectError {
     /// Refused, reset, unreachable.
     Failed(io::ErrorKind),
@@ -28,7 +30,9 @@ pub(crate) enum ConnectError {
     TimedOut,
     /// Nothing was tried: the cluster has as many connections, waiting requests or requests as it may have.
     Overflow,
-    /// Nothing was tried: the endpoint is to be spoken to in TLS, which this version does not speak.
+    /// A connection stood, and no TLS came about on it.
+    Handshake(NoTls),
+    /// Nothing was tried: the endpoint is to be spoken to in a kind of TLS which this version does not speak.
     NoTls,
 }
 
@@ -40,19 +44,21 @@ pub(crate) struct Bounds<'b> {
     pub(crate) permit: Option<ConnectionPermit>,
     /// The worker's coarse milliseconds.
     pub(crate) now: u64,
+    /// For an endpoint that is spoken to in TLS.
+    pub(crate) secure: Option<Secure<'b>>,
 }
 
-/// Connects to `endpoint` within `limit`, to speak HTTP/1.
+/// Connects to `endpoint` within `limit`, which includes a handshake of TLS, as in Envoy, to speak HTTP/1.
 pub(crate) async fn connect<B: RequestBody>(
     endpoint: SocketAddr,
     limit: Duration,
     fastpath: Option<&Sockets>,
     bounds: Option<Bounds<'_>>,
 ) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
-    let (socket, lease) = reach(endpoint, limit, fastpath, bounds).await?;
+    let (stream, lease) = reach(endpoint, limit, fastpath, bounds, Use::Http1).await?;
     // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
     let (sender, connection) =
-        http1::handshake(TokioIo::new(socket)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
     Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
 }
 
@@ -69,8 +75,8 @@ pub(crate) async fn connect_http2(
         Some(Speech::Http2(settings)) => settings,
         Some(Speech::AsPortSays | Speech::AsClient) | None => Http2Settings::default(),
     };
-    let (socket, lease) = reach(endpoint, limit, fastpath, bounds).await?;
-    let begun = Http2Connection::begin(socket, endpoint, settings, allows, lease).await;
+    let (stream, lease) = reach(endpoint, limit, fastpath, bounds, Use::Http2).await?;
+    let begun = Http2Connection::begin(stream, endpoint, settings, allows, lease).await;
     begun.map_err(|error| ConnectError::Failed(error.get_io().map_or(io::ErrorKind::Other, io::Error::kind)))
 }
 
@@ -80,43 +86,87 @@ async fn reach(
     limit: Duration,
     fastpath: Option<&Sockets>,
     bounds: Option<Bounds<'_>>,
-) -> Result<(Socket, Option<Box<Lease>>), ConnectError> {
+    used: Use,
+) -> Result<(Stream, Option<Box<Lease>>), ConnectError> {
+    let reached = timeout(limit, reach_at_leisure(endpoint, fastpath, bounds, used)).await;
+    reached.unwrap_or(Err(ConnectError::TimedOut))
+}
+
+async fn reach_at_leisure(
+    endpoint: SocketAddr,
+    fastpath: Option<&Sockets>,
+    bounds: Option<Bounds<'_>>,
+    used: Use,
+) -> Result<(Stream, Option<Box<Lease>>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
-    let stream = dial(endpoint, limit, fastpath).await?;
+    let ready = ready(bounds.as_ref().and_then(|bounds| bounds.secure)).await?;
+    let fastpath = short_circuit(fastpath, ready.as_ref());
+    let stream = dial(endpoint, fastpath).await?;
     let lease = match bounds {
         None => None,
-        Some(Bounds { pool, settings, permit, now }) => {
+        Some(Bounds { pool, settings, permit, now, .. }) => {
             if let Some(keepalive) = &settings.keepalive {
                 keep_alive(&stream, keepalive).map_err(failed)?;
             }
-            Some(Box::new(Lease::new(pool, settings, permit, &stream, now).map_err(failed)?))
+            let lease = Lease::new(pool, settings, permit, &stream, now).map_err(failed)?;
+            Some(Box::new(lease.named(ready.as_ref().map(|ready| Arc::clone(ready.name)))))
         }
     };
-    Ok((Socket::new(stream, fastpath).map_err(failed)?, lease))
+    Ok((begin(stream, fastpath, ready, used).await?, lease))
 }
 
-/// Connects to `endpoint` within `limit`, for bytes of which nothing is known.
+/// What TLS needs, before there is a connection to begin it on.
+async fn ready(secure: Option<Secure<'_>>) -> Result<Option<Ready<'_>>, ConnectError> {
+    match secure {
+        Some(secure) => secure.ready().await.map(Some).map_err(ConnectError::Handshake),
+        None => Ok(None),
+    }
+}
+
+/// What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP.
+fn short_circuit<'f>(fastpath: Option<&'f Sockets>, ready: Option<&Ready<'_>>) -> Option<&'f Sockets> {
+    fastpath.filter(|_| ready.is_none())
+}
+
+/// Begins TLS on a connection that stands, where that is asked for.
+async fn begin(
+    stream: TcpStream,
+    fastpath: Option<&Sockets>,
+    ready: Option<Ready<'_>>,
+    used: Use,
+) -> Result<Stream, ConnectError> {
+    let socket = Socket::new(stream, fastpath).map_err(|error| ConnectError::Failed(error.kind()))?;
+    match ready {
+        None => Ok(Stream::Plain(socket)),
+        Some(ready) => ready.begin(socket, used).await.map_err(ConnectError::Handshake),
+    }
+}
+
+/// Connects to `endpoint` within `limit`, for bytes of which nothing is known. `offers_http2` says that its cluster is one of
+/// HTTP/2, which TLS then tells the endpoint.
 pub(crate) async fn open_stream(
     endpoint: SocketAddr,
     limit: Duration,
     keepalive: Option<&Keepalive>,
     fastpath: Option<&Sockets>,
-) -> Result<Socket, ConnectError> {
-    let failed = |error: io::Error| ConnectError::Failed(error.kind());
-    let stream = dial(endpoint, limit, fastpath).await?;
-    if let Some(keepalive) = keepalive {
-        keep_alive(&stream, keepalive).map_err(failed)?;
-    }
-    Socket::new(stream, fastpath).map_err(failed)
+    secure: Option<Secure<'_>>,
+    offers_http2: bool,
+) -> Result<Stream, ConnectError> {
+    let opening = async {
+        let ready = ready(secure).await?;
+        let fastpath = short_circuit(fastpath, ready.as_ref());
+        let stream = dial(endpoint, fastpath).await?;
+        if let Some(keepalive) = keepalive {
+            keep_alive(&stream, keepalive).map_err(|error| ConnectError::Failed(error.kind()))?;
+        }
+        begin(stream, fastpath, ready, Use::Unread { offers_http2 }).await
+    };
+    timeout(limit, opening).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
-async fn dial(endpoint: SocketAddr, limit: Duration, fastpath: Option<&Sockets>) -> Result<TcpStream, ConnectError> {
+async fn dial(endpoint: SocketAddr, fastpath: Option<&Sockets>) -> Result<TcpStream, ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
-    let socket = open(endpoint, fastpath).map_err(failed)?;
-    match timeout(limit, socket.connect(endpoint)).await {
-        Ok(stream) => stream.map_err(failed),
-        Err(_elapsed) => Err(ConnectError::TimedOut),
-    }
+    open(endpoint, fastpath).map_err(failed)?.connect(endpoint).await.map_err(failed)
 }
 
 /// `tcpKeepalive`: what is not given stays as the kernel has it.

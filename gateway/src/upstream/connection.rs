@@ -1,6 +1,6 @@
 //! One HTTP/1.1 connection to an endpoint, with the future that drives it.
 
-use super::{doorbell::Doorbell, lease::Lease, socket::Socket};
+use super::{doorbell::Doorbell, lease::Lease, stream::Stream};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -27,7 +27,7 @@ impl<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + 'static>
 #[derive(Debug)]
 pub(crate) struct UpstreamConnection<B: RequestBody> {
     sender: SendRequest<B>,
-    connection: Connection<TokioIo<Socket>, B>,
+    connection: Connection<TokioIo<Stream>, B>,
     /// The connection's future has ended and must not be polled again.
     ended: bool,
     bell: Arc<Doorbell>,
@@ -67,7 +67,7 @@ pub(crate) enum SendErrorKind {
 impl<B: RequestBody> UpstreamConnection<B> {
     pub(super) fn new(
         sender: SendRequest<B>,
-        connection: Connection<TokioIo<Socket>, B>,
+        connection: Connection<TokioIo<Stream>, B>,
         endpoint: SocketAddr,
         lease: Option<Box<Lease>>,
     ) -> Self {
@@ -152,7 +152,7 @@ impl<B: RequestBody> UpstreamConnection<B> {
     }
 
     /// The socket and what was read past the head, after a 101.
-    pub(crate) async fn into_tunnel(mut self) -> Parts<TokioIo<Socket>> {
+    pub(crate) async fn into_tunnel(mut self) -> Parts<TokioIo<Stream>> {
         poll_fn(|cx| self.poll_drive(cx)).await;
         self.connection.into_parts()
     }

@@ -20,6 +20,8 @@ pub(crate) struct PoolKey {
 /// The bounds of one connection.
 pub(crate) struct Lease {
     pool: u64,
+    /// Whom TLS was begun with; `None` for a connection in the clear.
+    name: Option<Arc<str>>,
     idle_timeout: Option<Duration>,
     most_exchanges: u32,
     /// In the worker's coarse milliseconds.
@@ -60,11 +62,22 @@ impl Lease {
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
             pool,
+            name: None,
             idle_timeout: settings.idle_timeout,
             most_exchanges: settings.max_requests_per_connection.unwrap_or(u32::MAX),
             expires: settings.max_connection_duration.map_or(u64::MAX, |most| now.saturating_add(milliseconds(most))),
             limited,
         })
+    }
+
+    /// The connection is for requests to `name` only.
+    pub(super) fn named(self, name: Option<Arc<str>>) -> Self {
+        Self { name, ..self }
+    }
+
+    /// The name that TLS was begun with.
+    pub(super) fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     pub(crate) fn pool(&self) -> u64 {

@@ -12,7 +12,7 @@ use futures_util::{
     future::{LocalBoxFuture, Shared, WeakShared},
 };
 use hashbrown::HashMap;
-use std::{fmt, rc::Rc, time::Duration};
+use std::{fmt, rc::Rc, sync::Arc, time::Duration};
 
 /// A connection that is being made, for everybody who waits for it; given up when nobody does.
 pub(crate) type Connecting = Shared<LocalBoxFuture<'static, Result<Rc<Http2Connection>, ConnectError>>>;
@@ -22,7 +22,15 @@ type Unfinished = WeakShared<LocalBoxFuture<'static, Result<Rc<Http2Connection>,
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Shelves {
-    by_key: HashMap<PoolKey, Shelf, RandomState>,
+    by_key: HashMap<ShelfKey, Shelf, RandomState>,
+}
+
+/// Whose connections may be shared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ShelfKey {
+    pub(crate) pool: PoolKey,
+    /// Whom TLS is begun with; `None` for connections in the clear.
+    pub(crate) name: Option<Arc<str>>,
 }
 
 #[derive(Default)]
@@ -39,22 +47,22 @@ impl fmt::Debug for Shelf {
 
 impl Shelves {
     /// A place on a connection for `key` that has room for one more request.
-    pub(crate) fn stream<B: RequestBody>(&mut self, key: PoolKey, now: u64) -> Option<Stream<B>> {
+    pub(crate) fn stream<B: RequestBody>(&mut self, key: &ShelfKey, now: u64) -> Option<Stream<B>> {
         self.find(key, now, Http2Connection::has_room)
     }
 
     /// A place on a connection for `key`, where the endpoint may make it wait.
-    pub(crate) fn crowded<B: RequestBody>(&mut self, key: PoolKey, now: u64) -> Option<Stream<B>> {
+    pub(crate) fn crowded<B: RequestBody>(&mut self, key: &ShelfKey, now: u64) -> Option<Stream<B>> {
         self.find(key, now, |_| true)
     }
 
     fn find<B: RequestBody>(
         &mut self,
-        key: PoolKey,
+        key: &ShelfKey,
         now: u64,
         fits: impl Fn(&Http2Connection) -> bool,
     ) -> Option<Stream<B>> {
-        let shelf = self.by_key.get_mut(&key)?;
+        let shelf = self.by_key.get_mut(key)?;
         shelf.connections.retain(|connection| !connection.is_over(now));
         shelf.connections.iter().filter(|connection| fits(connection)).find_map(Http2Connection::stream)
     }
@@ -62,10 +70,10 @@ impl Shelves {
     /// The connection for `key` that is being made, or the one that `make` makes.
     pub(crate) fn connecting(
         &mut self,
-        key: PoolKey,
+        key: &ShelfKey,
         make: impl FnOnce() -> LocalBoxFuture<'static, Result<Rc<Http2Connection>, ConnectError>>,
     ) -> Connecting {
-        let shelf = self.by_key.entry(key).or_default();
+        let shelf = self.by_key.entry_ref(key).or_default();
         let unfinished = shelf.connecting.as_ref().and_then(WeakShared::upgrade);
         if let Some(unfinished) = unfinished.filter(|unfinished| unfinished.peek().is_none()) {
             return unfinished;
@@ -76,12 +84,12 @@ impl Shelves {
     }
 
     /// How many requests at once the endpoint of `key` allows on a connection, where there is one.
-    pub(crate) fn allows(&self, key: PoolKey) -> Option<usize> {
-        self.by_key.get(&key)?.connections.iter().map(|connection| connection.allows()).min()
+    pub(crate) fn allows(&self, key: &ShelfKey) -> Option<usize> {
+        self.by_key.get(key)?.connections.iter().map(|connection| connection.allows()).min()
     }
 
     /// From now on `connection` is for requests with `key`.
-    pub(crate) fn put(&mut self, key: PoolKey, connection: Rc<Http2Connection>) {
+    pub(crate) fn put(&mut self, key: ShelfKey, connection: Rc<Http2Connection>) {
         connection.rest();
         self.by_key.entry(key).or_default().connections.push(connection);
     }
@@ -90,7 +98,7 @@ impl Shelves {
     /// Requests in progress come to their end.
     pub(crate) fn sweep(&mut self, now: u64, default: Duration, wanted: impl Fn(&PoolKey) -> bool) {
         self.by_key.retain(|key, shelf| {
-            let is_wanted = wanted(key);
+            let is_wanted = wanted(&key.pool);
             shelf.connections.retain(|connection| {
                 let since = if connection.is_idle() { connection.idle_since.get().or(Some(now)) } else { None };
                 connection.idle_since.set(since);

@@ -36,6 +36,9 @@ enum Mode {
     Idle {
         #[command(flatten)]
         target: Target,
+        /// Over TLS, whoever answers
+        #[arg(long)]
+        tls: bool,
     },
 }
 
@@ -56,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     let report = match Arguments::parse().mode {
         Mode::Open { target, rate } => schedule::run(&target, Some(rate))?,
         Mode::Closed { target } => schedule::run(&target, None)?,
-        Mode::Idle { target } => return idle::run(&target),
+        Mode::Idle { target, tls } => return idle::run(&target, tls),
     };
     println!("{report}");
     Ok(())

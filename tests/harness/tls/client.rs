@@ -80,6 +80,17 @@ impl Dialect {
         self
     }
 
+    /// Shows `certificate`, whose key is `key`, when asked for one.
+    #[must_use]
+    pub fn showing(
+        mut self,
+        certificate: CertificateDer<'static>,
+        key: rustls::pki_types::PrivateKeyDer<'static>,
+    ) -> Self {
+        self.certificate = Some(Certificate(vec![certificate], key));
+        self
+    }
+
     #[must_use]
     pub fn only(mut self, version: &'static SupportedProtocolVersion) -> Self {
         self.versions = vec![version];

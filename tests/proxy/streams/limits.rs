@@ -11,7 +11,7 @@ use std::{
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn closed(gateway: &Gateway, flags: &str) {
+pub(super) fn closed(gateway: &Gateway, flags: &str) {
     let flags = format!("response_flags=\"{flags}\"");
     wait::until("a connection to be counted", LIMIT, || {
         (gateway.metric("istio_tcp_connections_closed_total", &[&flags]) == 1.0).then_some(())

@@ -15,7 +15,7 @@ pub(super) const SMALL: [&str; 2] = ["/v1/small=v1/70", "/v2/small=v2/70"];
 /// One run of the client.
 #[derive(Clone, Debug)]
 pub(super) struct Run<'a> {
-    /// `open`, `closed` or `idle`.
+    /// `open`, `closed`, `idle` or, over TLS, `idle --tls`.
     pub(super) mode: &'a str,
     pub(super) address: &'a str,
     pub(super) expected: Vec<String>,
@@ -32,7 +32,7 @@ impl Run<'_> {
     pub(super) fn command(&self, bench: &Bench<'_>) -> Command {
         let cgroup = self.side.cgroup(bench.place);
         let mut command = confined(&bench.tools.client, self.cpu, cgroup.as_deref());
-        command.args([self.mode, "--address", self.address]);
+        command.args(self.mode.split(' ')).args(["--address", self.address]);
         command.args(["--connections", &self.connections.to_string(), "--seconds", &self.seconds.to_string()]);
         for expected in &self.expected {
             command.args(["--expect", expected]);

@@ -2,7 +2,7 @@
 
 use super::{
     cell::{Cell, Spread, Verdict},
-    report::{Report, number, said},
+    report::{BAR, Report, bar, number, said},
 };
 use std::fmt::Write as _;
 
@@ -66,6 +66,9 @@ fn cell_of(page: &mut String, cell: &Cell) {
             let _ = writeln!(page, "| {name} | {} |{last}", number(spread.middle));
         }
         page.push('\n');
+        if cell.subject.is_empty() {
+            plot(page, cell);
+        }
     }
     for (word, bounds) in [("floor", &cell.floors), ("goal", &cell.goals)] {
         for bound in bounds {
@@ -78,4 +81,17 @@ fn cell_of(page: &mut String, cell: &Cell) {
     for note in &cell.notes {
         let _ = writeln!(page, "- {note}");
     }
+}
+
+/// A curve, as bars: each value beside the others.
+fn plot(page: &mut String, cell: &Cell) {
+    let values =
+        cell.values.iter().filter_map(|(name, values)| Some((*name, Spread::of(values.iter().copied())?.middle)));
+    let values: Vec<(&str, f64)> = values.collect();
+    let most = values.iter().map(|(_, value)| *value).fold(0.0, f64::max);
+    page.push_str("```text\n");
+    for (name, value) in values {
+        let _ = writeln!(page, "{name:>7} {:<BAR$} {}", bar(value, most), number(value));
+    }
+    page.push_str("```\n");
 }

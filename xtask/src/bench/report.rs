@@ -22,7 +22,7 @@ pub(super) struct Report {
 }
 
 /// Columns of a bar.
-const BAR: usize = 32;
+pub(super) const BAR: usize = 32;
 
 impl Report {
     pub(super) fn json(&self) -> Value {
@@ -124,7 +124,7 @@ pub(super) fn said(cell: &Cell, word: &str, bound: &Bound) -> String {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "columns")]
-fn bar(value: f64, most: f64) -> String {
+pub(super) fn bar(value: f64, most: f64) -> String {
     "█".repeat(if most > 0.0 { (value.max(0.0) / most * BAR as f64).round() as usize } else { 0 })
 }
 

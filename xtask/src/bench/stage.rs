@@ -172,18 +172,18 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Envoy alone, as it is among the others, and where it listens.
-pub(super) fn envoy_alone(bench: &Bench<'_>) -> anyhow::Result<(Program, String)> {
+/// Envoy alone, as it is among the others.
+pub(super) fn envoy_alone(bench: &Bench<'_>) -> anyhow::Result<(Program, Contender)> {
     certificate(bench.place.directory())?;
     let envoy = bench.tools.envoy.clone().map_err(anyhow::Error::msg)?;
     let config = fill(bench.place, Setting::Pinned, "envoy.yaml", "envoy.yaml", &[])?;
     let arguments = envoy_arguments(&config.display().to_string(), 1);
     let start = Start { name: ENVOY, program: &envoy, arguments: &arguments, cpu: Cpu::Device, cgroup: None };
     let mut program = bench.place.on_node(&start)?;
-    let address = Contender { name: ENVOY, process: None, side: Side::Outside }.address(Entrance::Http1);
-    let address = address.context("Envoy speaks HTTP/1")?;
+    let contender = Contender { name: ENVOY, process: Some(program.id()), side: Side::Outside };
+    let address = contender.address(Entrance::Http1).context("Envoy speaks HTTP/1")?;
     program.until_listening(bench.place, &address, bench.interrupt)?;
-    Ok((program, address))
+    Ok((program, contender))
 }
 
 /// Log off, and no socket shared with an Envoy before it.

@@ -106,6 +106,8 @@ fn start_control_plane(rising: &mut Rising<'_>, programs: &Programs) -> anyhow::
         ("VALIDATION_WEBHOOK_CONFIG_NAME", ""),
         ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
         ("PILOT_ENABLE_ALPN_FILTER", "false"),
+        // Secrets go only to gateways that have said who they are.
+        ("XDS_AUTH_PLAINTEXT", "true"),
     ];
     let program = Program {
         name: "istiod",

@@ -15,13 +15,21 @@ fn endpoint(host: u32) -> Arc<Endpoint> {
 
 fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
     let endpoints: Vec<_> = (0u32..).zip(weights).map(|(host, weight)| (endpoint(host), *weight)).collect();
-    Balancer::new(LoadBalancer { algorithm, warmup: None }, &endpoints, Arc::new(ClusterMemory::new(1, None, None)))
+    Balancer::new(
+        LoadBalancer { algorithm, warmup: None },
+        &endpoints,
+        Arc::new(ClusterMemory::new(1, None, None, None)),
+    )
 }
 
 fn hashing(table: HashTable, hosts: impl Iterator<Item = u32>) -> Balancer {
     let endpoints: Vec<_> = hosts.map(|host| (endpoint(host), 1)).collect();
     let algorithm = Algorithm::ConsistentHash(ConsistentHash { key: None, table });
-    Balancer::new(LoadBalancer { algorithm, warmup: None }, &endpoints, Arc::new(ClusterMemory::new(1, None, None)))
+    Balancer::new(
+        LoadBalancer { algorithm, warmup: None },
+        &endpoints,
+        Arc::new(ClusterMemory::new(1, None, None, None)),
+    )
 }
 
 /// SplitMix64: a failing draw can be replayed.
@@ -169,7 +177,7 @@ fn ejecting(hosts: u32, min_health_percent: u32) -> Balancer {
         min_health_percent,
     };
     let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
-    Balancer::new(LoadBalancer::default(), &endpoints, Arc::new(ClusterMemory::new(1, None, Some(outliers))))
+    Balancer::new(LoadBalancer::default(), &endpoints, Arc::new(ClusterMemory::new(1, None, None, Some(outliers))))
 }
 
 #[test]
@@ -204,7 +212,7 @@ fn newcomers_begin_with_little() {
     let warmup = Some(Warmup { duration: Duration::from_secs(100), minimum_percent: 10.0, aggression: 1.0 });
     for algorithm in [Algorithm::LeastRequest, Algorithm::RoundRobin] {
         let settings = LoadBalancer { algorithm, warmup };
-        let memory = Arc::new(ClusterMemory::new(1, None, None));
+        let memory = Arc::new(ClusterMemory::new(1, None, None, None));
         let of = |hosts: u32| -> Balancer {
             let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
             Balancer::new(settings.clone(), &endpoints, Arc::clone(&memory))

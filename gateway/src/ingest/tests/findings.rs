@@ -661,20 +661,30 @@ fn traffic_policies() {
             (Invalid, "spec.trafficPolicy.loadBalancer.warmup.aggression", "greater"),
         ],
     );
-    let no_tls = (NotServed, "spec.trafficPolicy.tls", "503");
     policy(
         "{tls: {mode: MUTUAL}}",
         &[
-            no_tls,
             (Invalid, "spec.trafficPolicy.tls.clientCertificate", "required"),
             (Invalid, "spec.trafficPolicy.tls.privateKey", "required"),
         ],
     );
     policy(
         "{tls: {mode: SIMPLE, credentialName: a, caCertificates: b}}",
-        &[no_tls, (Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
+        &[(Invalid, "spec.trafficPolicy.tls.credentialName", "beside")],
     );
-    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[no_tls]);
+    policy("{tls: {mode: ISTIO_MUTUAL, clientCertificate: a}}", &[(NotServed, "spec.trafficPolicy.tls.mode", "503")]);
+    for name in ["configmap://a", "sds://a"] {
+        policy(
+            &format!("{{tls: {{mode: SIMPLE, credentialName: \"{name}\"}}}}"),
+            &[(NotServed, "spec.trafficPolicy.tls.credentialName", "503")],
+        );
+    }
+    policy(
+        "{tls: {mode: SIMPLE, credentialName: other/a}}",
+        &[(Invalid, "spec.trafficPolicy.tls.credentialName", "namespace")],
+    );
+    policy("{tls: {mode: SIMPLE, credentialName: a, sni: b, subjectAltNames: [c]}}", &[]);
+    policy("{tls: {mode: MUTUAL, clientCertificate: a, privateKey: b, caCertificates: c, caCrl: d}}", &[]);
     policy("{tls: {mode: DISABLE}}", &[]);
     policy(
         "{portLevelSettings: [{tls: {}}]}",

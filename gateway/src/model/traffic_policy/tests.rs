@@ -43,7 +43,7 @@ fn a_subset_inherits_block_by_block() {
         blocks: PolicyBlocks {
             load_balancer: lb(Algorithm::Random),
             connection_pool: pool(1),
-            tls: Some(TlsMode::Required),
+            tls: Some(ClientTls::NotServed),
             ..PolicyBlocks::default()
         },
         ports: vec![(80, PolicyBlocks { connection_pool: pool(2), ..PolicyBlocks::default() })],
@@ -51,7 +51,7 @@ fn a_subset_inherits_block_by_block() {
     let subset = TrafficPolicy {
         blocks: PolicyBlocks {
             load_balancer: lb(Algorithm::RoundRobin),
-            tls: Some(TlsMode::Disable),
+            tls: Some(ClientTls::Disable),
             ..PolicyBlocks::default()
         },
         ports: vec![(82, PolicyBlocks { connection_pool: pool(3), ..PolicyBlocks::default() })],
@@ -59,7 +59,7 @@ fn a_subset_inherits_block_by_block() {
     let plain = TrafficPolicy::effective(Some(&service), Some(&subset), 81);
     assert_eq!(plain.load_balancer, lb(Algorithm::RoundRobin));
     assert_eq!(plain.connection_pool, pool(1));
-    assert_eq!(plain.tls, Some(TlsMode::Disable));
+    assert_eq!(plain.tls, Some(ClientTls::Disable));
     let service_port = TrafficPolicy::effective(Some(&service), Some(&subset), 80);
     assert_eq!((service_port.load_balancer, service_port.connection_pool), (lb(Algorithm::RoundRobin), pool(2)));
     let subset_port = TrafficPolicy::effective(Some(&service), Some(&subset), 82);

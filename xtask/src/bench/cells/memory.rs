@@ -7,9 +7,10 @@ use crate::bench::{
     alone::{Alone, pods},
     cell::{Better, Cell, ITSELF},
     client::Run,
-    contender::{ENVOY, OURS_U},
-    objects::{gateway_and_service, prefix, prefixes, service, virtual_service},
-    place::{PODS, Side},
+    configuration::certificate,
+    contender::{ENVOY, Entrance, OURS_U},
+    objects::{PORT, gateway_and_service, prefix, prefixes, service, virtual_service},
+    place::{NODE, PODS, Side},
     program::{Cpu, until},
     stage,
     usage::pss,
@@ -24,6 +25,7 @@ use std::{
 /// Until the memory of compiling has been given back, which the gateway does when it has been idle for a while.
 const SETTLING: Duration = Duration::from_secs(5);
 const IDLE: u32 = 1_000;
+const TLS_PORT: u16 = PORT + 100;
 const ENDPOINTS: usize = 50;
 
 pub(super) fn all(bench: &Bench<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
@@ -62,7 +64,7 @@ pub(super) fn all(bench: &Bench<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell
         #[expect(clippy::cast_precision_loss, reason = "a count of thousands")]
         let endpoints = (5_000 * (ENDPOINTS - 1)) as f64;
         cells.push(each("an endpoint", "B", (many - middle) * 1_048_576.0 / endpoints, &[(ITSELF, 400.0)]));
-        cells.push(idle(bench)?);
+        cells.extend(idle(bench)?);
     }
     if wanted.contains(&"M3") {
         cells.extend(series(bench)?);
@@ -116,34 +118,55 @@ fn settled(bench: &Bench<'_>, process: u32) -> anyhow::Result<f64> {
     Ok(least)
 }
 
-/// What an idle connection costs, with the one to its endpoint while that is kept, in ours and in Envoy.
-fn idle(bench: &Bench<'_>) -> anyhow::Result<Cell> {
-    let ours = Alone::start(bench, "memory-idle", 0, &objects(1, 1))?;
+/// What an idle connection costs, in the clear and over TLS, in ours and in Envoy.
+fn idle(bench: &Bench<'_>) -> anyhow::Result<Vec<Cell>> {
+    certificate(bench.place.directory())?;
+    let mut ours = objects(1, 1);
+    ours.push(("tls.yaml", https_server(bench)));
+    let ours = Alone::start(bench, "memory-idle", 0, &ours)?;
     let path = format!("{}small=v1/70", prefix(0));
-    let own = per_connection(bench, ours.process.id(), &ours.address(), &path)?;
-    let mut values = vec![(OURS_U, vec![own])];
-    let mut note = None;
-    match stage::envoy_alone(bench) {
-        Ok((envoy, address)) => {
-            values.push((ENVOY, vec![per_connection(bench, envoy.id(), &address, "/v1/small=v1/70")?]))
-        }
-        Err(error) => {
-            bench.interrupt.check()?;
-            note = Some(format!("envoy is not measured: {error:#}"));
-        }
+    let envoy = stage::envoy_alone(bench);
+    if envoy.is_err() {
+        bench.interrupt.check()?;
     }
-    let cell = Cell::new("M2", "an idle connection", "KiB", Better::Lower).of(
-        OURS_U,
-        values,
-        &[(ITSELF, 8.0), (ENVOY, 0.5)],
-        &[],
-    );
-    Ok(note.into_iter().fold(cell, Cell::note))
+    let mut cells = Vec::new();
+    for (what, mode, port, entrance, floor) in [
+        ("an idle connection", "idle", PORT, Entrance::Http1, 8.0),
+        ("an idle connection over TLS", "idle --tls", TLS_PORT, Entrance::Tls, 16.0),
+    ] {
+        let own = per_connection(bench, ours.process.id(), mode, &format!("{NODE}:{port}"), &path)?;
+        let mut values = vec![(OURS_U, vec![own])];
+        let mut note = None;
+        match &envoy {
+            Ok((envoy, contender)) => {
+                let address = contender.address(entrance).context("Envoy speaks this")?;
+                values.push((ENVOY, vec![per_connection(bench, envoy.id(), mode, &address, "/v1/small=v1/70")?]));
+            }
+            Err(error) => note = Some(format!("envoy is not measured: {error:#}")),
+        }
+        let floors = &[(ITSELF, floor), (ENVOY, 0.5)];
+        let cell = Cell::new("M2", what, "KiB", Better::Lower).of(OURS_U, values, floors, &[]);
+        cells.push(note.into_iter().fold(cell, Cell::note));
+    }
+    Ok(cells)
 }
 
-fn per_connection(bench: &Bench<'_>, process: u32, address: &str, expected: &str) -> anyhow::Result<f64> {
+/// A server that ends TLS, for the same hosts as the Gateway of the others.
+fn https_server(bench: &Bench<'_>) -> String {
+    let directory = bench.place.directory().display();
+    format!(
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: tls}}\nspec:\n  selector: {{istio: \
+         ingressgateway}}\n  servers:\n  - port: {{number: {TLS_PORT}, name: https, protocol: HTTPS}}\n    hosts: \
+         ['*']\n    tls: {{mode: SIMPLE, serverCertificate: {directory}/cert.pem, privateKey: {directory}/key.pem}}\n\
+         ---\n{}",
+        virtual_service("tls", "*", std::iter::once(prefix(0)), |_| "s0")
+            .replace("gateways: [gateway]", "gateways: [tls]")
+    )
+}
+
+fn per_connection(bench: &Bench<'_>, process: u32, mode: &str, address: &str, expected: &str) -> anyhow::Result<f64> {
     let run = |connections| Run {
-        mode: "idle",
+        mode,
         address,
         expected: vec![expected.to_owned()],
         connections,

@@ -32,8 +32,9 @@ pub(super) fn all(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> anyh
     let mut cells = Vec::new();
     for asked in asked.iter().filter(|asked| wanted.contains(&asked.id)) {
         let contenders = stage.choose(&[OURS_S, OURS_U, DIRECT, ENVOY, HAPROXY, NGINX], asked.load.entrance);
-        let turns =
-            interleaved(asked.id, &contenders, bench.effort.rounds, bench.interrupt, |contender| asked.load.run(stage, contender))?;
+        let turns = interleaved(asked.id, &contenders, bench.effort.rounds, bench.interrupt, |contender| {
+            asked.load.run(stage, contender)
+        })?;
         let what = format!("{}{}", asked.what, set(stage));
         let cell = Cell::new(asked.id, what, "req/s", Better::Higher).of(
             OURS_S,

@@ -50,6 +50,18 @@ apiVersion: v1
 kind: ServiceAccount
 metadata: {{name: {NAME}, namespace: {NAMESPACE}}}
 ---
+# As Istio's chart has it: the control plane hands a gateway the Secrets that it may read.
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: {NAME}, namespace: {NAMESPACE}}}
+rules: [{{apiGroups: [""], resources: [secrets], verbs: [get, watch, list]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: {NAME}, namespace: {NAMESPACE}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {NAME}}}
+subjects: [{{kind: ServiceAccount, name: {NAME}, namespace: {NAMESPACE}}}]
+---
 apiVersion: v1
 kind: Service
 metadata: {{name: {NAME}, namespace: {NAMESPACE}, labels: {{app: {NAME}}}}}
@@ -109,7 +121,9 @@ pub(crate) fn start(rising: &mut Rising<'_>, programs: &Programs, pod: &Pod, xds
     let process = process.context("containerd does not know the container of Istio's gateway")?;
 
     let bootstrap = plan.instance.path("envoy.yaml");
-    fs::write(&bootstrap, configuration(&pod.address, xds)?).context("write Envoy's bootstrap")?;
+    let question = format!("create token {NAME} --namespace {NAMESPACE} --audience istio-ca --duration 24h");
+    let token = rising.kubectl.output(&question, rising.interrupt)?;
+    fs::write(&bootstrap, configuration(&pod.address, xds, token.trim())?).context("write Envoy's bootstrap")?;
     let system = format!("{}/{}", NODE.name(), cgroups::SYSTEM);
     let place = Place::new(cgroups::everywhere(&plan.instance, &system)?, &[format!("--net=/proc/{process}/ns/net")]);
     let resolver = plan.instance.path("envoy-resolv.conf");
@@ -136,7 +150,7 @@ pub(crate) fn process(rising: &Rising<'_>) -> anyhow::Result<u32> {
 }
 
 /// Envoy's bootstrap, as Istio's own agent would write it for a router.
-fn configuration(address: &str, xds: &str) -> anyhow::Result<String> {
+fn configuration(address: &str, xds: &str, token: &str) -> anyhow::Result<String> {
     let (xds_address, xds_port) = xds.rsplit_once(':').context("an address without a port")?;
     Ok(format!(
         r#"
@@ -157,7 +171,9 @@ dynamic_resources:
     api_type: GRPC
     transport_api_version: V3
     set_node_on_first_message_only: true
-    grpc_services: [{{envoy_grpc: {{cluster_name: xds-grpc}}}}]
+    grpc_services:
+    - envoy_grpc: {{cluster_name: xds-grpc}}
+      initial_metadata: [{{key: authorization, value: Bearer {token}}}]
   cds_config: {{ads: {{}}, initial_fetch_timeout: 0s, resource_api_version: V3}}
   lds_config: {{ads: {{}}, initial_fetch_timeout: 0s, resource_api_version: V3}}
 static_resources:
