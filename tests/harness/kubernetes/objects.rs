@@ -50,8 +50,8 @@ impl Objects {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default");
         let kind = text(&object["kind"]);
-        // Of what tests make, only this is in no namespace itself.
-        let namespace = if kind == "Namespace" { "" } else { namespace };
+        // Of what tests make, only these are in no namespace themselves.
+        let namespace = if matches!(&*kind, "Namespace" | "Node") { "" } else { namespace };
         self.api_of(&text(&object["apiVersion"]), &kind, namespace)
     }
 

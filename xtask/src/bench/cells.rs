@@ -51,6 +51,8 @@ pub(super) enum Needs {
     Place(fn(&Bench<'_>, &[&str]) -> Cells),
     /// A cluster, which the group brings up.
     Cluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
+    /// A cluster, for longer than there is in a run of everything: only where the group is named.
+    LongCluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
     /// A processor.
     Nothing(fn(Profile, Effort, &Interrupt, &[&str]) -> Cells),
 }
@@ -76,6 +78,11 @@ pub(super) static GROUPS: [Group; 12] = [
         cells: &["C1"],
         what: "from apply to the first answer in a real cluster, Istio's gateway beside ours",
         needs: Needs::Cluster(cluster::all),
+    },
+    Group {
+        cells: &["K1"],
+        what: "C1, C3 and M1 among 5,000 Services with pods and nodes of kwok; only with --only K1",
+        needs: Needs::LongCluster(cluster::services),
     },
 ];
 

@@ -102,7 +102,15 @@ pub(crate) static H2SPEC: Product = Product {
     minutes: 1,
 };
 
-pub(crate) static GO_PRODUCTS: [&Product; 6] = [&KUBERNETES, &CONTAINERD, &COREDNS, &ISTIO, &HELM, &H2SPEC];
+pub(crate) static KWOK: Product = Product {
+    name: "kwok",
+    programs: &[program("sigs.k8s.io/kwok/cmd/kwok", &["--version"])],
+    flags: &[],
+    variables: &[],
+    minutes: 2,
+};
+
+pub(crate) static GO_PRODUCTS: [&Product; 7] = [&KUBERNETES, &CONTAINERD, &COREDNS, &ISTIO, &HELM, &H2SPEC, &KWOK];
 
 #[cfg(test)]
 mod tests {
