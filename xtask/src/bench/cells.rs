@@ -58,7 +58,7 @@ pub(super) enum Needs {
 }
 
 /// Every group, in the order of the table.
-pub(super) static GROUPS: [Group; 12] = [
+pub(super) static GROUPS: [Group; 13] = [
     Group {
         cells: &["P1", "P2", "P5"],
         what: "small bodies, kept connections: capacity and CPU",
