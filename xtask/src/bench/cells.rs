@@ -7,7 +7,6 @@ mod cluster;
 mod correct;
 mod latency;
 mod memory;
-mod policies;
 mod pure;
 mod routes;
 mod secure;
@@ -56,7 +55,7 @@ pub(super) enum Needs {
 }
 
 /// Every group, in the order of the table.
-pub(super) static GROUPS: [Group; 12] = [
+pub(super) static GROUPS: [Group; 11] = [
     Group {
         cells: &["P1", "P2", "P5"],
         what: "small bodies, kept connections: capacity and CPU",
@@ -71,7 +70,6 @@ pub(super) static GROUPS: [Group; 12] = [
     Group { cells: &["R2", "R3", "C2"], what: "lookup, draw and compilation alone", needs: Needs::Nothing(pure::all) },
     Group { cells: &["C3"], what: "wrong answers while objects change", needs: Needs::Place(correct::all) },
     Group { cells: &["M1", "M2", "M3"], what: "memory and metric series", needs: Needs::Place(memory::all) },
-    Group { cells: &["T1", "T2"], what: "outlier detection at rest, copies", needs: Needs::Place(policies::all) },
     Group {
         cells: &["C1"],
         what: "from apply to the first answer in a real cluster, Istio's gateway beside ours",

@@ -104,7 +104,7 @@ fn resident(bench: &Bench<'_>, name: &str, objects: &[(&str, String)]) -> anyhow
 }
 
 /// The least it falls to before it has not fallen for a while.
-pub(super) fn settled(bench: &Bench<'_>, process: u32) -> anyhow::Result<f64> {
+fn settled(bench: &Bench<'_>, process: u32) -> anyhow::Result<f64> {
     let mut least = pss(process)?;
     let mut fell = Instant::now();
     until("the memory to settle", Duration::from_secs(60), bench.interrupt, || {
