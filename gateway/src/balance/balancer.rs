@@ -237,11 +237,8 @@ impl Balancer {
                 let point = u64::from(turn).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 part.weighted(unit(point), |index| if usable(index) { share(index) } else { 0.0 })
             }
-            Algorithm::Random if part.is_uniform => part.draw(random(), &usable),
-            Algorithm::Random => {
-                let weight = |index: usize| if usable(index) { f64::from(self.hosts[index].weight) } else { 0.0 };
-                part.weighted(unit(random()), weight)
-            }
+            // Weights do not count, as in Envoy (`RandomLoadBalancer::peekOrChoose` in its load_balancer_impl.cc).
+            Algorithm::Random => part.draw(random(), &usable),
             Algorithm::ConsistentHash(settings) => {
                 let hash = hash.unwrap_or_else(random);
                 level.table(&self.hosts, settings.table)?.find(hash, usable)

@@ -12,6 +12,7 @@ use crate::{
         service_entry::{EntryEndpoint, WorkloadEntry},
     },
 };
+use std::sync::Arc;
 
 /// Reads the object (`convertWorkloadEntry` in istio/pilot/pkg/serviceregistry/serviceentry/controller.go).
 pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option<WorkloadEntry> {
@@ -25,7 +26,7 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
         findings.not_served(&Path::SPEC.field("address"), "the name is not resolved; the workload is left out");
     }
     let mut labels = endpoint.labels;
-    labels.extend(manifest.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+    labels.extend(manifest.labels.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(value))));
     let of_labels = || Locality::of_workload(&labels).unwrap_or_default();
     let locality = if spec.locality.is_empty() { of_labels() } else { endpoint.locality };
     Some(WorkloadEntry { meta: manifest.meta.clone(), endpoint: EntryEndpoint { labels, locality, ..endpoint } })
