@@ -1,7 +1,7 @@
 //! curl, which is started for each transfer.
 
 use crate::{backends::Backend, objects::Door, programs::text, stage::Stage};
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use std::{fmt::Write as _, fs, process::Command};
 
 /// Tries each of `whats` with each of `backends`, and says how it went as the other clients do.
@@ -44,10 +44,30 @@ fn attempt(stage: &Stage<'_>, door: Door, how: &str, backend: &Backend, what: &s
     }
     let body = fs::read(&content).expect("content");
     let want = if verb == "get" { body } else { sum(&body).into_bytes() };
-    if output.stdout == want { Ok(()) } else { Err(format!("{} other bytes came back", output.stdout.len())) }
+    if output.stdout == want { Ok(()) } else { Err(other(verb, &output.stdout, &fs::read(&content).expect("content"))) }
+}
+
+/// What is known of a wrong answer: a body that has been cut has the sum of its beginning.
+fn other(verb: &str, got: &[u8], body: &[u8]) -> String {
+    if verb == "get" {
+        let same = got.iter().zip(body).take_while(|(got, sent)| got == sent).count();
+        return format!("{} bytes came, {same} of them right", got.len());
+    }
+    let mut context = Context::new(&SHA256);
+    for (length, byte) in body.iter().enumerate() {
+        if hexadecimal(context.clone().finish().as_ref()).as_bytes() == got {
+            return format!("only the first {length} bytes have arrived");
+        }
+        context.update(&[*byte]);
+    }
+    format!("another sum came back: {}", String::from_utf8_lossy(got))
 }
 
 /// The SHA-256, in hexadecimal.
 pub(crate) fn sum(bytes: &[u8]) -> String {
-    digest(&SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(digest(&SHA256, bytes).as_ref())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

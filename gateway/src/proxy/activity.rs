@@ -126,6 +126,11 @@ impl Activity {
         Rc::new(Self::build(Rc::clone(&connection.clock), Some(Rc::clone(connection))))
     }
 
+    /// Whether it is of a stream of HTTP/2.
+    pub(super) fn is_stream(&self) -> bool {
+        self.connection.is_some()
+    }
+
     /// From now on the connection speaks HTTP/2: it is idle while it has no streams.
     pub(super) fn multiplex(&self) {
         self.streams.set(Some(0));

@@ -68,12 +68,29 @@ pub(crate) enum BodyError {
     ClientIdle,
     #[error("the client's message broke off: {0}")]
     Client(hyper::Error),
+    #[error("the client gave its request up")]
+    GivenUp,
     #[error("the endpoint's message broke off: {0}")]
     Upstream(AnswerError),
     #[error("a copy of a request came too late, or its original broke off")]
     CopyAbandoned,
     #[error("the route's timeout has passed")]
     TimedOut,
+}
+
+/// The next frame of what a client sends.
+///
+/// hyper takes a stream that is reset with NO_ERROR for one that has ended, as RFC 9113 §8.1 means it for answers. A request
+/// that is given up must not look like a whole one, whatever the reason.
+pub(super) fn poll_client(
+    incoming: &mut Incoming,
+    activity: &Activity,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+        None if activity.is_stream() && !incoming.is_end_stream() => Poll::Ready(Some(Err(BodyError::GivenUp))),
+        frame => Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Client))),
+    }
 }
 
 impl RequestBody {
@@ -102,25 +119,26 @@ impl Body for RequestBody {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.activity.body_expired() && !matches!(self.source, Source::Tapped(_)) {
+        let this = &mut *self;
+        if this.activity.body_expired() && !matches!(this.source, Source::Tapped(_)) {
             return Poll::Ready(Some(Err(BodyError::ClientIdle)));
         }
-        let incoming = match &mut self.source {
+        let incoming = match &mut this.source {
             Source::Empty => return Poll::Ready(None),
             Source::Tapped(tap) => return tap.poll_frame(cx),
             Source::Shared(upload, position) => return upload.poll_frame(position, cx),
             Source::Once(incoming) => incoming,
         };
-        let frame = match Pin::new(incoming).poll_frame(cx) {
+        let frame = match poll_client(incoming, &this.activity, cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                self.activity.wait_for_body();
+                this.activity.wait_for_body();
                 return Poll::Pending;
             }
         };
         let bytes = frame.as_ref().and_then(|f| f.as_ref().ok()).and_then(Frame::data_ref).map_or(0, Bytes::len);
-        self.activity.received_body(bytes);
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Client)))
+        this.activity.received_body(bytes);
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

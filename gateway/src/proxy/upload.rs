@@ -1,7 +1,12 @@
 //! A request's body that more than one reader may want: it is kept for another attempt, up to a limit, and it is known when
 //! all of it has come.
 
-use super::{activity::Activity, body::BodyError, client::Client, tap::Tap};
+use super::{
+    activity::Activity,
+    body::{BodyError, poll_client},
+    client::Client,
+    tap::Tap,
+};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
@@ -10,7 +15,6 @@ use prometheus_client::metrics::counter::Counter;
 use smallvec::SmallVec;
 use std::{
     cell::RefCell,
-    pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
     time::Instant,
@@ -109,7 +113,7 @@ impl Upload {
                 return Poll::Pending;
             }
             Poll::Ready(None) => return Poll::Ready(None),
-            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(BodyError::Client(error)))),
+            Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
             Poll::Ready(Some(Ok(frame))) => frame,
         };
         state.keep(&frame);
@@ -153,11 +157,11 @@ impl State {
         &mut self,
         cx: &mut Context<'_>,
         activity: &Activity,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.ended.is_some() {
             return Poll::Ready(None);
         }
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        let frame = ready!(poll_client(&mut self.incoming, activity, cx));
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {

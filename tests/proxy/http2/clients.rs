@@ -3,6 +3,7 @@
 use crate::gateway::{Gateway, everything_to};
 use bytes::Bytes;
 use gateway::proxy::DrainTimes;
+use h2::Reason;
 use harness::{
     http::{
         backend::{Backend, Then},
@@ -11,7 +12,9 @@ use harness::{
     http2::client::{Begun, Http2Client, read, request},
     wait,
 };
-use std::{io::Read as _, thread, time::Duration};
+use std::{io::Read as _, sync::mpsc, thread, time::Duration};
+
+const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_request_becomes_one_of_http_1_1_and_its_answer_comes_back() {
@@ -77,6 +80,28 @@ fn a_body_that_belies_its_length_never_reaches_a_backend_as_a_whole() {
     assert_eq!(after.status(), 200);
     let seen: Vec<String> = backend.requests().into_iter().map(|asked| asked.start).collect();
     assert!(seen.iter().all(|start| ["POST / HTTP/1.1", "GET /after HTTP/1.1"].contains(&&**start)), "{seen:?}");
+}
+
+#[test]
+fn a_request_that_is_given_up_never_looks_whole() {
+    for reason in [Reason::NO_ERROR, Reason::CANCEL, Reason::INTERNAL_ERROR] {
+        let (begun, begins) = mpsc::channel();
+        let (read, ends) = mpsc::channel();
+        let backend = Backend::start(move |exchange| {
+            begun.send(()).expect("the test waits");
+            let whole = exchange.read_body();
+            read.send(whole.is_ok()).expect("the test waits");
+            whole?;
+            exchange.respond("200 OK", &[], b"")
+        });
+        let gateway = Gateway::start(&everything_to(backend.address()));
+        let client = Http2Client::connect(gateway.address());
+        let Begun { response: _never, mut upload } = client.begin(request("POST", "http://a/", &[]));
+        upload.send_data("half of it".into(), false).expect("an open stream");
+        begins.recv_timeout(LIMIT).expect("the head arrives");
+        upload.send_reset(reason);
+        assert!(!ends.recv_timeout(LIMIT).expect("an end arrives"), "{reason:?} looked like the end of the body");
+    }
 }
 
 #[test]
