@@ -2,7 +2,7 @@
 
 use super::{
     exchange::Gateway,
-    lab::Lab,
+    lab::{Lab, pause},
     request::{Request, Shares},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,12 @@ type Counts = BTreeMap<String, u32>;
 
 /// Draws from both gateways; returns what speaks against one distribution, and against the expected shares.
 pub(crate) fn differences(lab: &Lab, request: &Request, shares: &Shares) -> Vec<String> {
+    if !shares.settles.is_zero() {
+        for (_, gateway) in lab.gateways() {
+            draw(gateway, request, shares.draws);
+        }
+        pause(shares.settles);
+    }
     let counts = lab.gateways().map(|(name, gateway)| (name, draw(gateway, request, shares.draws)));
     let mut found = Vec::new();
     for (name, counts) in &counts {

@@ -72,6 +72,8 @@ pub(crate) struct Shares {
     pub(crate) draws: u32,
     /// By pod, or by status where no pod answers.
     pub(crate) weights: BTreeMap<String, u32>,
+    /// Between draws that do not count and those that do, where there is such a time.
+    pub(crate) settles: Duration,
 }
 
 /// What a request is spoken in.
@@ -108,6 +110,10 @@ pub(crate) struct RequestLine {
     certificate: Option<String>,
     alpn: Option<String>,
     shares: Option<BTreeMap<String, u32>>,
+    /// Milliseconds between the draws of `shares` and as many before, which are not counted: Envoy takes a second change of a
+    /// cluster's endpoints into account a second after the first (`update_merge_window`), ejections too.
+    #[serde(default)]
+    settles: u64,
     /// Milliseconds until the answer, of either gateway: at least so many, and not much more.
     takes: Option<u64>,
     differs: Option<String>,
@@ -143,7 +149,11 @@ impl TryFrom<RequestLine> for Request {
             location: line.location,
             certificate: line.certificate,
             alpn: line.alpn,
-            shares: line.shares.map(|weights| Shares { draws: DRAWS, weights }),
+            shares: line.shares.map(|weights| Shares {
+                draws: DRAWS,
+                weights,
+                settles: Duration::from_millis(line.settles),
+            }),
             takes: line.takes.map(Duration::from_millis),
         };
         request.differs = line.differs;

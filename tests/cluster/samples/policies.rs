@@ -95,8 +95,11 @@ fn half_of_the_requests_are_copied_and_nobody_waits() {
 fn ten_at_once_and_the_rest_is_turned_away() {
     let world = World::with_article("e2e-breaking");
     let breaking = Sample::of(&world, "circuit-breaking", "circuit-breaking.example.com");
-    let _slow = Beside::start(&world, &obedient("v1"));
+    // With outlier detection the nearest pods come first, as with Istio: the failing one must be one of them.
     let node = &world.nodes[0];
+    let mut pod = obedient("v1");
+    pod["spec"]["nodeName"] = node.as_str().into();
+    let _slow = Beside::start(&world, &pod);
 
     // The obedient pod fails five times in a row, and is left out; reviews' own pods do not read this field.
     let failing = "--header 'x-echo-status: 500'";
