@@ -190,8 +190,9 @@ fn ejecting(hosts: u32, min_health_percent: u32) -> Balancer {
     ejecting_from(Algorithm::default(), hosts, min_health_percent)
 }
 
-fn ejecting_from(algorithm: Algorithm, hosts: u32, min_health_percent: u32) -> Balancer {
-    let outliers = OutlierDetection {
+/// Ejects at the first failure, and everybody if need be.
+fn ejecting_at_once(min_health_percent: u32) -> OutlierDetection {
+    OutlierDetection {
         consecutive_5xx: 1,
         consecutive_gateway: 0,
         consecutive_local_origin: None,
@@ -199,7 +200,11 @@ fn ejecting_from(algorithm: Algorithm, hosts: u32, min_health_percent: u32) -> B
         base_ejection_time: Duration::from_secs(30),
         max_ejection_percent: 100,
         min_health_percent,
-    };
+    }
+}
+
+fn ejecting_from(algorithm: Algorithm, hosts: u32, min_health_percent: u32) -> Balancer {
+    let outliers = ejecting_at_once(min_health_percent);
     let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
     Balancer::new(
         LoadBalancer { algorithm, ..LoadBalancer::default() },

@@ -11,15 +11,7 @@ fn area(endpoints: usize, weight: u32) -> Area {
 fn layered(algorithm: Algorithm, levels: Vec<Vec<Area>>, by_area: bool) -> Balancer {
     let hosts: usize = levels.iter().flatten().map(|area| area.endpoints).sum();
     let endpoints: Vec<_> = (0u32..).take(hosts).map(|host| (endpoint(host), 1)).collect();
-    let outliers = OutlierDetection {
-        consecutive_5xx: 1,
-        consecutive_gateway: 0,
-        consecutive_local_origin: None,
-        interval: Duration::from_secs(10),
-        base_ejection_time: Duration::from_secs(30),
-        max_ejection_percent: 100,
-        min_health_percent: 0,
-    };
+    let outliers = ejecting_at_once(0);
     let memory = Arc::new(ClusterMemory::new(1, None, None, Some(outliers)));
     let settings = LoadBalancer { algorithm, ..LoadBalancer::default() };
     Balancer::new(settings, &endpoints, &Layout { levels, by_area }, memory)
