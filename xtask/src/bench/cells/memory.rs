@@ -123,17 +123,18 @@ fn idle(bench: &Bench<'_>) -> anyhow::Result<Vec<Cell>> {
     certificate(bench.place.directory())?;
     let mut ours = objects(1, 1);
     ours.push(("tls.yaml", https_server(bench)));
-    let ours = Alone::start(bench, "memory-idle", 0, &ours)?;
     let path = format!("{}small=v1/70", prefix(0));
-    let envoy = stage::envoy_alone(bench);
-    if envoy.is_err() {
-        bench.interrupt.check()?;
-    }
     let mut cells = Vec::new();
     for (what, mode, port, entrance, floor) in [
         ("an idle connection", "idle", PORT, Entrance::Http1, 8.0),
         ("an idle connection over TLS", "idle --tls", TLS_PORT, Entrance::Tls, 16.0),
     ] {
+        // Anew for each: what connections of before have left would be used again, and not be seen.
+        let ours = Alone::start(bench, "memory-idle", 0, &ours)?;
+        let envoy = stage::envoy_alone(bench);
+        if envoy.is_err() {
+            bench.interrupt.check()?;
+        }
         let own = per_connection(bench, ours.process.id(), mode, &format!("{NODE}:{port}"), &path)?;
         let mut values = vec![(OURS_U, vec![own])];
         let mut note = None;
