@@ -98,6 +98,11 @@ impl World {
             router: Namespace::new(),
             cgroup,
         };
+        for namespace in [&world.caller, &world.node, &world.pods, &world.router] {
+            // An address that is being looked for on the link becomes valid in the middle of a test: a browser then
+            // ends its connections, for the network has changed.
+            namespace.sysctl("net/ipv6/conf/default/accept_dad", "0");
+        }
         for (number, namespace) in (1..).zip([&world.caller, &world.node, &world.pods]) {
             world
                 .router
