@@ -18,6 +18,7 @@ mod namespace;
 mod objects;
 mod page;
 mod place;
+mod pods;
 mod program;
 mod report;
 mod rounds;
