@@ -3,13 +3,13 @@
 use super::{Bench, set, with_failed};
 use crate::bench::{
     cell::{Better, Cell, Spread},
-    contender::{AGAIN, DIRECT, ENVOY, Entrance, HAPROXY, NGINX, OURS_S, OURS_U},
+    contender::{DIRECT, ENVOY, Entrance, HAPROXY, NGINX, OURS_S, OURS_U},
     load::{Connection, Load, Sample},
     rounds::{Turns, interleaved},
     stage::{Setting, Stage},
 };
 
-const ALL: [&str; 7] = [DIRECT, OURS_U, OURS_S, ENVOY, HAPROXY, NGINX, AGAIN];
+const ALL: [&str; 6] = [DIRECT, OURS_U, OURS_S, ENVOY, HAPROXY, NGINX];
 
 /// A direct connection must be this much faster than what is compared, or the load is what was measured.
 const HEADROOM: f64 = 1.3;
