@@ -69,6 +69,8 @@ pub(super) struct Activity {
     is_writing: Cell<bool>,
     /// The client takes nothing of what is to be sent to it.
     stalled: Cell<bool>,
+    /// The last read has found nothing, so that whatever comes announces itself.
+    is_drained: Cell<bool>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -78,8 +80,6 @@ pub(super) struct ClientSocket {
     activity: Rc<Activity>,
     /// What has been read, and given back.
     unread: Bytes,
-    /// The last read has found nothing, so that whatever comes announces itself.
-    is_empty: bool,
 }
 
 impl Clock {
@@ -113,6 +113,7 @@ impl Activity {
             connection,
             is_writing: Cell::new(false),
             stalled: Cell::new(false),
+            is_drained: Cell::new(false),
         }
     }
 
@@ -243,6 +244,11 @@ impl Activity {
         self.phase.get() == Phase::Idle && !self.is_writing.get()
     }
 
+    /// Whether a head has come in part, and nothing else is to be done than to wait for the rest of it.
+    pub(super) fn waits_for_head(&self) -> bool {
+        self.phase.get() == Phase::Head && self.is_drained.get() && !self.is_writing.get()
+    }
+
     /// The connection waits without HTTP, or with it again; the time it has been idle goes on.
     pub(super) fn set_resting(&self, resting: bool) {
         self.phase.set(if resting { Phase::Rest } else { Phase::Idle });
@@ -259,8 +265,8 @@ impl Activity {
 impl ClientSocket {
     pub(super) fn new(transport: Transport, activity: Rc<Activity>) -> Self {
         // Behind a handshake the first request may have come with its end.
-        let is_empty = matches!(transport, Transport::Plain(_));
-        Self { transport, activity, unread: Bytes::new(), is_empty }
+        activity.is_drained.set(matches!(transport, Transport::Plain(_)));
+        Self { transport, activity, unread: Bytes::new() }
     }
 
     /// The transport, with `read` and all else that has been read before what is still to come.
@@ -269,15 +275,14 @@ impl ClientSocket {
         Transport::Begun(read, Box::new(self.transport))
     }
 
-    /// Gives back what has been read and not used: it is read first. The buffer that it is a part of is not kept, as hyper's
-    /// has kilobytes even where nothing is left in it.
-    pub(super) fn give_back(&mut self, unread: &[u8]) {
-        self.unread = Bytes::copy_from_slice(unread);
+    /// Gives back what has been read and not used: it is read first.
+    pub(super) fn give_back(&mut self, unread: Bytes) {
+        self.unread = unread;
     }
 
     /// Ready when there may be something to read, without a place to read it to.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.unread.is_empty() || !self.is_empty {
+        if !self.unread.is_empty() || !self.activity.is_drained.get() {
             return Poll::Ready(());
         }
         // An error is met by whoever reads.
@@ -290,11 +295,12 @@ impl AsyncRead for ClientSocket {
         let before = buf.filled().len();
         if self.unread.is_empty() {
             let read = Pin::new(&mut self.transport).poll_read(cx, buf);
-            self.is_empty = read.is_pending();
+            self.activity.is_drained.set(read.is_pending());
             ready!(read)?;
         } else {
             let length = self.unread.len().min(buf.remaining());
             buf.put_slice(&self.unread.split_to(length));
+            self.activity.is_drained.set(false);
         }
         let activity = &self.activity;
         // What comes on a connection of HTTP/2 may be anything.
