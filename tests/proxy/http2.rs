@@ -4,6 +4,7 @@ mod backends;
 mod clients;
 mod frames;
 mod grpc;
+mod windows;
 
 use harness::objects::routes;
 use std::net::SocketAddr;

@@ -189,13 +189,26 @@ impl Activity {
         self.order.get() == Order::Expire && self.phase.get() == Phase::Body
     }
 
-    /// Whether the client has left an answer standing for too long.
+    /// Whether the client has left an answer standing for too long. What a stream answers may be past us while its client
+    /// takes nothing of it.
     pub(super) fn answer_expired(&self) -> bool {
-        self.order.get() == Order::Expire && self.phase.get() == Phase::Exchange && self.stalled.get()
+        let answers = self.is_stream() || self.phase.get() == Phase::Exchange;
+        self.order.get() == Order::Expire && answers && self.stalled.get()
+    }
+
+    /// The answer of a stream begins. Whatever has expired before is said by it.
+    pub(super) fn begin_answer(&self) {
+        self.order.set(Order::None);
+        self.set_stalled(true);
+    }
+
+    /// Whether something waits for the client to take it.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.get()
     }
 
     /// Notes whether the client takes what is sent to it.
-    fn wrote(&self, is_stalled: bool) {
+    pub(super) fn set_stalled(&self, is_stalled: bool) {
         if self.stalled.replace(is_stalled) != is_stalled {
             self.since.set(None);
         }
@@ -220,10 +233,11 @@ impl Activity {
     /// early.
     pub(super) fn is_overdue(&self, limits: &Limits) -> bool {
         let limit = match self.phase.get() {
+            Phase::Body => limits.body_idle_timeout,
+            _ if self.is_stream() && self.stalled.get() => limits.answer_idle_timeout,
             Phase::Handshake => limits.handshake_timeout,
             Phase::Idle | Phase::Rest => limits.keep_alive_timeout,
             Phase::Head => limits.head_timeout,
-            Phase::Body => limits.body_idle_timeout,
             Phase::Exchange if self.stalled.get() => limits.answer_idle_timeout,
             Phase::Exchange => return false,
         };
@@ -315,7 +329,7 @@ impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.activity.is_writing.set(true);
         let written = Pin::new(&mut self.transport).poll_write(cx, buf);
-        self.activity.wrote(written.is_pending());
+        self.activity.set_stalled(written.is_pending());
         written
     }
 
@@ -326,7 +340,7 @@ impl AsyncWrite for ClientSocket {
     ) -> Poll<io::Result<usize>> {
         self.activity.is_writing.set(true);
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
-        self.activity.wrote(written.is_pending());
+        self.activity.set_stalled(written.is_pending());
         written
     }
 
