@@ -4,6 +4,7 @@ mod backends;
 mod clients;
 mod frames;
 mod grpc;
+mod resets;
 mod windows;
 
 use harness::objects::routes;
