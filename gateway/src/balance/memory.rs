@@ -7,7 +7,6 @@ use crate::model::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, atomic::AtomicU32},
 };
@@ -22,9 +21,10 @@ pub struct ClusterMemory {
     pub outliers: Option<Outliers>,
     /// Whose turn it is in a round robin.
     pub(super) turn: AtomicU32,
-    connection_pool: Option<ConnectionPool>,
+    connection_pool: Option<Box<ConnectionPool>>,
     tls: Option<Arc<Origination>>,
-    hosts: Mutex<BTreeMap<SocketAddr, Arc<HostState>>>,
+    /// In the order of the addresses. No map: there are thousands of clusters, most of them with one endpoint or two.
+    hosts: Mutex<Box<[(SocketAddr, Arc<HostState>)]>>,
 }
 
 impl ClusterMemory {
@@ -39,7 +39,7 @@ impl ClusterMemory {
             limits: Arc::default(),
             outliers: outliers.map(Outliers::new),
             turn: AtomicU32::new(0),
-            connection_pool,
+            connection_pool: connection_pool.map(Box::new),
             tls,
             hosts: Mutex::default(),
         }
@@ -54,7 +54,7 @@ impl ClusterMemory {
         tls: Option<&Arc<Origination>>,
         outliers: Option<&OutlierDetection>,
     ) -> Arc<Self> {
-        let same_pool = self.connection_pool.as_ref() == connection_pool && self.tls.as_ref() == tls;
+        let same_pool = self.connection_pool.as_deref() == connection_pool && self.tls.as_ref() == tls;
         let same_outliers = self.outliers.as_ref().map(Outliers::settings) == outliers;
         if same_pool && same_outliers {
             return Arc::clone(self);
@@ -66,15 +66,19 @@ impl ClusterMemory {
 
     /// From now on the cluster has these endpoints; returns their states in the same order. What is known of those it keeps
     /// stays.
-    pub fn set_hosts(&self, addresses: impl Iterator<Item = SocketAddr> + Clone) -> Vec<Arc<HostState>> {
+    pub fn set_hosts(&self, addresses: impl Iterator<Item = SocketAddr>) -> Vec<Arc<HostState>> {
         let mut hosts = self.hosts.lock();
-        let before = std::mem::take(&mut *hosts);
-        let states: Vec<Arc<HostState>> =
-            addresses.clone().map(|address| before.get(&address).map_or_else(Arc::default, Arc::clone)).collect();
-        hosts.extend(addresses.zip(states.iter().cloned()));
+        let known = |address: &SocketAddr| {
+            let place = hosts.binary_search_by(|(known, _)| known.cmp(address));
+            place.map_or_else(|_| Arc::default(), |place| Arc::clone(&hosts[place].1))
+        };
+        let mut of: Vec<(SocketAddr, Arc<HostState>)> = addresses.map(|address| (address, known(&address))).collect();
+        let states: Vec<Arc<HostState>> = of.iter().map(|(_, state)| Arc::clone(state)).collect();
+        of.sort_unstable_by_key(|(address, _)| *address);
         if let Some(outliers) = &self.outliers {
-            outliers.set_hosts(hosts.iter().map(|(address, state)| (*address, Arc::clone(state))));
+            outliers.set_hosts(&of);
         }
+        *hosts = of.into();
         states
     }
 }
