@@ -4,6 +4,7 @@
 
 mod admin;
 mod agreement;
+mod announcements;
 mod backend_tls;
 mod bodies;
 mod conformance;
