@@ -26,6 +26,7 @@ mod pooling;
 mod proxy_protocol;
 mod rest;
 mod retries;
+mod retry_storm;
 mod rollout;
 mod streams;
 mod timeouts;
