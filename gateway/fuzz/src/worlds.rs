@@ -487,6 +487,7 @@ fn service(choices: &mut Choices<'_>) -> Resource {
             TrafficDistribution::SameNode,
         ]),
         node_local: choices.once_in(6),
+        is_headless: choices.once_in(6),
         node_ports: Vec::new(),
         port_translation_disabled: false,
     })
