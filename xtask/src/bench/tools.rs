@@ -18,6 +18,8 @@ use std::{
 pub(super) struct Tools {
     pub(super) gateway: PathBuf,
     pub(super) client: PathBuf,
+    /// A pod that costs next to nothing.
+    pub(super) pod: PathBuf,
     pub(super) envoy: Result<PathBuf, String>,
     pub(super) haproxy: Result<PathBuf, String>,
     pub(super) nginx: Result<PathBuf, String>,
@@ -70,12 +72,12 @@ impl Tools {
             eprintln!("the BPF object is missing, and with it every figure of ours_s: {error:#}");
         }
         let gateway = build(&workspace::root(), profile, interrupt)?;
-        let client = client(interrupt)?;
+        let [client, pod] = ours(interrupt)?;
         let envoy = programs::envoy(interrupt).map_err(|error| format!("{error:#}"));
         interrupt.check()?;
         let found = |name: &str| install::find(name).with_context(|| format!("{name} is not installed"));
         let [haproxy, nginx] = ["haproxy", "nginx"].map(|name| found(name).map_err(|error| format!("{error:#}")));
-        let mut tools = Self { gateway, client, envoy, haproxy, nginx, versions: Vec::new() };
+        let mut tools = Self { gateway, client, pod, envoy, haproxy, nginx, versions: Vec::new() };
         tools.versions = tools.say_versions(interrupt);
         Ok(tools)
     }
@@ -94,14 +96,13 @@ impl Tools {
     }
 }
 
-/// Our open loop, and whatever else has to be exact.
-pub(super) fn client(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
-    eprintln!("Building the client");
-    run(
-        &mut cargo(["build", "--quiet", "--profile", "quick", "--package", "gateway-tests", "--bin", "bench-client"]),
-        interrupt,
-    )?;
-    Ok(workspace::quick_binary("bench-client"))
+/// What is not the gateway: our open loop and whatever else has to be exact, and the pod.
+pub(super) fn ours(interrupt: &Interrupt) -> anyhow::Result<[PathBuf; 2]> {
+    eprintln!("Building the client and the pod");
+    let programs = ["bench-client", "bench-pod"];
+    let mut build = cargo(["build", "--quiet", "--profile", "quick", "--package", "gateway-tests"]);
+    run(build.args(programs.iter().flat_map(|program| ["--bin", program])), interrupt)?;
+    Ok(programs.map(workspace::quick_binary))
 }
 
 /// The daemon of a checkout.

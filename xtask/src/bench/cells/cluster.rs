@@ -21,7 +21,7 @@ const ISTIO: &str = "istio";
 /// VirtualServices by the thousand.
 pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
     let arguments =
-        if effort.quick { ["--sizes", "100", "--edits", "10"] } else { ["--sizes", "3000,10000", "--edits", "60"] };
+        if effort.quick { ["--sizes", "100", "--edits", "10"] } else { ["--sizes", "3000,10000", "--edits", "30"] };
     let mut cells = Vec::new();
     for size in &measure(&arguments, interrupt)? {
         let crowd = format!("{} VirtualServices", size["routes"]);
@@ -73,11 +73,9 @@ fn edits(size: &Value, crowd: &str, changes: &str, wanted: &[&str]) -> anyhow::R
         let among = milliseconds(&size["among_ms"])?;
         let rate = size["changes_per_second"].as_f64().unwrap_or(0.0);
         let what = format!("from the API server's answer to the first of the gateway, {crowd}");
-        let sent = milliseconds(&size["since_sent_ms"])?;
-        let sent = sent.iter().map(|(name, values)| format!("{name} {:.1} ms", at(values, 0.5)));
-        let sent = sent.collect::<Vec<_>>().join(", ");
+        let sent = at(&list(&size["since_sent_ms"], OURS)?, 0.5);
         let half = edit(&format!("{what}, p50"), &alone, 0.5, 10.0, Some(3.0));
-        cells.push(half.note(format!("from sending the object to the API server: {sent}")));
+        cells.push(half.note(format!("from sending the object to the API server: {sent:.1} ms")));
         cells.push(edit(&format!("{what}, p99"), &alone, 0.99, 30.0, None));
         cells.push(churn(&format!("{what}, p50 while {rate:.0} {changes} a second"), &alone, &among));
     }
@@ -93,11 +91,12 @@ fn edits(size: &Value, crowd: &str, changes: &str, wanted: &[&str]) -> anyhow::R
 type Edits = [(&'static str, Vec<f64>); 2];
 
 fn milliseconds(of: &Value) -> anyhow::Result<Edits> {
-    let list = |name: &'static str| -> anyhow::Result<(&'static str, Vec<f64>)> {
-        let values = of[name].as_array().with_context(|| format!("tests/istio does not measure {name}"))?;
-        Ok((name, values.iter().filter_map(Value::as_f64).collect()))
-    };
-    Ok([list(OURS)?, list(ISTIO)?])
+    Ok([(OURS, list(of, OURS)?), (ISTIO, list(of, ISTIO)?)])
+}
+
+fn list(of: &Value, name: &str) -> anyhow::Result<Vec<f64>> {
+    let values = of[name].as_array().with_context(|| format!("tests/istio does not measure {name}"))?;
+    Ok(values.iter().filter_map(Value::as_f64).collect())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
