@@ -22,9 +22,11 @@ pub struct ClusterMemory {
     /// Whose turn it is in a round robin.
     pub(super) turn: AtomicU32,
     connecting: Connecting,
-    /// In the order of the addresses. No map: there are thousands of clusters, most of them with one endpoint or two.
-    hosts: Mutex<Box<[(SocketAddr, Arc<HostState>)]>>,
+    hosts: Mutex<Hosts>,
 }
+
+/// In the order of the addresses. No map: there are thousands of clusters, most of them with one endpoint or two.
+type Hosts = Box<[(SocketAddr, Arc<HostState>)]>;
 
 /// What connections are made with: those that were made with something else are of no use.
 #[derive(Debug, Default, PartialEq)]
