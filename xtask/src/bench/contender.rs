@@ -23,6 +23,8 @@ pub(super) enum Entrance {
     Http2Both,
     /// HTTP/1.1 over TLS 1.3 in, HTTP/1.1 in the clear out.
     Tls,
+    /// Bytes that nobody reads, in and out.
+    Tcp,
 }
 
 pub(super) const OURS_S: &str = "ours_s";
@@ -52,6 +54,11 @@ impl Contender {
             (OURS_U, Entrance::Http2Both) => 8290,
             (OURS_S, Entrance::Tls) => 8380,
             (OURS_U, Entrance::Tls) => 8390,
+            (OURS_S, Entrance::Tcp) => 8480,
+            (OURS_U, Entrance::Tcp) => 8490,
+            (ENVOY, Entrance::Tcp) => 8481,
+            (HAPROXY, Entrance::Tcp) => 8482,
+            (NGINX, Entrance::Tcp) => 8483,
             (ENVOY, Entrance::Http1) => 8081,
             (HAPROXY, Entrance::Http1) => 8082,
             (NGINX, Entrance::Http1) => 8083,
@@ -63,7 +70,7 @@ impl Contender {
             (ENVOY, Entrance::Tls) => 8381,
             (HAPROXY, Entrance::Tls) => 8382,
             (NGINX, Entrance::Tls) => 8383,
-            (DIRECT | AGAIN, Entrance::Http1) => return Some(format!("{PODS}:9011")),
+            (DIRECT | AGAIN, Entrance::Http1 | Entrance::Tcp) => return Some(format!("{PODS}:9011")),
             (INSIDE, Entrance::Http1) => return Some(format!("{PODS}:9001")),
             (DIRECT | AGAIN, Entrance::Http2 | Entrance::Http2Both) => return Some(format!("{PODS}:9013")),
             _ => return None,

@@ -6,6 +6,7 @@ use super::{
     contender::{AGAIN, Contender, DIRECT, ENVOY, Entrance, HAPROXY, INSIDE, NGINX, OURS_S, OURS_U},
     place::{PODS, Place, Side},
     program::{Cpu, Program, Start},
+    tools,
 };
 use crate::output::progress;
 use anyhow::Context;
@@ -141,6 +142,11 @@ impl<'a> Stage<'a> {
             }
             _ => {
                 let nginx = tools.nginx.clone().map_err(anyhow::Error::msg)?;
+                let module = Path::new(tools::NGINX_STREAM);
+                if module.is_file() {
+                    let more = [("MODULE", tools::NGINX_STREAM.to_owned())];
+                    fill(self.place, self.setting, "nginx-stream.conf", "nginx-stream.conf", &more)?;
+                }
                 (nginx, vec!["-c".to_owned(), config("nginx.conf")?], None)
             }
         };
@@ -157,13 +163,13 @@ impl<'a> Stage<'a> {
     /// The arguments of one of ours, and its objects on disk.
     fn ours(&self, name: &str) -> anyhow::Result<Vec<String>> {
         let (mode, admin, ports) = if name == OURS_S {
-            ("require", ADMIN_S, ["8080", "8380", "8280", "9001", "9002", "9003"])
+            ("require", ADMIN_S, ["8080", "8380", "8280", "8480", "9001", "9002", "9003"])
         } else {
-            ("off", ADMIN_U, ["8090", "8390", "8290", "9011", "9012", "9013"])
+            ("off", ADMIN_U, ["8090", "8390", "8290", "8490", "9011", "9012", "9013"])
         };
         let directory = self.place.directory().join(name);
         fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-        let keys = ["PORT", "TLS", "H2", "V1", "V2", "V1_H2"];
+        let keys = ["PORT", "TLS", "H2", "TCP", "V1", "V2", "V1_H2"];
         let more: Vec<_> = keys.into_iter().zip(ports.map(str::to_owned)).collect();
         for file in ["ours.yaml", "ours-protocols.yaml"] {
             fill(self.place, self.setting, file, &format!("{name}/{file}"), &more)?;
