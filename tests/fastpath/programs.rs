@@ -6,16 +6,14 @@ use crate::{
     world::{self, Gateway, MODES, Namespace, Way, World, everything_to},
 };
 use fastrand::Rng;
-use harness::{daemon::workspace, process::Process, wait};
+use harness::{daemon::workspace, process::Process, servers, wait};
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// Names of the servers, and the ports of their pods.
 const SERVERS: [(&str, u16); 6] =
@@ -23,21 +21,6 @@ const SERVERS: [(&str, u16); 6] =
 
 fn program(name: &str) -> PathBuf {
     workspace().join("tests/fastpath/programs").join(name)
-}
-
-/// The Go program, built once.
-fn go() -> &'static Path {
-    static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, built) = BUILT.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let built = directory.path().join("echo");
-        let go = ["go", "/usr/local/go/bin/go"].into_iter().find(|go| Command::new(go).arg("version").output().is_ok());
-        let mut build = Command::new(go.expect("Go is not installed: see https://go.dev/doc/install"));
-        build.args(["build", "-o"]).arg(&built).arg(program("echo.go")).current_dir(directory.path());
-        assert!(build.status().expect("go build").success(), "the Go program cannot be built");
-        (directory, built)
-    });
-    built
 }
 
 /// A running server in the pods' namespace.
@@ -53,7 +36,7 @@ fn start(world: &World, name: &str, directory: &Path) -> Server {
         "nginx" => ("nginx".to_owned(), vec!["-c".to_owned(), text(&nginx_config(directory))]),
         "haproxy" => ("haproxy".to_owned(), vec!["-f".to_owned(), text(&program("haproxy.cfg"))]),
         "node" => ("node".to_owned(), serve("echo.js")),
-        "go" => (text(go()), vec!["serve".to_owned(), port.clone()]),
+        "go" => (text(&servers::go(&program("echo.go"))), vec!["serve".to_owned(), port.clone()]),
         "python" => ("python3".to_owned(), serve("echo.py")),
         _ => ("java".to_owned(), serve("Echo.java")),
     };
@@ -172,7 +155,7 @@ fn callers(directory: &Path) -> Vec<(String, Vec<String>)> {
         ("curl".to_owned(), curl),
         ("wrk".to_owned(), words(&format!("-t1 -c16 -d2 {url}"))),
         ("node".to_owned(), vec![text(program("echo.js")), "call".to_owned(), url.to_owned()]),
-        (go().display().to_string(), words(&format!("call {url}"))),
+        (text(servers::go(&program("echo.go"))), words(&format!("call {url}"))),
         (
             "python3".to_owned(),
             vec![

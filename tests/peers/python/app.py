@@ -8,9 +8,7 @@ import pathlib
 import socket
 import sys
 
-import hypercorn.asyncio
-import hypercorn.config
-import uvicorn
+import asgi
 
 CONTENT = pathlib.Path(sys.argv[2])
 
@@ -81,11 +79,4 @@ async def app(scope, receive, send):
 
 listener = socket.create_server(("0.0.0.0", 0), backlog=1024)
 print(f"ready http={listener.getsockname()[1]}", flush=True)
-if sys.argv[1] == "uvicorn":
-    settings = {"log_level": "warning", "lifespan": "off", "timeout_keep_alive": 600, "ws": "wsproto"}
-    uvicorn.Server(uvicorn.Config(app, **settings)).run(sockets=[listener])
-else:
-    config = hypercorn.config.Config()
-    config.bind = [f"fd://{listener.detach()}"]
-    config.keep_alive_timeout = 600
-    asyncio.run(hypercorn.asyncio.serve(app, config))
+asgi.serve(sys.argv[1], app, listener)

@@ -7,6 +7,7 @@ mod cluster;
 mod correct;
 mod latency;
 mod memory;
+mod opaque;
 mod policies;
 mod pure;
 mod routes;
@@ -58,7 +59,7 @@ pub(super) enum Needs {
 }
 
 /// Every group, in the order of the table.
-pub(super) static GROUPS: [Group; 13] = [
+pub(super) static GROUPS: [Group; 14] = [
     Group {
         cells: &["P1", "P2", "P5"],
         what: "small bodies, kept connections: capacity and CPU",
@@ -69,6 +70,7 @@ pub(super) static GROUPS: [Group; 13] = [
     Group { cells: &["P6", "P7"], what: "bodies of every size", needs: Needs::Stage(bodies::all) },
     Group { cells: &["P8"], what: "a new connection for each request", needs: Needs::Stage(capacity::new_connections) },
     Group { cells: &["P9", "P10"], what: "HTTP/2 and TLS", needs: Needs::Stage(secure::all) },
+    Group { cells: &["P11"], what: "1 MiB through a TCP route", needs: Needs::Stage(opaque::all) },
     Group { cells: &["R1"], what: "one host with 10,000 prefixes", needs: Needs::Place(routes::all) },
     Group { cells: &["R2", "R3", "C2"], what: "lookup, draw and compilation alone", needs: Needs::Nothing(pure::all) },
     Group { cells: &["C3"], what: "wrong answers while objects change", needs: Needs::Place(correct::all) },

@@ -23,6 +23,8 @@ pub(super) enum Entrance {
     Http2Both,
     /// HTTP/1.1 over TLS 1.3 in, HTTP/1.1 in the clear out.
     Tls,
+    /// Bytes that nobody reads, in and out.
+    Tcp,
 }
 
 pub(super) const OURS_S: &str = "ours_s";
@@ -51,7 +53,7 @@ impl Contender {
         let ports = side.ports();
         let port = match entrance {
             Entrance::Http1 if path.starts_with("/v2/") => ports.v2,
-            Entrance::Http1 => ports.v1,
+            Entrance::Http1 | Entrance::Tcp => ports.v1,
             Entrance::Http2 | Entrance::Http2Both => ports.v1_http2,
             Entrance::Tls => return None,
         };
@@ -70,6 +72,11 @@ impl Contender {
             (OURS_U, Entrance::Http2Both) => 8290,
             (OURS_S, Entrance::Tls) => 8380,
             (OURS_U, Entrance::Tls) => 8390,
+            (OURS_S, Entrance::Tcp) => 8480,
+            (OURS_U, Entrance::Tcp) => 8490,
+            (ENVOY, Entrance::Tcp) => 8481,
+            (HAPROXY, Entrance::Tcp) => 8482,
+            (NGINX, Entrance::Tcp) => 8483,
             (ENVOY, Entrance::Http1) => 8081,
             (HAPROXY, Entrance::Http1) => 8082,
             (NGINX, Entrance::Http1) => 8083,

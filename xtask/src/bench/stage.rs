@@ -7,6 +7,7 @@ use super::{
     place::{Place, Side},
     pods,
     program::{Cpu, Program, Start},
+    tools,
 };
 use crate::output::progress;
 use anyhow::Context;
@@ -125,6 +126,11 @@ impl<'a> Stage<'a> {
             }
             _ => {
                 let nginx = tools.nginx.clone().map_err(anyhow::Error::msg)?;
+                let module = Path::new(tools::NGINX_STREAM);
+                if module.is_file() {
+                    let more = [("MODULE", tools::NGINX_STREAM.to_owned())];
+                    fill(self.place, self.setting, "nginx-stream.conf", "nginx-stream.conf", &more)?;
+                }
                 (nginx, vec!["-c".to_owned(), config("nginx.conf")?], None)
             }
         };
@@ -140,17 +146,18 @@ impl<'a> Stage<'a> {
 
     /// The arguments of one of ours, and its objects on disk.
     fn ours(&self, name: &str) -> anyhow::Result<Vec<String>> {
-        let (mode, admin, [port, tls, http2], side) = if name == OURS_S {
-            ("require", ADMIN_S, [8080, 8380, 8280], Side::Inside)
+        let (mode, admin, [port, tls, http2, tcp], side) = if name == OURS_S {
+            ("require", ADMIN_S, [8080, 8380, 8280, 8480], Side::Inside)
         } else {
-            ("off", ADMIN_U, [8090, 8390, 8290], Side::Outside)
+            ("off", ADMIN_U, [8090, 8390, 8290, 8490], Side::Outside)
         };
         let pods = side.ports();
         let directory = self.place.directory().join(name);
         fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-        let more: [(&str, u16); 6] =
-            [("PORT", port), ("TLS", tls), ("H2", http2), ("V1", pods.v1), ("V2", pods.v2), ("V1_H2", pods.v1_http2)];
-        let more = more.map(|(key, port)| (key, port.to_string()));
+        let listeners = [("PORT", port), ("TLS", tls), ("H2", http2), ("TCP", tcp)];
+        let pods = [("V1", pods.v1), ("V2", pods.v2), ("V1_H2", pods.v1_http2)];
+        let more = listeners.into_iter().chain(pods).map(|(key, port)| (key, port.to_string()));
+        let more: Vec<(&str, String)> = more.collect();
         for file in ["ours.yaml", "ours-protocols.yaml"] {
             fill(self.place, self.setting, file, &format!("{name}/{file}"), &more)?;
         }

@@ -28,12 +28,16 @@ pub(super) struct Tools {
     pub(super) versions: Vec<(&'static str, String)>,
 }
 
-const TOOLS: [Tool; 9] = [
+/// What nginx passes TCP on with.
+pub(super) const NGINX_STREAM: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
+
+const TOOLS: [Tool; 10] = [
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "taskset", package: "util-linux" },
     Tool { program: "wrk", package: "wrk" },
     Tool { program: "h2load", package: "nghttp2-client" },
     Tool { program: "nginx", package: "nginx-full" },
+    Tool { program: NGINX_STREAM, package: "libnginx-mod-stream" },
     Tool { program: "haproxy", package: "haproxy" },
     Tool { program: "openssl", package: "openssl" },
     Tool { program: "bpftool", package: "bpftool" },

@@ -77,6 +77,7 @@ impl Group {
                 tool("lighttpd", "lighttpd"),
                 tool("node", "nodejs"),
                 tool("python3", "python3"),
+                tool("pip3", "python3-pip"),
             ],
             Need::Programs => vec![
                 tool("nginx", "nginx-full"),
@@ -128,7 +129,7 @@ impl Group {
             Need::Unguarded => "BPF objects without guards",
             Need::Bench => "nginx, HAProxy, wrk, h2load, openssl, valgrind",
             Need::Http2 => "curl, nghttp, HAProxy",
-            Need::Origins => "nginx, HAProxy, Apache, lighttpd, Node, Python",
+            Need::Origins => "nginx, HAProxy, Apache, lighttpd, Node, libraries of Python",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
             Need::Peers => "Apache, nghttp, openssl, Chromium, libraries of Python and Node",
         };
