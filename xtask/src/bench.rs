@@ -26,7 +26,7 @@ mod stage;
 mod tools;
 mod usage;
 
-use crate::{interrupt::Interrupt, output::styled, workspace};
+use crate::{image::Profile, interrupt::Interrupt, output::styled, workspace};
 use anyhow::{Context, bail, ensure};
 use cell::Cell;
 use cells::{Bench, GROUPS, Group, Needs};
@@ -36,7 +36,7 @@ use place::Place;
 use report::Report;
 use stage::{Setting, Stage};
 use std::{fs, thread, time::Instant};
-use tools::{Profile, Tools};
+use tools::Tools;
 
 /// Measures our gateway beside a direct connection, Envoy, HAProxy and nginx, in one run.
 ///
@@ -178,7 +178,7 @@ fn measure(
             // A cluster takes longer to come up than a first look may take.
             Needs::Cluster(_) if effort.quick && arguments.only.is_empty() => continue,
             Needs::LongCluster(_) if arguments.only.is_empty() => continue,
-            Needs::Cluster(run) | Needs::LongCluster(run) => timed(group, || run(effort, interrupt, &wanted)),
+            Needs::Cluster(run) | Needs::LongCluster(run) => timed(group, || run(profile, effort, interrupt, &wanted)),
             Needs::Stage(_) | Needs::Place(_) => continue,
         };
         interrupt.check()?;

@@ -15,10 +15,11 @@ use super::{
     report::Report,
     rounds::interleaved,
     stage::Setting,
-    tools::{self, Profile, Tools},
+    tools::Tools,
 };
 use crate::{
     command::{command, output, run as run_command},
+    image::{self, Profile},
     interrupt::Interrupt,
     workspace,
 };
@@ -42,8 +43,8 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let after = Tools::ready(profile, interrupt)?;
     let (commit, checkout) = checkout(revision, interrupt)?;
-    eprintln!("Building {revision} ({commit})");
-    let before = Tools { gateway: tools::build(&checkout, profile, interrupt)?, ..after.clone() };
+    eprintln!("{revision} is {commit}");
+    let before = Tools { gateway: image::daemon(&checkout, profile, interrupt)?, ..after.clone() };
     let mut report = Report {
         command: format!("cargo xtask bench --compare {revision}"),
         machine: Machine::look(&after, profile),

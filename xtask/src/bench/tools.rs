@@ -3,6 +3,7 @@
 use crate::{
     build_ebpf,
     command::{cargo, output, run},
+    image::{self, Profile},
     install::{self, Tool},
     interrupt::Interrupt,
     programs, workspace,
@@ -25,24 +26,6 @@ pub(super) struct Tools {
     pub(super) nginx: Result<PathBuf, String>,
     /// What they say of themselves.
     pub(super) versions: Vec<(&'static str, String)>,
-}
-
-/// How our programs are built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Profile {
-    /// As in the image.
-    Release,
-    /// As in the tests: soon.
-    Quick,
-}
-
-impl Profile {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Quick => "quick",
-        }
-    }
 }
 
 const TOOLS: [Tool; 9] = [
@@ -71,7 +54,7 @@ impl Tools {
             interrupt.check()?;
             eprintln!("the BPF object is missing, and with it every figure of ours_s: {error:#}");
         }
-        let gateway = build(&workspace::root(), profile, interrupt)?;
+        let gateway = image::daemon(&workspace::root(), profile, interrupt)?;
         let [client, pod] = ours(interrupt)?;
         let envoy = programs::envoy(interrupt).map_err(|error| format!("{error:#}"));
         interrupt.check()?;
@@ -103,15 +86,6 @@ pub(super) fn ours(interrupt: &Interrupt) -> anyhow::Result<[PathBuf; 2]> {
     let mut build = cargo(["build", "--quiet", "--profile", "quick", "--package", "gateway-tests"]);
     run(build.args(programs.iter().flat_map(|program| ["--bin", program])), interrupt)?;
     Ok(programs.map(workspace::quick_binary))
-}
-
-/// The daemon of a checkout.
-pub(super) fn build(checkout: &Path, profile: Profile, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
-    eprintln!("Building the gateway (profile {})", profile.name());
-    let mut build =
-        cargo(["build", "--quiet", "--package", "gateway", "--bin", "gateway", "--profile", profile.name()]);
-    run(build.current_dir(checkout), interrupt)?;
-    Ok(checkout.join("target").join(profile.name()).join("gateway"))
 }
 
 /// The first line with a number in it that a program prints about itself, wherever it prints it.

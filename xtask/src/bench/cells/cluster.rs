@@ -9,6 +9,7 @@ use crate::{
     },
     cluster::{Istio, Stage},
     command::{cargo, output},
+    image::Profile,
     interrupt::Interrupt,
     programs,
 };
@@ -19,11 +20,16 @@ const OURS: &str = "ours";
 const ISTIO: &str = "istio";
 
 /// VirtualServices by the thousand.
-pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
+pub(super) fn all(
+    profile: Profile,
+    effort: Effort,
+    interrupt: &Interrupt,
+    wanted: &[&str],
+) -> anyhow::Result<Vec<Cell>> {
     let arguments =
-        if effort.quick { ["--sizes", "100", "--edits", "10"] } else { ["--sizes", "3000,10000", "--edits", "30"] };
+        if effort.quick { ["--sizes", "100", "--edits", "10"] } else { ["--sizes", "3000,10000", "--edits", "20"] };
     let mut cells = Vec::new();
-    for size in &measure(&arguments, interrupt)? {
+    for size in &measure(profile, &arguments, interrupt)? {
         let crowd = format!("{} VirtualServices", size["routes"]);
         cells.extend(edits(size, &crowd, "others change", wanted)?);
         if wanted.contains(&"M1") || wanted.contains(&"C1") {
@@ -34,11 +40,16 @@ pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> any
 }
 
 /// Services by the thousand, with pods and nodes that are kwok's and a route to each.
-pub(super) fn services(effort: Effort, interrupt: &Interrupt, _wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
+pub(super) fn services(
+    profile: Profile,
+    effort: Effort,
+    interrupt: &Interrupt,
+    _wanted: &[&str],
+) -> anyhow::Result<Vec<Cell>> {
     let kwok = programs::kwok(interrupt)?.display().to_string();
     let (number, repeated) = if effort.quick { ("500", "10") } else { ("5000", "30") };
     let mut cells = Vec::new();
-    for size in &measure(&["--services", number, "--kwok", &kwok, "--edits", repeated], interrupt)? {
+    for size in &measure(profile, &["--services", number, "--kwok", &kwok, "--edits", repeated], interrupt)? {
         let crowd = format!("{} Services with a pod and a route each", size["services"]);
         cells.extend(edits(size, &crowd, "pods go and come back", &["C1", "C3"])?);
         let before = |name| size["pss_mib_before"][name].as_f64().unwrap_or(f64::NAN);
@@ -53,9 +64,9 @@ pub(super) fn services(effort: Effort, interrupt: &Interrupt, _wanted: &[&str]) 
 }
 
 /// What tests/istio measures, one object for each size.
-fn measure(arguments: &[&str], interrupt: &Interrupt) -> anyhow::Result<Vec<Value>> {
+fn measure(profile: Profile, arguments: &[&str], interrupt: &Interrupt) -> anyhow::Result<Vec<Value>> {
     ensure!(nix::unistd::geteuid().is_root(), "a cluster needs namespaces and cgroups: run as root");
-    let stage = Stage::set(Istio::Beside, interrupt)?;
+    let stage = Stage::set(Istio::Beside, profile, interrupt)?;
     let mut test = cargo(["test", "--quiet", "--package", "gateway-tests", "--test", "istio", "--", "--figures"]);
     test.args(arguments);
     test.envs(stage.environment().iter().map(|(name, value)| (name, value)));
