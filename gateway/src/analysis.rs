@@ -18,7 +18,7 @@ use crate::{
         destination_rule::DestinationRule,
         gateway::Gateway,
         host::HostPattern,
-        object::{Labels, Meta},
+        object::{Labels, Meta, ObjectId},
         problem::Problem,
         resource::Resource,
         service::{Pod, Service},
@@ -70,6 +70,16 @@ pub struct World<'a> {
     /// What the objects compile to, and what was found on the way.
     pub snapshot: &'a Snapshot,
     pub compiled: &'a [Problem],
+    /// What is known of Secrets.
+    pub credentials: &'a [Credential],
+}
+
+/// A Secret, of which nothing is kept but whether it could be a server's certificate and key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    pub id: ObjectId,
+    /// Why not.
+    pub fault: Option<String>,
 }
 
 /// Every message about `world`, the worst first, without repetitions.

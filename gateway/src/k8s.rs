@@ -16,7 +16,7 @@ mod secrets;
 mod watch;
 
 pub use client::{NoCluster, connect};
-pub use list::{ListFailed, list};
+pub use list::{ListFailed, credentials, list};
 pub use secrets::SecretWatch;
 
 use crate::{control::delta::Delta, model::object::Kind, pairing::opt_out::OptOutWatch};

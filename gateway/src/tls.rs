@@ -10,6 +10,7 @@
 
 mod client_config;
 pub mod configurations;
+pub mod credential;
 mod endpoint_verifier;
 mod files;
 pub mod keeper;

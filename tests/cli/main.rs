@@ -4,7 +4,10 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "what a test cannot go on without is how it fails")]
 
-use harness::daemon::{binary, workspace};
+use harness::{
+    daemon::{binary, workspace},
+    tls::certificates::{Authority, Wish, secret},
+};
 use serde_json::Value;
 use std::{
     io::Write,
@@ -83,6 +86,46 @@ fn config_lists() {
         assert_eq!(code, 0);
         insta::assert_snapshot!(format!("{what}_table"), output);
     }
+}
+
+/// Of a Secret nothing is said but whether its certificate and key would do.
+#[test]
+fn a_secret_that_is_no_credential_is_named() {
+    let authority = Authority::new("cli");
+    let [good, other] = [Wish::named(&["a.test"]), Wish::named(&["b.test"])].map(|wish| authority.sign(&wish));
+    let expired = authority.sign(&Wish { expired: true, ..Wish::named(&["a.test"]) });
+    let secrets = [
+        ("good", vec![("tls.crt", &*good.certificate), ("tls.key", &*good.key)], None),
+        ("expired", vec![("tls.crt", &*expired.certificate), ("tls.key", &*expired.key)], Some("ended at")),
+        ("of-another", vec![("tls.crt", &*good.certificate), ("tls.key", &*other.key)], Some("is not the key of")),
+        ("no-pem", vec![("tls.crt", "text"), ("tls.key", &*good.key)], Some("data.tls.crt")),
+        ("no-key", vec![("tls.crt", &*good.certificate)], Some("tls.key")),
+        ("nobody-s", vec![("tls.crt", "text")], None),
+    ];
+    let mut objects: String = secrets.iter().map(|(name, fields, _)| secret(name, fields)).collect();
+    for (name, ..) in &secrets[..5] {
+        objects.push_str(&format!(
+            "---\napiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: {name}}}\nspec:\n  selector: {{istio: \
+             ingressgateway}}\n  servers:\n  - port: {{number: 443, name: https, protocol: HTTPS}}\n    hosts: \
+             [{name}.test]\n    tls: {{mode: SIMPLE, credentialName: {name}}}\n"
+        ));
+    }
+    let (code, output, errors) = gateway_with_input(&["analyze", "-f", "-", "-o", "json"], &objects);
+    assert_eq!(code, 1, "{output}{errors}");
+    let said: Vec<Value> = serde_json::from_str(&output).expect("JSON");
+    let of = |name: &str| {
+        let object = format!("Gateway default/{name}");
+        let faults = said.iter().filter(|message| message["code"] == "IST0161" && message["object"] == object.as_str());
+        faults.map(|message| message["message"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    for (name, _, fault) in &secrets {
+        match (fault, &of(name)[..]) {
+            (None, []) => {}
+            (Some(fault), [message]) => assert!(message.contains(fault), "{name}: {message}"),
+            (_, messages) => panic!("{name}: {messages:?}"),
+        }
+    }
+    assert!(!output.contains("PRIVATE KEY") && !errors.contains("PRIVATE KEY"), "nothing of a key is shown");
 }
 
 #[test]

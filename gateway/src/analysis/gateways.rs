@@ -20,6 +20,7 @@ pub(super) fn look(world: &World<'_>, report: &mut Report) {
         conflicts(world, gateway, &selector, report);
     }
     certificates(world, report);
+    credentials(world, report);
     for service in world.virtual_services() {
         references(world, service, report);
     }
@@ -85,13 +86,36 @@ fn conflicts(world: &World<'_>, gateway: &Gateway, selector: &Labels, report: &m
     }
 }
 
+/// Secrets that are there and are no credentials (gateway/secret.go).
+fn credentials(world: &World<'_>, report: &mut Report) {
+    for gateway in world.objects.iter().filter(|read| read.manifest.kind() == Kind::Gateway) {
+        for (index, name) in credential_names(gateway) {
+            let id = ObjectId::new(Kind::Secret, &world.settings.gateway_namespace, name);
+            let known = world.credentials.iter().find(|credential| credential.id == id);
+            let Some(fault) = known.and_then(|credential| credential.fault.as_deref()) else { continue };
+            let message = format!(
+                "The credential referenced by the Gateway {} in namespace {} is invalid, which can cause the traffic not \
+                 to work as expected: {name}: {fault}",
+                gateway.manifest.id().name,
+                id.namespace
+            );
+            let path = format!("spec.servers[{index}].tls.credentialName");
+            report.say("IST0161", Level::Error, &gateway.manifest.meta, path, message);
+        }
+    }
+}
+
+/// The index of each server that names a Secret, and the name.
+fn credential_names(gateway: &super::Examined) -> impl Iterator<Item = (usize, &str)> {
+    let servers = gateway.manifest.object["spec"]["servers"].as_array().into_iter().flatten().enumerate();
+    servers.filter_map(|(index, server)| Some((index, server["tls"]["credentialName"].as_str()?)))
+}
+
 /// One certificate of several Gateways: clients reuse HTTP/2 connections over them, and get 404 (gateway/certificate.go).
 fn certificates(world: &World<'_>, report: &mut Report) {
     let mut known: Vec<(&super::Examined, usize, String)> = Vec::new();
     for read in world.objects.iter().filter(|read| read.manifest.kind() == Kind::Gateway) {
-        let servers = read.manifest.object["spec"]["servers"].as_array().into_iter().flatten().enumerate();
-        let named = servers.filter_map(|(index, server)| Some((index, server["tls"]["credentialName"].as_str()?)));
-        known.extend(named.map(|(index, name)| (read, index, name.to_owned())));
+        known.extend(credential_names(read).map(|(index, name)| (read, index, name.to_owned())));
     }
     for (read, index, name) in &known {
         let same = |other: &&(&super::Examined, usize, String)| {

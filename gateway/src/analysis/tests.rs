@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     ingest::{IngestContext, ingest_all, manifest},
+    model::object::Kind,
     routing::compiler::compile,
 };
 use std::collections::BTreeMap;
@@ -51,6 +52,10 @@ fn said(more: &str) -> Vec<String> {
         settings: &settings,
         snapshot: &snapshot,
         compiled: &compiled,
+        credentials: &[Credential {
+            id: ObjectId::new(Kind::Secret, "istio-system", "expired"),
+            fault: Some("data.tls.crt: the certificate ended".to_owned()),
+        }],
     };
     analyze(&world).into_iter().map(|m| format!("{} {} {}", m.code, m.object, m.path).trim_end().to_owned()).collect()
 }
@@ -157,6 +162,10 @@ fn gateways_in_each_other_s_way() {
     check(
         &(object("Gateway", "{name: h}", &tls("b.com")) + &object("Gateway", "{name: i}", &tls("c.com"))),
         &["IST0138 Gateway default/h spec.servers[0].tls.credentialName"],
+    );
+    check(
+        &object("Gateway", "{name: h}", &tls("b.com").replace("credentialName: c", "credentialName: expired")),
+        &["IST0161 Gateway default/h spec.servers[0].tls.credentialName"],
     );
     let other = object("Gateway", "{name: h}", &server(80, "b.com"));
     check(

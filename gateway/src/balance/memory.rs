@@ -22,11 +22,9 @@ pub struct ClusterMemory {
     /// Whose turn it is in a round robin.
     pub(super) turn: AtomicU32,
     connecting: Connecting,
-    hosts: Mutex<Hosts>,
+    /// In the order of the addresses. No map: there are thousands of clusters, most of them with one endpoint or two.
+    hosts: Mutex<Box<[Known]>>,
 }
-
-/// In the order of the addresses. No map: there are thousands of clusters, most of them with one endpoint or two.
-type Hosts = Box<[(SocketAddr, Arc<HostState>)]>;
 
 /// What connections are made with: those that were made with something else are of no use.
 #[derive(Debug, Default, PartialEq)]
@@ -35,6 +33,9 @@ pub struct Connecting {
     pub tls: Option<Arc<Origination>>,
     pub proxy_protocol: Option<ProxyProtocol>,
 }
+
+/// An endpoint, and what is remembered of it.
+type Known = (SocketAddr, Arc<HostState>);
 
 impl ClusterMemory {
     pub fn new(pool: u64, connecting: Connecting, outliers: Option<OutlierDetection>) -> Self {
@@ -74,7 +75,7 @@ impl ClusterMemory {
             let place = hosts.binary_search_by(|(known, _)| known.cmp(address));
             place.map_or_else(|_| Arc::default(), |place| Arc::clone(&hosts[place].1))
         };
-        let mut of: Vec<(SocketAddr, Arc<HostState>)> = addresses.map(|address| (address, known(&address))).collect();
+        let mut of: Vec<Known> = addresses.map(|address| (address, known(&address))).collect();
         let states: Vec<Arc<HostState>> = of.iter().map(|(_, state)| Arc::clone(state)).collect();
         of.sort_unstable_by_key(|(address, _)| *address);
         if let Some(outliers) = &self.outliers {

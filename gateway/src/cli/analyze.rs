@@ -34,6 +34,7 @@ pub fn run(args: &AnalyzeArgs) -> u8 {
         settings: &loaded.settings,
         snapshot: &snapshot,
         compiled: &compiled,
+        credentials: &loaded.credentials,
     });
     output::print(args.input.output, &messages, |_| table(&messages));
     let threshold = match args.failure_threshold {

@@ -2,15 +2,18 @@
 
 use super::context::ContextArgs;
 use crate::{
+    analysis::Credential,
     files,
-    ingest::manifest::{self, Parsed},
+    ingest::manifest::{self, Manifest, Parsed},
     k8s,
     model::object::Kind,
+    tls::credential,
 };
 use clap::{Args, ValueEnum};
 use std::{
     io::{self, Read},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// The namespace of objects in files that name none: kubectl's.
@@ -43,28 +46,49 @@ pub enum Output {
     Yaml,
 }
 
+/// What was loaded.
+#[derive(Debug, Default)]
+pub struct Input {
+    /// Without Secrets.
+    pub parsed: Parsed,
+    pub credentials: Vec<Credential>,
+}
+
+impl Input {
+    /// Nothing that is printed needs what is in a Secret.
+    fn take(&mut self, manifest: Manifest) {
+        if manifest.kind() != Kind::Secret {
+            self.parsed.manifests.push(manifest);
+            return;
+        }
+        let id = manifest.id().clone();
+        self.credentials.push(Credential { id, fault: credential::fault(manifest, SystemTime::now()) });
+    }
+}
+
 impl InputArgs {
     /// Loads every object the flags name.
     ///
     /// # Errors
     /// When a file cannot be read or the cluster cannot be listed, in words that name it.
-    pub fn load(&self) -> Result<Parsed, String> {
+    pub fn load(&self) -> Result<Input, String> {
         if self.kube {
-            return load_cluster();
+            return load_cluster(&self.context.gateway_namespace);
         }
         if self.filename.is_empty() {
             return Err(
                 "say what to read: -f PATH (a file, a directory, or - for standard input), or --kube".to_owned()
             );
         }
-        let mut all = Parsed::default();
+        let mut all = Input::default();
         for path in &self.filename {
             let parsed = if path == Path::new("-") { stdin()? } else { files::read(path, DEFAULT_NAMESPACE)? };
-            // Nothing that is printed needs what is in a Secret.
-            all.manifests.extend(parsed.manifests.into_iter().filter(|manifest| manifest.kind() != Kind::Secret));
-            all.problems.extend(parsed.problems);
-            all.foreign.extend(parsed.foreign);
-            all.ignored += parsed.ignored;
+            for manifest in parsed.manifests {
+                all.take(manifest);
+            }
+            all.parsed.problems.extend(parsed.problems);
+            all.parsed.foreign.extend(parsed.foreign);
+            all.parsed.ignored += parsed.ignored;
         }
         Ok(all)
     }
@@ -76,14 +100,19 @@ fn stdin() -> Result<Parsed, String> {
     Ok(manifest::parse(&text, "-", DEFAULT_NAMESPACE))
 }
 
-fn load_cluster() -> Result<Parsed, String> {
+/// Secrets that Gateways name are looked at where that is allowed.
+fn load_cluster(gateway_namespace: &str) -> Result<Input, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start a runtime: {error}"))?;
     runtime.block_on(async {
         let client = k8s::connect().await.map_err(|error| error.to_string())?;
-        k8s::list(&client).await.map_err(|error| error.to_string())
+        let parsed = k8s::list(&client).await.map_err(|error| error.to_string())?;
+        let secrets = k8s::credentials(&client, gateway_namespace, &parsed).await;
+        let mut all = Input { parsed, ..Input::default() };
+        secrets.into_iter().for_each(|secret| all.take(secret));
+        Ok(all)
     })
 }
 

@@ -2,10 +2,10 @@
 
 use super::{
     complain,
-    input::{InputArgs, Output},
+    input::{Input, InputArgs, Output},
 };
 use crate::{
-    analysis::Examined,
+    analysis::{Credential, Examined},
     ingest::{IngestContext, ingest_all, manifest::Foreign},
     model::problem::Problem,
     routing::{
@@ -21,6 +21,7 @@ use std::{collections::BTreeMap, sync::Arc};
 pub(super) struct Loaded {
     pub(super) objects: Vec<Examined>,
     pub(super) foreign: Vec<Foreign>,
+    pub(super) credentials: Vec<Credential>,
     pub(super) settings: CompileSettings,
 }
 
@@ -29,7 +30,7 @@ pub(super) struct Loaded {
 /// # Errors
 /// When something could not be read at all.
 pub(super) fn load(input: &InputArgs) -> Result<Loaded, ()> {
-    let parsed = input.load().map_err(|error| complain(&error))?;
+    let Input { parsed, credentials } = input.load().map_err(|error| complain(&error))?;
     let settings = input.context.compile_settings().map_err(|error| complain(&error))?;
     for problem in &parsed.problems {
         complain(problem);
@@ -41,7 +42,7 @@ pub(super) fn load(input: &InputArgs) -> Result<Loaded, ()> {
     let read = ingest_all(&parsed.manifests, &context);
     let objects = parsed.manifests.into_iter().zip(read);
     let objects = objects.map(|(manifest, (resource, problems))| Examined { manifest, resource, problems }).collect();
-    Ok(Loaded { objects, foreign: parsed.foreign, settings })
+    Ok(Loaded { objects, foreign: parsed.foreign, credentials, settings })
 }
 
 impl Loaded {

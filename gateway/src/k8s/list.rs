@@ -3,7 +3,7 @@
 use super::{backoff::Failure, convert, discover, reason};
 use crate::{
     control::status::Consequence,
-    ingest::manifest::{FOREIGN, Foreign, Parsed},
+    ingest::manifest::{FOREIGN, Foreign, Manifest, Parsed},
     model::{
         object::Kind,
         problem::{Problem, ProblemKind, Severity},
@@ -17,7 +17,7 @@ use kube::{
     discovery,
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::fmt::Debug;
+use std::{collections::BTreeSet, fmt::Debug};
 
 /// Objects in one page of a list: client-go's.
 const PAGE: u32 = 500;
@@ -58,6 +58,21 @@ pub async fn list(client: &Client) -> Result<Parsed, ListFailed> {
     }
     list_foreign(client, &mut found).await;
     Ok(found)
+}
+
+/// The Secrets of `namespace` that Gateways among what was `found` name, as far as they are there and may be read.
+pub async fn credentials(client: &Client, namespace: &str, found: &Parsed) -> Vec<Manifest> {
+    let gateways = found.manifests.iter().filter(|manifest| manifest.kind() == Kind::Gateway);
+    let servers = gateways.filter_map(|gateway| gateway.object["spec"]["servers"].as_array()).flatten();
+    let names: BTreeSet<&str> = servers.filter_map(|server| server["tls"]["credentialName"].as_str()).collect();
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", Kind::Secret.name()));
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
+    let mut secrets = Vec::new();
+    for name in names {
+        let secret = api.get_opt(name).await.ok().flatten();
+        secrets.extend(secret.and_then(|secret| convert::manifest(&secret, &resource).ok()));
+    }
+    secrets
 }
 
 fn done_without(kind: Kind, error: &kube::Error) -> Problem {

@@ -12,7 +12,11 @@ struct Offline {
 }
 
 fn load(arguments: &[&str]) -> Result<Parsed, String> {
-    Offline::try_parse_from(std::iter::once(&"offline").chain(arguments)).unwrap().input.load()
+    Offline::try_parse_from(std::iter::once(&"offline").chain(arguments))
+        .unwrap()
+        .input
+        .load()
+        .map(|input| input.parsed)
 }
 
 const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 80}]}\n";
