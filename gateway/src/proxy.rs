@@ -41,6 +41,7 @@ mod relay;
 mod rest;
 mod returned;
 pub mod settings;
+mod slow_head;
 mod stream;
 mod stream_record;
 mod tap;

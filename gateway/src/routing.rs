@@ -27,6 +27,7 @@ mod stream_table;
 pub mod streams;
 pub mod traffic;
 mod translate;
+mod workloads;
 pub mod world;
 
 #[cfg(test)]

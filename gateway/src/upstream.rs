@@ -11,6 +11,7 @@ mod doorbell;
 mod flow;
 pub(crate) mod http2;
 pub(crate) mod lease;
+pub(crate) mod opening;
 mod pause;
 pub(crate) mod pool;
 pub(crate) mod secure;

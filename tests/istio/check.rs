@@ -87,9 +87,9 @@ fn may_differ(case: &Case, request: &Request) -> bool {
 }
 
 /// Asks every request of both gateways and compares their tables; what does not come out as it should is asked again, until
-/// it does or `patience` is at its end.
+/// it does or `patience` is at its end, which begins when everything has been asked once.
 pub(crate) fn examine(lab: &Lab, cases: &[Case], patience: Duration) -> anyhow::Result<Vec<Examined>> {
-    let deadline = Instant::now() + patience;
+    let mut deadline = None;
     let mut all: Vec<Examined> = cases.iter().map(Examined::unasked).collect();
     loop {
         let (explained, envoy) = (Explained::of(lab)?, Table::of_envoy(lab.admin)?);
@@ -103,6 +103,8 @@ pub(crate) fn examine(lab: &Lab, cases: &[Case], patience: Duration) -> anyhow::
             all[case].verdicts[request] = Some(verdict);
         }
         let settled = all.iter().zip(cases).all(|(examined, case)| examined.is_settled(case));
+        // To ask everything once may take longer than that, and then too everybody gets a second chance.
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
         if settled || Instant::now() > deadline {
             return Ok(all);
         }

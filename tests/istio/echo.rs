@@ -7,9 +7,12 @@
 //! `x-echo-trailer: name=value` adds a trailer. With `x-echo-until: 3` delays, failures, statuses and fields end with the attempt whose `x-envoy-attempt-count` is 3;
 //! with `x-echo-at: a,b` only the pods a and b do any of it.
 
+#[path = "echo_announced.rs"]
+mod announced;
 #[path = "echo_http2.rs"]
 mod http2;
 
+use announced::Announced;
 use anyhow::Context;
 use clap::Parser;
 use harness::http::message::{self, Framing, Message};
@@ -43,6 +46,9 @@ struct Arguments {
     /// The same, for clients with a certificate of ECHO_CLIENTS (repeatable)
     #[arg(long)]
     mutual: Vec<SocketAddr>,
+    /// Address to listen on for connections that begin with a header of the PROXY protocol (repeatable)
+    #[arg(long)]
+    announced: Vec<SocketAddr>,
     /// PEM that is shown to clients
     #[arg(long, env = "ECHO_CERTIFICATE", default_value = "", hide_env_values = true)]
     certificate: String,
@@ -62,24 +68,25 @@ fn main() -> anyhow::Result<()> {
         None => fs::read_to_string("/proc/sys/kernel/hostname").context("read the host's name")?,
     };
     let pod: Arc<str> = pod.trim().into();
-    let mut ports: Vec<(SocketAddr, Option<Arc<ServerConfig>>)> = Vec::new();
-    ports.extend(arguments.listen.iter().map(|address| (*address, None)));
+    let mut ports: Vec<(SocketAddr, Opening)> = Vec::new();
+    ports.extend(arguments.listen.iter().map(|address| (*address, Opening::Any)));
+    ports.extend(arguments.announced.iter().map(|address| (*address, Opening::Announced)));
     for (addresses, clients) in [(&arguments.tls, None), (&arguments.mutual, Some(&arguments.clients))] {
         if !addresses.is_empty() {
             let config = Arc::new(tls(&arguments.certificate, &arguments.key, clients)?);
-            ports.extend(addresses.iter().map(|address| (*address, Some(Arc::clone(&config)))));
+            ports.extend(addresses.iter().map(|address| (*address, Opening::Tls(Arc::clone(&config)))));
         }
     }
     let mut acceptors = Vec::new();
-    for (address, tls) in ports {
+    for (address, opening) in ports {
         let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
         let pod = Arc::clone(&pod);
         acceptors.push(thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (pod, tls) = (Arc::clone(&pod), tls.clone());
+                let (pod, opening) = (Arc::clone(&pod), opening.clone());
                 thread::spawn(move || {
                     // Whoever goes away is no trouble of ours.
-                    let _served = begin(stream, tls, &pod).is_ok();
+                    let _served = begin(stream, opening, &pod).is_ok();
                 });
             }
         }));
@@ -89,6 +96,16 @@ fn main() -> anyhow::Result<()> {
         let _ = acceptor.join();
     }
     Ok(())
+}
+
+/// How connections to a port begin.
+#[derive(Clone)]
+enum Opening {
+    /// As the client likes.
+    Any,
+    /// With a header of the PROXY protocol.
+    Announced,
+    Tls(Arc<ServerConfig>),
 }
 
 /// The first byte of every TLS connection.
@@ -117,11 +134,16 @@ fn tls(certificate: &str, key: &str, clients: Option<&String>) -> anyhow::Result
 }
 
 /// Answers on one connection until the other side closes it.
-fn begin(stream: TcpStream, tls: Option<Arc<ServerConfig>>, pod: &str) -> anyhow::Result<()> {
+fn begin(mut stream: TcpStream, opening: Opening, pod: &str) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
     let raw = stream.try_clone()?;
     let port = raw.local_addr()?.port();
-    let Some(config) = tls else {
+    let Opening::Tls(config) = opening else {
+        if matches!(opening, Opening::Announced) {
+            let announced = Announced::read(&mut stream)?;
+            serve(BufReader::new(stream), &raw, pod, &Value::Null, Some(&announced));
+            return Ok(());
+        }
         if http2::is_spoken(&stream) {
             return http2::serve(stream, pod, port);
         }
@@ -135,7 +157,7 @@ fn begin(stream: TcpStream, tls: Option<Arc<ServerConfig>>, pod: &str) -> anyhow
             std::io::copy(&mut stream, &mut std::io::sink())?;
             return Ok(());
         }
-        serve(stream, &raw, pod, &Value::Null);
+        serve(stream, &raw, pod, &Value::Null, None);
         return Ok(());
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -155,14 +177,24 @@ fn begin(stream: TcpStream, tls: Option<Arc<ServerConfig>>, pod: &str) -> anyhow
     let (stream, connection) = accepted.into_inner();
     let stream = stream.into_std()?;
     stream.set_nonblocking(false)?;
-    serve(BufReader::new(StreamOwned::new(connection, stream)), &raw, pod, &facts);
+    serve(BufReader::new(StreamOwned::new(connection, stream)), &raw, pod, &facts, None);
     Ok(())
 }
 
-/// The same, with what is known of its TLS. An unreadable request ends it too.
-fn serve(mut stream: BufReader<impl Read + Write>, raw: &TcpStream, pod: &str, tls: &Value) {
+/// The same, with what is known of its TLS, or was announced. An unreadable request ends it too.
+fn serve(
+    mut stream: BufReader<impl Read + Write>,
+    raw: &TcpStream,
+    pod: &str,
+    tls: &Value,
+    announced: Option<&Announced>,
+) {
     let Ok(port) = raw.local_addr().map(|address| address.port()) else { return };
-    while let Ok(Some(request)) = message::read(&mut stream, Framing::Fields) {
+    while let Ok(Some(mut request)) = message::read(&mut stream, Framing::Fields) {
+        if let Some(announced) = announced {
+            let field = announced.as_field(&request);
+            request.fields.push(field);
+        }
         let writer = stream.get_mut();
         let is_well = has_recovered(&request, pod);
         for milliseconds in request.values("x-echo-delay-ms").iter().filter(|_| !is_well) {

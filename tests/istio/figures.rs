@@ -11,6 +11,10 @@ use harness::{
     cluster::{Cluster, Gateway as Installed},
     kubernetes::Objects,
 };
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use std::{
     env, fs,
@@ -117,16 +121,17 @@ fn measure(
     lab.apply(&steady)?;
     lab.settle()?;
     let watched = lab.gateways().map(|(_, gateway)| Watched::of(gateway));
+    let istio_runs = istio(&Cluster::connect())?;
     let (over, changes) = (AtomicBool::new(false), AtomicU64::new(0));
     let measured = thread::scope(|scope| {
         let _over = Over(&over);
         for watched in &watched {
             scope.spawn(|| watched.ask_until(&over));
         }
-        let alone = edits(lab, &format!("figures-{size}-alone"), number)?;
+        let alone = edits(lab, &istio_runs, &format!("figures-{size}-alone"), number)?;
         scope.spawn(|| change(&changes, &over));
         let began = Instant::now();
-        let among = edits(lab, &format!("figures-{size}-among"), number)?;
+        let among = edits(lab, &istio_runs, &format!("figures-{size}-among"), number)?;
         anyhow::Ok((alone, among, changes.load(Ordering::Relaxed), began.elapsed()))
     });
     let (alone, among, changes, took) = measured?;
@@ -198,67 +203,100 @@ fn change_until(kubeconfig: &Path, size: usize, changes: &AtomicU64, over: &Atom
     }
 }
 
-/// Edits one after the other, each with the milliseconds of ours and of Istio's.
+/// Edits one after the other, in milliseconds.
 #[derive(Default)]
 struct Edits {
-    /// From the moment in which the object was sent to the API server.
-    sent: [Vec<f64>; 2],
-    /// From its answer, which it gives when it tells those who watch.
-    stored: [Vec<f64>; 2],
+    /// From the moment in which the object was sent to the API server to the first answer of ours with it.
+    sent: Vec<f64>,
+    /// From the API server's answer, which it gives when it tells those who watch.
+    stored: Vec<f64>,
+    /// From the moment in which Istio may take it up to the first answer of its gateway.
+    istio: Vec<f64>,
 }
 
 impl Edits {
     fn since_sent(&self) -> Value {
-        json!({"ours": self.sent[0], "istio": self.sent[1]})
+        json!({"ours": self.sent})
     }
 
     fn since_stored(&self) -> Value {
-        json!({"ours": self.stored[0], "istio": self.stored[1]})
+        json!({"ours": self.stored, "istio": self.istio})
     }
 }
 
-fn edits(lab: &Lab, name: &str, number: usize) -> anyhow::Result<Edits> {
+fn edits(lab: &Lab, istio: &[Pid], name: &str, number: usize) -> anyhow::Result<Edits> {
     let mut all = Edits::default();
+    let milliseconds = |took: Duration| took.as_secs_f64() * 1000.0;
     for edit in 0..number {
-        let (stored, times) = one_edit(lab, &format!("{name}-{edit}"))?;
-        for (index, took) in times.into_iter().enumerate() {
-            all.sent[index].push(took.as_secs_f64() * 1000.0);
-            all.stored[index].push(took.saturating_sub(stored).as_secs_f64() * 1000.0);
-        }
+        let edit = one_edit(lab, istio, &format!("{name}-{edit}"))?;
+        all.sent.push(milliseconds(edit.ours));
+        all.stored.push(milliseconds(edit.ours.saturating_sub(edit.stored)));
+        all.istio.push(milliseconds(edit.istio));
     }
     Ok(all)
 }
 
-/// How long the API server took to store an object, and how long it was from sending it to the first answer with it, of
-/// ours and of Istio's. Both have forgotten it again afterwards: neither measures the other's work on the edit before.
-fn one_edit(lab: &Lab, name: &str) -> anyhow::Result<(Duration, [Duration; 2])> {
+/// How long everybody took for an edit.
+struct Edit {
+    /// The API server, from being sent it to its answer.
+    stored: Duration,
+    /// Our gateway, from the same moment to the first answer with it.
+    ours: Duration,
+    /// Istio's, from the moment in which it goes on.
+    istio: Duration,
+}
+
+/// An edit that our gateway takes up first and Istio's after it, as in every other figure each has its turn: Istio's
+/// control plane works for hundreds of milliseconds on every edit, on the same two CPUs. Both have forgotten it again
+/// afterwards, so that neither measures the other's work on the edit before.
+fn one_edit(lab: &Lab, istio: &[Pid], name: &str) -> anyhow::Result<Edit> {
     let object = [virtual_service(name, "/")];
     let cleared = super::run::Cleared { lab, objects: &object };
     let request = Request::new("GET", &format!("{name}.test"), "/");
-    let both = [lab.ours, lab.istio];
+    let stopped = Stopped::all(istio)?;
     let began = Instant::now();
-    let times = thread::scope(|scope| {
-        let waiting = both.map(|gateway| {
-            let request = &request;
-            scope.spawn(move || until(gateway, request, 200))
-        });
+    let (stored, ours) = thread::scope(|scope| {
+        let waiting = scope.spawn(|| until(lab.ours, &request, 200));
         let applied = lab.apply(&object);
         let stored = began.elapsed();
-        let times = waiting.map(|thread| thread.join().ok().flatten());
-        applied.map(|()| (stored, times))
+        let ours = waiting.join().ok().flatten();
+        applied.map(|()| (stored, ours))
     })?;
+    let ours = ours.context("our gateway does not serve an edit")? - began;
+    drop(stopped);
+    let goes_on = Instant::now();
+    let istio = until(lab.istio, &request, 200).context("Istio's gateway does not serve an edit")? - goes_on;
     drop(cleared);
-    for gateway in both {
+    for gateway in [lab.ours, lab.istio] {
         until(gateway, &request, 404).context("an edit that was taken back is still served")?;
     }
     super::lab::pause(BETWEEN_EDITS);
-    let (stored, [ours, istio]) = times;
-    let ours = ours.context("our gateway does not serve an edit")?;
-    Ok((stored, [ours, istio.context("Istio's gateway does not serve an edit")?]))
+    Ok(Edit { stored, ours, istio })
 }
 
-/// How long it takes `gateway` to answer with `status`.
-fn until(gateway: Gateway, request: &Request, status: u16) -> Option<Duration> {
+/// Processes that do nothing for as long as this lives.
+struct Stopped<'p>(&'p [Pid]);
+
+impl<'p> Stopped<'p> {
+    fn all(processes: &'p [Pid]) -> anyhow::Result<Self> {
+        let stopped = Self(processes);
+        for &process in processes {
+            kill(process, Signal::SIGSTOP).with_context(|| format!("stop process {process}"))?;
+        }
+        Ok(stopped)
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        for &process in self.0 {
+            let _ = kill(process, Signal::SIGCONT);
+        }
+    }
+}
+
+/// When `gateway` answered with `status`.
+fn until(gateway: Gateway, request: &Request, status: u16) -> Option<Instant> {
     let began = Instant::now();
     while gateway.ask(request).status() != Some(status) {
         if began.elapsed() > PATIENCE {
@@ -266,7 +304,7 @@ fn until(gateway: Gateway, request: &Request, status: u16) -> Option<Duration> {
         }
         super::lab::pause(LOOK);
     }
-    Some(began.elapsed())
+    Some(Instant::now())
 }
 
 fn other(index: usize) -> String {
@@ -289,12 +327,20 @@ fn virtual_service(name: &str, prefix: &str) -> Value {
 /// Proportional set sizes in MiB: our gateway of the node where Envoy is, Envoy, Istio's control plane.
 fn memory() -> anyhow::Result<Value> {
     let cluster = Cluster::connect();
-    let istio = &cluster.state()["istio"];
-    let node = istio["envoy_node"].as_str().context("the cluster's state does not name Envoy's node")?;
+    let node = cluster.state()["istio"]["envoy_node"].as_str().context("the cluster's state has no envoy_node")?;
     let ours = Installed::of(&cluster, node).process().context("our gateway's process is not on this machine")?;
-    let process = |name: &str| istio[name].as_i64().with_context(|| format!("the cluster's state has no {name}"));
-    let [envoy, istiod] = [process("envoy_pid")?, process("istiod_pid")?];
-    Ok(json!({"ours": pss(ours.into())?, "envoy": pss(envoy)?, "istiod": pss(istiod)?}))
+    let [envoy, istiod] = istio(&cluster)?;
+    Ok(json!({"ours": pss(ours.into())?, "envoy": pss(envoy.as_raw().into())?, "istiod": pss(istiod.as_raw().into())?}))
+}
+
+/// Istio's gateway and its control plane.
+fn istio(cluster: &Cluster) -> anyhow::Result<[Pid; 2]> {
+    let process = |name: &str| -> anyhow::Result<Pid> {
+        let number = cluster.state()["istio"][name].as_i64();
+        let number = number.with_context(|| format!("the cluster's state has no {name}"))?;
+        Ok(Pid::from_raw(number.try_into().with_context(|| format!("{name} is no process"))?))
+    };
+    Ok([process("envoy_pid")?, process("istiod_pid")?])
 }
 
 fn pss(process: i64) -> anyhow::Result<f64> {

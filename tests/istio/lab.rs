@@ -208,6 +208,7 @@ fn pod(name: &str, namespace: &str, app: &str, version: &str, environment: Value
                     "--listen=0.0.0.0:9091",
                     "--tls=0.0.0.0:8443",
                     "--mutual=0.0.0.0:8444",
+                    "--announced=0.0.0.0:8085",
                 ],
                 "env": environment,
                 "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},

@@ -1,5 +1,5 @@
 //! What is sent where no HTTP is spoken to the gateway: `tcp://` is the bytes of a request and then the end of the client's
-//! side, `tls://NAME` the hello of a TLS client that asks for NAME, and for no name `tls:///`. The pod behind answers both in
+//! side, `open://` the same without the end, `tls://NAME` the hello of a TLS client that asks for NAME, and for no name `tls:///`. The pod behind answers both in
 //! the clear, so that the answer says whom the bytes came to.
 
 use super::{answer::Answer, request::Request};
@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stream {
     Tcp,
+    /// Before Envoy has looked whether a connection is TLS, it takes a half that is closed for the whole: what comes of that is
+    /// a race. This leaves it open.
+    Open,
     Tls,
 }
 
@@ -29,6 +32,7 @@ impl Stream {
     pub(crate) fn of_scheme(scheme: &str) -> Option<Self> {
         match scheme {
             "tcp" => Some(Self::Tcp),
+            "open" => Some(Self::Open),
             "tls" => Some(Self::Tls),
             _ => None,
         }
@@ -44,7 +48,7 @@ impl Stream {
         let patient = stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_nodelay(true));
         patient.or(Err("connection closed"))?;
         let bytes = match self {
-            Self::Tcp => request.bytes(),
+            Self::Tcp | Self::Open => request.bytes(),
             Self::Tls => hello(&request.authority)?,
         };
         // A gateway may close before it has read everything.

@@ -6,5 +6,6 @@
 #[allow(dead_code, unused_imports, reason = "the tests of the proxy use the rest")]
 mod gateway;
 
+mod announced;
 mod h2spec;
 mod programs;

@@ -4,6 +4,8 @@ mod backends;
 mod clients;
 mod frames;
 mod grpc;
+mod resets;
+mod windows;
 
 use harness::objects::routes;
 use std::net::SocketAddr;

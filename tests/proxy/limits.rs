@@ -50,6 +50,65 @@ fn a_head_that_does_not_end_gets_408() {
 }
 
 #[test]
+fn a_head_in_pieces_is_a_head() {
+    let backend = Backend::start(|exchange| {
+        exchange.read_body()?;
+        exchange.respond("200 OK", &[], b"whole")
+    });
+    let gateway = Gateway::start(&everything_to(backend.address()));
+    let mut client = gateway.connect();
+    let head = format!("\r\nPOST /p HTTP/1.1\r\nhost: a\r\nx: {}\r\ncontent-length: 4\r\n\r\n", "y".repeat(9000));
+    for round in 0..3 {
+        // Broken off at many places, also within its ends of lines; the next head follows in the same piece.
+        let bytes = format!("{head}body{}", &head[..20]);
+        let (mut pieces, mut sent) = ((1..40).cycle().skip(round), if round == 0 { 0 } else { 20 });
+        while sent < bytes.len() {
+            let next = bytes.len().min(sent + pieces.next().expect("a cycle"));
+            client.send(&bytes[sent..next]);
+            sent = next;
+        }
+        let response = client.response();
+        assert_eq!((response.status(), response.text()), (200, "whole"));
+    }
+    let requests = backend.requests();
+    assert!(requests.iter().all(|request| request.target() == "/p"), "{requests:?}");
+    assert!(requests.iter().all(|request| request.field("x").is_some_and(|x| x.len() == 9000)), "{requests:?}");
+}
+
+#[test]
+fn what_is_wrong_with_a_head_in_pieces_is_said_at_its_end() {
+    let backend = Backend::saying("");
+    let gateway = Gateway::start(&everything_to(backend.address()));
+    let mut client = gateway.connect();
+    ["GET / HT", "TP/1.1\r\nho", "st : a\r\n", "\r\n"].iter().for_each(|piece| client.send(piece));
+    assert_eq!(client.response().status(), 400);
+    assert!(client.is_closed());
+    // Its end is that of the connection.
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\n");
+    client.finish_sending();
+    assert!(client.is_closed());
+    assert!(backend.requests().is_empty());
+}
+
+/// The time of a head is one, in however many pieces it comes.
+#[test]
+fn pieces_of_a_head_do_not_begin_its_time_anew() {
+    let backend = Backend::saying("");
+    let gateway = Gateway::with(&everything_to(backend.address()), |settings| settings.limits.head_timeout = SOON);
+    let mut client = gateway.connect();
+    let began = Instant::now();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n");
+    let (_sender, pause) = std::sync::mpsc::channel::<()>();
+    wait::until("the end of the head's time", Duration::from_secs(30), || {
+        assert!(pause.recv_timeout(SOON / 10).is_err());
+        client.try_send("x: y\r\n").is_err().then_some(())
+    });
+    assert!(began.elapsed() >= SOON, "not before its time");
+    assert!(backend.requests().is_empty());
+}
+
+#[test]
 fn a_body_that_stands_still_gets_408() {
     let backend = Backend::start(|exchange| {
         exchange.read_body()?;

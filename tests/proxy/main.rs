@@ -4,6 +4,7 @@
 
 mod admin;
 mod agreement;
+mod announcements;
 mod backend_tls;
 mod bodies;
 mod conformance;
@@ -25,6 +26,7 @@ mod pooling;
 mod proxy_protocol;
 mod rest;
 mod retries;
+mod retry_storm;
 mod rollout;
 mod streams;
 mod timeouts;

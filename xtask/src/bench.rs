@@ -18,6 +18,7 @@ mod namespace;
 mod objects;
 mod page;
 mod place;
+mod pods;
 mod program;
 mod report;
 mod rounds;
@@ -25,7 +26,7 @@ mod stage;
 mod tools;
 mod usage;
 
-use crate::{interrupt::Interrupt, output::styled, workspace};
+use crate::{image::Profile, interrupt::Interrupt, output::styled, workspace};
 use anyhow::{Context, bail, ensure};
 use cell::Cell;
 use cells::{Bench, GROUPS, Group, Needs};
@@ -34,8 +35,8 @@ use machine::Machine;
 use place::Place;
 use report::Report;
 use stage::{Setting, Stage};
-use std::{fs, thread};
-use tools::{Profile, Tools};
+use std::{fs, thread, time::Instant};
+use tools::Tools;
 
 /// Measures our gateway beside a direct connection, Envoy, HAProxy and nginx, in one run.
 ///
@@ -155,7 +156,7 @@ fn measure(
                         let cells = if let Some(why) = skipped(report, arguments.noisy) {
                             Err(why)
                         } else {
-                            run(&bench, &wanted).map_err(|error| format!("{error:#}"))
+                            timed(group, || run(&bench, &wanted)).map_err(|error| format!("{error:#}"))
                         };
                         interrupt.check()?;
                         report.cells.extend(or_unmeasured(cells, group, &wanted));
@@ -173,11 +174,11 @@ fn measure(
     }
     for (group, wanted) in groups() {
         let cells = match group.needs {
-            Needs::Nothing(run) => run(profile, effort, interrupt, &wanted),
+            Needs::Nothing(run) => timed(group, || run(profile, effort, interrupt, &wanted)),
             // A cluster takes longer to come up than a first look may take.
             Needs::Cluster(_) if effort.quick && arguments.only.is_empty() => continue,
             Needs::LongCluster(_) if arguments.only.is_empty() => continue,
-            Needs::Cluster(run) | Needs::LongCluster(run) => run(effort, interrupt, &wanted),
+            Needs::Cluster(run) | Needs::LongCluster(run) => timed(group, || run(profile, effort, interrupt, &wanted)),
             Needs::Stage(_) | Needs::Place(_) => continue,
         };
         interrupt.check()?;
@@ -215,12 +216,20 @@ fn on_stage<'g>(
         let cells = if let Some(why) = skipped(report, noisy) {
             Err(why)
         } else {
-            run(bench, &stage, &wanted).map_err(|error| format!("{error:#}"))
+            timed(group, || run(bench, &stage, &wanted)).map_err(|error| format!("{error:#}"))
         };
         bench.interrupt.check()?;
         report.cells.extend(or_unmeasured(cells, group, &wanted));
     }
     Ok(())
+}
+
+/// Says how long a group took: the whole table is to fit half an hour.
+fn timed<T>(group: &Group, run: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let result = run();
+    eprintln!("   {} took {:.0} s", group.cells.join(" "), began.elapsed().as_secs_f64());
+    result
 }
 
 /// Why nothing more is measured.

@@ -3,6 +3,7 @@
 use crate::{
     cluster::{Istio, Stage},
     command::{self, cargo},
+    image::Profile,
     interrupt::Interrupt,
 };
 use anyhow::bail;
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Result<()> {
     let stage = match &arguments.kubeconfig {
         Some(kubeconfig) => Stage::borrowed(kubeconfig, interrupt)?,
-        None => Stage::set(Istio::Beside, interrupt)?,
+        None => Stage::set(Istio::Beside, Profile::Quick, interrupt)?,
     };
     let mut test = cargo(["test", "--package", "gateway-tests", "--test", "istio", "--"]);
     test.envs(stage.environment().iter().map(|(name, value)| (name, value)));

@@ -11,11 +11,11 @@ use crate::{
     output::step,
     workspace,
 };
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use archive::Archive;
 use std::path::{Path, PathBuf};
 
-pub(crate) use binary::Profile;
+pub(crate) use binary::{Profile, statically};
 
 /// Builds the gateway's container image: one static binary, no shell, no library.
 ///
@@ -65,19 +65,25 @@ pub(crate) fn gateway(profile: Profile, name: &str, output: &Path, interrupt: &I
             Err(error) => format!("left out: {error:#}"),
         })
     })?;
-    let mut built = Vec::new();
-    step("daemon", |bar| {
-        built = binary::build(profile, "gateway", &["gateway"], interrupt, bar)?;
-        Ok(format!("static, profile {}", profile.name()))
-    })?;
+    let daemon = daemon(&workspace::root(), profile, interrupt)?;
     let dockerfile = workspace::root().join("deploy/Dockerfile.prebuilt");
     let archive = pack(name, output, interrupt, |context| {
-        context.strip(&built[0], "gateway", interrupt)?;
+        context.strip(&daemon, "gateway", interrupt)?;
         context.copy(&dockerfile, archive::DOCKERFILE)
     })?;
     // Only what is shipped is held to it.
     ensure!(profile != Profile::Release || archive.bytes <= MOST_BYTES, "{archive} is larger than {MOST_BYTES} bytes");
     Ok(archive)
+}
+
+/// The daemon of `checkout` as it is in the image.
+pub(crate) fn daemon(checkout: &Path, profile: Profile, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    let mut built = Vec::new();
+    step("daemon", |bar| {
+        built = binary::build(checkout, profile, "gateway", &["gateway"], interrupt, bar)?;
+        Ok(format!("static, profile {}", profile.name()))
+    })?;
+    built.pop().context("cargo has built nothing")
 }
 
 /// The images of the pods in tests, written below target/image.
@@ -87,7 +93,7 @@ pub(crate) fn test_images(profile: Profile, interrupt: &Interrupt) -> anyhow::Re
     let names: Vec<&str> = ONE_BINARY.into_iter().chain([LOAD]).collect();
     let mut built = Vec::new();
     step("test pods", |bar| {
-        built = binary::build(profile, "gateway-tests", &names, interrupt, bar)?;
+        built = binary::build(&workspace::root(), profile, "gateway-tests", &names, interrupt, bar)?;
         Ok(names.join(", "))
     })?;
     let mut archives = Vec::new();

@@ -7,7 +7,9 @@ use crate::{
     build_ebpf,
     cluster::{Istio, Stage},
     command::{self, cargo},
-    demo, fuzz, install,
+    demo, fuzz,
+    image::Profile,
+    install,
     interrupt::Interrupt,
     output::styled,
     programs, tidy, workspace,
@@ -109,7 +111,7 @@ fn set_stage(groups: &[Group], arguments: &Arguments, interrupt: &Interrupt) -> 
         if groups.iter().any(|group| group.needs.contains(&Need::Istio)) { Istio::Beside } else { Istio::Absent };
     match &arguments.kubeconfig {
         Some(kubeconfig) => Stage::borrowed(kubeconfig, interrupt),
-        None => Stage::set(istio, interrupt),
+        None => Stage::set(istio, Profile::Quick, interrupt),
     }
 }
 

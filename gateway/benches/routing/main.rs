@@ -1,4 +1,4 @@
-//! What a lookup, a draw, a compilation and an edit cost, as JSON. `cargo bench -p gateway --bench routing`, and part of
+//! What a lookup, a draw, a compilation and an edit cost, as JSON. `cargo run --release -p gateway-bench`, and part of
 //! `cargo xtask bench`.
 
 #![allow(clippy::expect_used, reason = "a benchmark ends when its own input is wrong")]
@@ -15,7 +15,7 @@ use std::env;
 
 /// Without arguments, or with `--quick`, everything; `--lookups N` does N lookups and no more, for callgrind.
 fn main() {
-    let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = env::args().skip(1).collect();
     if let [flag, number] = &arguments[..]
         && flag == "--lookups"
     {

@@ -22,7 +22,7 @@ use gateway::model::{
     string_match::{FullMatch, StringMatch},
     traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, OutlierDetection, PolicyBlocks,
-        RetryBudget, TrafficPolicy,
+        ProxyProtocol, RetryBudget, TrafficPolicy,
     },
     virtual_service::{
         Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
@@ -450,6 +450,7 @@ fn policy_blocks(choices: &mut Choices<'_>) -> PolicyBlocks {
         outlier_detection: choices.some(3, |_| outlier_detection()),
         tls: choices.some(6, |_| ClientTls::NotServed),
         retry_budget: choices.some(6, |_| RetryBudget { percent: 20.0, min_concurrency: 3, interval: None }),
+        proxy_protocol: choices.some(6, |_| ProxyProtocol::V2),
     }
 }
 
@@ -486,6 +487,7 @@ fn service(choices: &mut Choices<'_>) -> Resource {
             TrafficDistribution::SameNode,
         ]),
         node_local: choices.once_in(6),
+        is_headless: choices.once_in(6),
         node_ports: Vec::new(),
         port_translation_disabled: false,
     })

@@ -8,7 +8,6 @@ use super::host::HostState;
 use crate::model::traffic_policy::OutlierDetection;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{
         Arc,
@@ -55,13 +54,15 @@ pub struct OutlierCounts {
 struct Inner {
     /// The moment from which intervals are counted: that of the first failure.
     origin: Option<u64>,
-    hosts: BTreeMap<SocketAddr, Monitored>,
+    /// In the order of their addresses: a map takes many times the memory where there are one or two, as in most clusters.
+    hosts: Box<[Monitored]>,
     ejections: u64,
     overflow: u64,
 }
 
 #[derive(Debug)]
 struct Monitored {
+    address: SocketAddr,
     state: Arc<HostState>,
     consecutive_5xx: u32,
     consecutive_gateway: u32,
@@ -82,14 +83,18 @@ impl Outliers {
         &self.settings
     }
 
-    /// From now on the cluster has these endpoints. What is known of those it keeps stays.
-    pub fn set_hosts(&self, hosts: impl IntoIterator<Item = (SocketAddr, Arc<HostState>)>) {
+    /// From now on the cluster has these endpoints, which are in the order of their addresses. What is known of those it keeps
+    /// stays.
+    pub fn set_hosts(&self, hosts: &[(SocketAddr, Arc<HostState>)]) {
         let mut inner = self.lock();
-        let mut before = std::mem::take(&mut inner.hosts);
-        for (address, state) in hosts {
-            let known = before.remove(&address).filter(|known| Arc::ptr_eq(&known.state, &state));
-            inner.hosts.insert(address, known.unwrap_or_else(|| Monitored::new(state)));
-        }
+        let mut before = std::mem::take(&mut inner.hosts).into_iter().peekable();
+        let monitored = hosts.iter().map(|(address, state)| {
+            while before.next_if(|known| known.address < *address).is_some() {}
+            let known = before.next_if(|known| known.address == *address);
+            let known = known.filter(|known| Arc::ptr_eq(&known.state, state));
+            known.unwrap_or_else(|| Monitored::new(*address, Arc::clone(state)))
+        });
+        inner.hosts = monitored.collect();
         self.count_ejected(&inner);
     }
 
@@ -118,10 +123,9 @@ impl Outliers {
         }
         let mut inner = self.lock();
         self.look(&mut inner, now);
-        let Inner { origin, hosts, .. } = &mut *inner;
-        origin.get_or_insert(now);
+        inner.origin.get_or_insert(now);
         // One that has left the cluster meanwhile is nobody's business.
-        let Some(host) = hosts.get_mut(&address) else { return };
+        let Some(host) = inner.host(address) else { return };
         let ejects = host.count(observed, &self.settings);
         state.suspect.store(host.is_suspect(), Ordering::Relaxed);
         if ejects {
@@ -133,7 +137,7 @@ impl Outliers {
     fn eject(&self, inner: &mut Inner, address: SocketAddr, now: u64) {
         let total = inner.hosts.len() as u64;
         let share = 100 * (u64::from(self.ejected()) + 1);
-        let Some(host) = inner.hosts.get_mut(&address).filter(|host| host.ejected_at.is_none()) else { return };
+        let Some(host) = inner.host(address).filter(|host| host.ejected_at.is_none()) else { return };
         if share > u64::from(self.settings.max_ejection_percent) * total {
             inner.overflow += 1;
             return;
@@ -158,7 +162,7 @@ impl Outliers {
             (milliseconds(self.settings.base_ejection_time), milliseconds(self.settings.max_ejection_time()));
         let mut due = self.due.load(Ordering::Relaxed);
         while due <= now {
-            for host in inner.hosts.values_mut() {
+            for host in &mut inner.hosts {
                 if let Some(ejected_at) = host.ejected_at {
                     let lasts = u64::from(host.multiplier).saturating_mul(base).min(most);
                     if due.saturating_sub(ejected_at) < lasts {
@@ -185,7 +189,7 @@ impl Outliers {
     }
 
     fn count_ejected(&self, inner: &Inner) {
-        let ejected = inner.hosts.values().filter(|host| host.ejected_at.is_some()).count();
+        let ejected = inner.hosts.iter().filter(|host| host.ejected_at.is_some()).count();
         self.ejected.store(u32::try_from(ejected).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
@@ -196,17 +200,23 @@ impl Outliers {
 }
 
 impl Inner {
+    fn host(&mut self, address: SocketAddr) -> Option<&mut Monitored> {
+        let place = self.hosts.binary_search_by_key(&address, |host| host.address).ok()?;
+        self.hosts.get_mut(place)
+    }
+
     fn is_active(&self) -> bool {
-        self.hosts.values().any(|host| host.ejected_at.is_some() || host.multiplier > 0)
+        self.hosts.iter().any(|host| host.ejected_at.is_some() || host.multiplier > 0)
     }
 }
 
 impl Monitored {
-    fn new(state: Arc<HostState>) -> Self {
+    fn new(address: SocketAddr, state: Arc<HostState>) -> Self {
         // A state that comes back after its endpoint was gone begins anew.
         state.ejected.store(false, Ordering::Relaxed);
         state.suspect.store(false, Ordering::Relaxed);
         Self {
+            address,
             state,
             consecutive_5xx: 0,
             consecutive_gateway: 0,

@@ -6,7 +6,7 @@ use crate::{
     istio::destination_rule as istio,
     model::traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashCookie, HashKey, HashTable, Http2Keepalive, Http2Settings,
-        Keepalive, LoadBalancer, OutlierDetection, RetryBudget, Speech, Warmup,
+        Keepalive, LoadBalancer, OutlierDetection, ProxyProtocol, RetryBudget, Speech, Warmup,
     },
 };
 use std::time::Duration;
@@ -144,6 +144,13 @@ pub(super) fn retry_budget(budget: &istio::RetryBudget) -> RetryBudget {
         percent: percent.unwrap_or(20.0),
         min_concurrency: Some(budget.min_retry_concurrency).filter(|least| *least > 0).unwrap_or(3),
         interval: positive(budget.budget_interval.as_deref()),
+    }
+}
+
+pub(super) fn proxy_protocol(settings: &istio::ProxyProtocol) -> ProxyProtocol {
+    match settings.version {
+        istio::ProxyProtocolVersion::V1 => ProxyProtocol::V1,
+        istio::ProxyProtocolVersion::V2 => ProxyProtocol::V2,
     }
 }
 

@@ -21,6 +21,8 @@ struct Spec {
     ports: Vec<Port>,
     traffic_distribution: Option<String>,
     internal_traffic_policy: Option<String>,
+    #[serde(rename = "clusterIP")]
+    cluster_ip: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,6 +63,7 @@ pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option
         meta: manifest.meta.clone(),
         distribution: locality_policy::distribution(spec.traffic_distribution.as_deref(), manifest),
         node_local: spec.internal_traffic_policy.as_deref() == Some("Local"),
+        is_headless: spec.cluster_ip.as_deref() == Some("None"),
         kind,
         ports,
         selector: super::labels::labels(&spec.selector),

@@ -35,6 +35,7 @@ pub(super) fn read(
     };
     let mut served = TrafficPolicy { blocks: blocks.read(namespace, path, findings), ports: Vec::new() };
     served.blocks.retry_budget = policy.retry_budget.as_ref().map(policy_blocks::retry_budget);
+    served.blocks.proxy_protocol = policy.proxy_protocol.as_ref().map(policy_blocks::proxy_protocol);
     for (index, settings) in policy.port_level_settings.iter().flatten().enumerate() {
         let path = path.field("portLevelSettings");
         let blocks = read_port(settings, namespace, &path.index(index), findings);
@@ -45,9 +46,6 @@ pub(super) fn read(
     if let Some(tunnel) = &policy.tunnel {
         check_tunnel(tunnel, &path.field("tunnel"), findings);
         findings.not_served(&path.field("tunnel"), "it concerns TCP and TLS routes, which are not served");
-    }
-    if policy.proxy_protocol.is_some() {
-        findings.not_served(&path.field("proxyProtocol"), "connections begin with HTTP");
     }
     if let Some(budget) = &policy.retry_budget {
         let path = path.field("retryBudget");
@@ -86,6 +84,7 @@ impl Blocks<'_> {
             outlier_detection: self.outlier_detection.map(policy_blocks::outlier_detection),
             tls,
             retry_budget: None,
+            proxy_protocol: None,
         }
     }
 }

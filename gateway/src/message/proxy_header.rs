@@ -1,6 +1,10 @@
 //! The PROXY protocol's header, by which a load balancer says whose connection it is: versions 1 and 2 of
 //! <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>.
 
+mod written;
+
+pub use written::{binary_of, text_of};
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The longest header of version 1, with its end (§2.1).
@@ -23,7 +27,7 @@ pub struct ProxyHeader {
 }
 
 /// Both ends of the connection between the client and the balancer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Addresses {
     pub source: SocketAddr,
     pub destination: SocketAddr,

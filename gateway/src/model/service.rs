@@ -23,6 +23,8 @@ pub struct Service {
     pub distribution: TrafficDistribution,
     /// `spec.internalTrafficPolicy: Local`: only endpoints on the gateway's own node.
     pub node_local: bool,
+    /// `spec.clusterIP: None`.
+    pub is_headless: bool,
     /// `nodePort` of every port that has one.
     pub node_ports: Vec<u16>,
     /// Label `experimental.istio.io/disable-gateway-port-translation: "true"`.

@@ -21,6 +21,15 @@ pub struct PolicyBlocks {
     pub tls: Option<ClientTls>,
     /// No block of `portLevelSettings`.
     pub retry_budget: Option<RetryBudget>,
+    /// The same.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// In which version of the PROXY protocol endpoints are told who has connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProxyProtocol {
+    V1,
+    V2,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -194,8 +203,9 @@ impl TrafficPolicy {
         let (own, for_port) = subset.for_port(port);
         let Some(base) = base else { return own.clone() };
         let retry_budget = own.retry_budget.or(base.retry_budget);
+        let proxy_protocol = own.proxy_protocol.or(base.proxy_protocol);
         if for_port {
-            return PolicyBlocks { retry_budget, ..own.clone() };
+            return PolicyBlocks { retry_budget, proxy_protocol, ..own.clone() };
         }
         PolicyBlocks {
             load_balancer: own.load_balancer.clone().or_else(|| base.load_balancer.clone()),
@@ -203,6 +213,7 @@ impl TrafficPolicy {
             outlier_detection: own.outlier_detection.clone().or_else(|| base.outlier_detection.clone()),
             tls: own.tls.clone().or_else(|| base.tls.clone()),
             retry_budget,
+            proxy_protocol,
         }
     }
 

@@ -69,6 +69,8 @@ pub(super) struct Activity {
     is_writing: Cell<bool>,
     /// The client takes nothing of what is to be sent to it.
     stalled: Cell<bool>,
+    /// The last read has found nothing, so that whatever comes announces itself.
+    is_drained: Cell<bool>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -78,8 +80,6 @@ pub(super) struct ClientSocket {
     activity: Rc<Activity>,
     /// What has been read, and given back.
     unread: Bytes,
-    /// The last read has found nothing, so that whatever comes announces itself.
-    is_empty: bool,
 }
 
 impl Clock {
@@ -113,6 +113,7 @@ impl Activity {
             connection,
             is_writing: Cell::new(false),
             stalled: Cell::new(false),
+            is_drained: Cell::new(false),
         }
     }
 
@@ -188,13 +189,26 @@ impl Activity {
         self.order.get() == Order::Expire && self.phase.get() == Phase::Body
     }
 
-    /// Whether the client has left an answer standing for too long.
+    /// Whether the client has left an answer standing for too long. What a stream answers may be past us while its client
+    /// takes nothing of it.
     pub(super) fn answer_expired(&self) -> bool {
-        self.order.get() == Order::Expire && self.phase.get() == Phase::Exchange && self.stalled.get()
+        let answers = self.is_stream() || self.phase.get() == Phase::Exchange;
+        self.order.get() == Order::Expire && answers && self.stalled.get()
+    }
+
+    /// The answer of a stream begins. Whatever has expired before is said by it.
+    pub(super) fn begin_answer(&self) {
+        self.order.set(Order::None);
+        self.set_stalled(true);
+    }
+
+    /// Whether something waits for the client to take it.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled.get()
     }
 
     /// Notes whether the client takes what is sent to it.
-    fn wrote(&self, is_stalled: bool) {
+    pub(super) fn set_stalled(&self, is_stalled: bool) {
         if self.stalled.replace(is_stalled) != is_stalled {
             self.since.set(None);
         }
@@ -219,10 +233,11 @@ impl Activity {
     /// early.
     pub(super) fn is_overdue(&self, limits: &Limits) -> bool {
         let limit = match self.phase.get() {
+            Phase::Body => limits.body_idle_timeout,
+            _ if self.is_stream() && self.stalled.get() => limits.answer_idle_timeout,
             Phase::Handshake => limits.handshake_timeout,
             Phase::Idle | Phase::Rest => limits.keep_alive_timeout,
             Phase::Head => limits.head_timeout,
-            Phase::Body => limits.body_idle_timeout,
             Phase::Exchange if self.stalled.get() => limits.answer_idle_timeout,
             Phase::Exchange => return false,
         };
@@ -243,6 +258,11 @@ impl Activity {
         self.phase.get() == Phase::Idle && !self.is_writing.get()
     }
 
+    /// Whether a head has come in part, and nothing else is to be done than to wait for the rest of it.
+    pub(super) fn waits_for_head(&self) -> bool {
+        self.phase.get() == Phase::Head && self.is_drained.get() && !self.is_writing.get()
+    }
+
     /// The connection waits without HTTP, or with it again; the time it has been idle goes on.
     pub(super) fn set_resting(&self, resting: bool) {
         self.phase.set(if resting { Phase::Rest } else { Phase::Idle });
@@ -259,8 +279,8 @@ impl Activity {
 impl ClientSocket {
     pub(super) fn new(transport: Transport, activity: Rc<Activity>) -> Self {
         // Behind a handshake the first request may have come with its end.
-        let is_empty = matches!(transport, Transport::Plain(_));
-        Self { transport, activity, unread: Bytes::new(), is_empty }
+        activity.is_drained.set(matches!(transport, Transport::Plain(_)));
+        Self { transport, activity, unread: Bytes::new() }
     }
 
     /// The transport, with `read` and all else that has been read before what is still to come.
@@ -269,15 +289,14 @@ impl ClientSocket {
         Transport::Begun(read, Box::new(self.transport))
     }
 
-    /// Gives back what has been read and not used: it is read first. The buffer that it is a part of is not kept, as hyper's
-    /// has kilobytes even where nothing is left in it.
-    pub(super) fn give_back(&mut self, unread: &[u8]) {
-        self.unread = Bytes::copy_from_slice(unread);
+    /// Gives back what has been read and not used: it is read first.
+    pub(super) fn give_back(&mut self, unread: Bytes) {
+        self.unread = unread;
     }
 
     /// Ready when there may be something to read, without a place to read it to.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.unread.is_empty() || !self.is_empty {
+        if !self.unread.is_empty() || !self.activity.is_drained.get() {
             return Poll::Ready(());
         }
         // An error is met by whoever reads.
@@ -290,11 +309,12 @@ impl AsyncRead for ClientSocket {
         let before = buf.filled().len();
         if self.unread.is_empty() {
             let read = Pin::new(&mut self.transport).poll_read(cx, buf);
-            self.is_empty = read.is_pending();
+            self.activity.is_drained.set(read.is_pending());
             ready!(read)?;
         } else {
             let length = self.unread.len().min(buf.remaining());
             buf.put_slice(&self.unread.split_to(length));
+            self.activity.is_drained.set(false);
         }
         let activity = &self.activity;
         // What comes on a connection of HTTP/2 may be anything.
@@ -309,7 +329,7 @@ impl AsyncWrite for ClientSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.activity.is_writing.set(true);
         let written = Pin::new(&mut self.transport).poll_write(cx, buf);
-        self.activity.wrote(written.is_pending());
+        self.activity.set_stalled(written.is_pending());
         written
     }
 
@@ -320,7 +340,7 @@ impl AsyncWrite for ClientSocket {
     ) -> Poll<io::Result<usize>> {
         self.activity.is_writing.set(true);
         let written = Pin::new(&mut self.transport).poll_write_vectored(cx, bufs);
-        self.activity.wrote(written.is_pending());
+        self.activity.set_stalled(written.is_pending());
         written
     }
 

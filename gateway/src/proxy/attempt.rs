@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     balance::outliers::Observed,
-    message::retry_policy::Reset,
+    message::{proxy_header::Addresses, retry_policy::Reset},
     upstream::{
         carrier::{AnswerBody, Carrier},
         connect::ConnectError,
@@ -69,7 +69,8 @@ impl Attempt<'_> {
         attempts: &mut Attempts<'_>,
         timing: &mut Option<Box<Timing>>,
     ) -> Tried {
-        let connecting = acquire(&self.client.worker, self.share, request.headers(), self.fresh, self.http2);
+        let from = Some(Addresses { source: self.client.peer, destination: self.client.local });
+        let connecting = acquire(&self.client.worker, self.share, request.headers(), from, self.fresh, self.http2);
         let mut carrier = match within(timing, self.upload.map(Rc::as_ref), connecting).await {
             Err(_passed) => return Tried::TimedOut,
             Ok(Ok(carrier)) => carrier,

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     balance::{balancer::Choice, endpoint::least_request, limits::Limited, outliers::Observed},
+    message::proxy_header::Addresses,
     model::{origination::ClientTls, traffic_policy::ConnectionPool},
     routing::{
         cluster::{Cluster, Endpoint},
@@ -19,6 +20,7 @@ use crate::{
         connect::{Bounds, ConnectError, connect},
         connection::UpstreamConnection,
         lease::PoolKey,
+        opening::{Announcement, Opening},
         secure::Secure,
     },
 };
@@ -63,17 +65,18 @@ fn choose_by_load<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> O
 }
 
 /// A kept connection to the endpoint of `share`, or a new one, for HTTP/2 a place on one, for a request with these
-/// `headers`. `fresh` asks for a new one in any case, where nobody shares it. Outlier detection learns how it went.
+/// `headers`, which came on a connection between `client`, if it is a client's. `fresh` asks for a new one in any case, where nobody shares it. Outlier detection learns how it went.
 pub(super) async fn acquire(
     worker: &Rc<Worker>,
     share: &LoadShare,
     headers: &HeaderMap,
+    client: Option<Addresses>,
     fresh: bool,
     http2: bool,
 ) -> Result<Carrier<RequestBody>, ConnectError> {
     let Some(traffic) = share.traffic() else {
         if http2 {
-            return Box::pin(places::acquire(worker, share, None)).await;
+            return Box::pin(places::acquire(worker, share, &Opening::PLAIN)).await;
         }
         return acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1);
     };
@@ -82,13 +85,15 @@ pub(super) async fn acquire(
         ClientTls::NotServed => return Err(ConnectError::NoTls),
         ClientTls::Begin(tls) => Some(tls.origination.server_name.clone().unwrap_or_else(|| host(headers).into())),
     };
-    let name = name.as_ref();
+    let announcement = traffic.proxy_protocol.map(|version| Arc::new(Announcement { version, addresses: client }));
+    let opening = &Opening { name, announcement };
     let acquired = match &traffic.connections {
-        // A cluster with TLS has bounds, and so a pool of its own; nothing may be sent in plaintext should it have none.
-        None if name.is_some() => return Err(ConnectError::NoTls),
-        _ if http2 => Box::pin(places::acquire(worker, share, name)).await,
+        // A cluster with TLS or PROXY headers has bounds, and so a pool of its own; nothing may be sent without them should it
+        // have none.
+        None if !opening.is_plain() => return Err(ConnectError::NoTls),
+        _ if http2 => Box::pin(places::acquire(worker, share, opening)).await,
         Some(settings) => {
-            Box::pin(acquire_bounded(worker, share, traffic, settings, name, fresh)).await.map(Carrier::Http1)
+            Box::pin(acquire_bounded(worker, share, traffic, settings, opening, fresh)).await.map(Carrier::Http1)
         }
         None => acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1),
     };
@@ -121,7 +126,7 @@ async fn acquire_plain(
     endpoint: SocketAddr,
     fresh: bool,
 ) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
-    if !fresh && let Some(kept) = worker.pool().take(PoolKey { pool: 0, endpoint }, None) {
+    if !fresh && let Some(kept) = worker.pool().take(PoolKey { pool: 0, endpoint }, &Opening::PLAIN) {
         return Ok(kept);
     }
     let settings = worker.settings();
@@ -138,13 +143,13 @@ async fn acquire_bounded(
     share: &LoadShare,
     traffic: &Traffic,
     settings: &ConnectionPool,
-    name: Option<&Arc<str>>,
+    opening: &Opening,
     fresh: bool,
 ) -> Result<Box<UpstreamConnection<RequestBody>>, ConnectError> {
     let memory = traffic.balancer.memory();
     let limits = &memory.limits;
     let key = PoolKey { pool: memory.pool, endpoint: share.address() };
-    let kept = || if fresh { None } else { worker.pool().take(key, name) };
+    let kept = || if fresh { None } else { worker.pool().take(key, opening) };
     let is_first = settings.max_connections.is_none() || !limits.has_line();
     let mut connection = if is_first { kept() } else { None };
     if connection.is_none() {
@@ -163,8 +168,9 @@ async fn acquire_bounded(
         if connection.is_none() {
             let gateway = worker.settings();
             let timeout = settings.connect_timeout.unwrap_or(gateway.limits.connect_timeout);
-            let secure = Secure::of(&gateway.tls, &traffic.tls, name);
-            let bounds = Bounds { pool: memory.pool, settings, permit, now: worker.clock().now(), secure };
+            let secure = Secure::of(&gateway.tls, &traffic.tls, opening.name.as_ref());
+            let now = worker.clock().now();
+            let bounds = Bounds { pool: memory.pool, opening, settings, permit, now, secure };
             connection = Some(connect(key.endpoint, timeout, gateway.fastpath.as_ref(), Some(bounds)).await?);
         }
         drop(pending);

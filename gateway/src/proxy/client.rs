@@ -5,7 +5,7 @@ use super::{
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
-    http2, prologue, rest,
+    http2, prologue, rest, slow_head,
     stream::{self, Bound, Caller},
     transport::Transport,
     tunnel::Tunnel,
@@ -29,7 +29,7 @@ use std::{
     rc::Rc,
     task::Poll,
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 /// The answer to a head that does not come to its end, written past hyper, which has nothing to say here.
 const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 15\r\ncontent-type: text/plain\r\n\
@@ -58,6 +58,8 @@ pub(super) struct Client {
 enum End {
     /// Nothing has come for a while. What HTTP needs has been given back; it is made anew for the next request.
     Rest(ClientSocket),
+    /// A head has come in part: this, and what can be read.
+    PartOfHead(ClientSocket, Bytes),
     /// What has come is the beginning of HTTP/2.
     Http2(Transport),
     /// There is nothing more to do.
@@ -73,7 +75,17 @@ enum Pause {
     Over(hyper::Result<()>),
     HeadTimeout,
     Rest,
+    PartOfHead,
     AnswerTimeout,
+}
+
+/// How far a connection of HTTP/1 has come.
+#[derive(Debug, Default)]
+struct Progress {
+    /// There has been a request.
+    has_begun: Cell<bool>,
+    /// When the head that has come in part must be whole.
+    head_due: Cell<Option<Instant>>,
 }
 
 impl Client {
@@ -155,30 +167,42 @@ pub(super) async fn serve(
         return Box::pin(http2::serve(&client, transport)).await;
     }
 
-    let is_first = Cell::new(true);
+    let progress = Progress::default();
+    let limits = &client.worker.settings().limits;
     let mut socket = ClientSocket::new(transport, Rc::clone(&client.activity));
     while rest::until_readable(&socket, &client.activity).await {
         // Boxed: what HTTP needs is not kept while the connection rests.
-        match Box::pin(exchanges(&client, socket, &is_first)).await {
+        match Box::pin(exchanges(&client, socket, &progress)).await {
             End::Rest(resting) => socket = resting,
+            End::PartOfHead(waiting, part) => {
+                socket = waiting;
+                let due = progress.head_due.get().unwrap_or_else(|| Instant::now() + limits.head_timeout);
+                progress.head_due.set(Some(due));
+                let activity = &client.activity;
+                if !Box::pin(slow_head::until_whole(&mut socket, activity, part, limits.head_bytes, due)).await {
+                    return refuse_slow_head(socket).await;
+                }
+            }
             End::Http2(transport) => return Box::pin(http2::serve(&client, transport)).await,
             End::Over => return,
             End::Switched(tunnel, socket, early) => return Box::pin(tunnel.run(socket, early)).await,
-            End::HeadTimeout(mut socket) => {
-                // The client may be gone; then nobody misses the answer.
-                let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
-                return;
-            }
+            End::HeadTimeout(socket) => return refuse_slow_head(socket).await,
         }
     }
     let _ended = socket.shutdown().await.is_ok();
 }
 
+async fn refuse_slow_head(mut socket: ClientSocket) {
+    // The client may be gone; then nobody misses the answer.
+    let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
+}
+
 /// Serves one exchange after the other, until there are no more or none for a while.
-async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bool>) -> End {
+async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progress) -> End {
     let service = service_fn(|request: Request<Incoming>| {
         let client = Rc::clone(client);
-        is_first.set(false);
+        progress.has_begun.set(true);
+        progress.head_due.set(None);
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
     let limits = &client.worker.settings().limits;
@@ -201,6 +225,7 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
         }
         match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(result) => Poll::Ready(Pause::Over(result)),
+            Poll::Pending if activity.waits_for_head() => Poll::Ready(Pause::PartOfHead),
             Poll::Pending if activity.takes_rest() => Poll::Ready(Pause::Rest),
             Poll::Pending => Poll::Pending,
         }
@@ -209,8 +234,12 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
 
     let result = match pause {
         Pause::HeadTimeout => return End::HeadTimeout(connection.into_parts().io.into_inner()),
+        Pause::PartOfHead => {
+            let parts = connection.into_parts();
+            return End::PartOfHead(parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
+        }
         // The bytes that no request of HTTP/1 begins with have come, and are still there.
-        Pause::Over(Err(error)) if error.is_parse_version_h2() && is_first.get() => {
+        Pause::Over(Err(error)) if error.is_parse_version_h2() && !progress.has_begun.get() => {
             let parts = connection.into_parts();
             return End::Http2(parts.io.into_inner().into_transport(parts.read_buf));
         }
@@ -233,7 +262,8 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, is_first: &Cell<bo
             match connection.without_shutdown().await {
                 Ok(parts) => {
                     let mut socket = parts.io.into_inner();
-                    socket.give_back(&parts.read_buf);
+                    // The buffer that it is a part of has kilobytes, even where nothing is left in it.
+                    socket.give_back(Bytes::copy_from_slice(&parts.read_buf));
                     return End::Rest(socket);
                 }
                 Err(error) => Err(error),

@@ -1,27 +1,28 @@
 //! HTTP/2 on a client's connection: its limits, its streams, its end.
 
+mod answer;
+mod tasks;
+
 use super::{
     activity::{ClientSocket, Order},
-    body::ResponseBody,
     client::Client,
     exchange,
     transport::Transport,
 };
+use answer::Answer;
 use http::{Request, Response};
-use hyper::{body::Incoming, rt::Executor, server::conn::http2, service::service_fn};
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
-    future::{Future, poll_fn},
+    future::{Future as _, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
     task::Poll,
     time::Duration,
 };
-use tokio::{
-    task,
-    time::{Sleep, sleep},
-};
+use tasks::Tasks;
+use tokio::time::{Sleep, sleep};
 
 /// Requests at once on one connection: what Envoy recommends at an edge, and the least that RFC 9113 §6.5.2 recommends.
 const STREAMS: u32 = 100;
@@ -46,23 +47,18 @@ const HEADER_TABLE: u32 = 4096;
 /// A client that is told to leave and has no streams gets so long to confirm it; whoever does not has gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Runs streams on the worker's own thread.
-#[derive(Clone, Copy, Debug)]
-struct OnThisThread;
-
-impl<F: Future<Output: 'static> + 'static> Executor<F> for OnThisThread {
-    fn execute(&self, stream: F) {
-        task::spawn_local(stream);
-    }
-}
-
 /// Serves the connection of `client` to its end.
 pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
     let activity = &client.activity;
     activity.multiplex();
-    let service = service_fn(|request: Request<Incoming>| answer(client.stream(), request));
+    let tasks = Tasks::default();
+    let service = service_fn(|request: Request<Incoming>| {
+        let stream = client.stream();
+        tasks.announce(&stream);
+        answer(stream, request)
+    });
     let head_bytes = u32::try_from(client.worker.settings().limits.head_bytes).unwrap_or(u32::MAX);
-    let connection = http2::Builder::new(OnThisThread)
+    let connection = http2::Builder::new(tasks.clone())
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -103,17 +99,18 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
 }
 
 /// The answer of one stream.
-async fn answer(stream: Rc<Client>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+async fn answer(stream: Rc<Client>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
     let activity = Rc::clone(&stream.activity);
     // A stream of gRPC may stand still for as long as both sides like.
     if !http_body::Body::is_end_stream(request.body()) && !exchange::is_grpc(&request) {
         stream.worker.watch(&activity);
     }
     let mut answer = pin!(exchange::answer(stream, request));
-    Ok(poll_fn(|cx| {
+    let response = poll_fn(|cx| {
         // The task is the stream's to its end, that of its body too.
         activity.set_waker(cx.waker());
         answer.as_mut().poll(cx)
     })
-    .await)
+    .await;
+    Ok(response.map(|body| Answer::new(body, activity)))
 }

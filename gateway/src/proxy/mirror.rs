@@ -84,7 +84,7 @@ async fn carry(
     scheme: &str,
     http2: bool,
 ) -> Option<()> {
-    let mut carrier = acquire(worker, share, request.headers(), false, http2).await.ok()?;
+    let mut carrier = acquire(worker, share, request.headers(), None, false, http2).await.ok()?;
     let mut body = carrier.send(request, scheme).await.ok()?.into_body();
     poll_fn(|cx| {
         loop {

@@ -9,6 +9,7 @@ use crate::{
         connect::{Bounds, ConnectError, connect_http2},
         http2::{Http2Connection, Stream},
         lease::PoolKey,
+        opening::Opening,
         secure::Secure,
         shelves::ShelfKey,
     },
@@ -17,17 +18,17 @@ use futures_util::FutureExt as _;
 use std::{rc::Rc, sync::Arc};
 
 /// A place on a connection to the endpoint of `share`; a new connection, when no other has room for the request. Within
-/// the bounds of `connectionPool`, which count as those of HTTP/1 do. Its TLS, if it has any, is with `name`.
+/// the bounds of `connectionPool`, which count as those of HTTP/1 do. It begins with `opening`.
 pub(super) async fn acquire(
     worker: &Rc<Worker>,
     share: &LoadShare,
-    name: Option<&Arc<str>>,
+    opening: &Opening,
 ) -> Result<Carrier<RequestBody>, ConnectError> {
     let traffic = share.traffic();
     let settings = traffic.and_then(|traffic| traffic.connections.as_ref());
     let bounded = traffic.zip(settings);
     let pool = bounded.map_or(0, |(traffic, _)| traffic.balancer.memory().pool);
-    let key = ShelfKey { pool: PoolKey { pool, endpoint: share.address() }, name: name.map(Arc::clone) };
+    let key = ShelfKey { pool: PoolKey { pool, endpoint: share.address() }, opening: opening.clone() };
     let now = worker.clock().now();
     let kept = worker.shelves().stream(&key, now);
     let stream = match kept {
@@ -85,7 +86,7 @@ async fn make(
     let bounded = traffic.and_then(|traffic| Some((traffic, traffic.connections.as_ref()?)));
     let connection = match bounded {
         // As in `choice::acquire`.
-        None if key.name.is_some() => return Err(ConnectError::NoTls),
+        None if !key.opening.is_plain() => return Err(ConnectError::NoTls),
         None => connect_http2(endpoint, gateway.limits.connect_timeout, fastpath, None, allows).await?,
         Some((traffic, settings)) => {
             let permit = match settings.max_connections {
@@ -93,8 +94,9 @@ async fn make(
                 Some(most) => Some(permit(traffic, most).await),
             };
             let timeout = settings.connect_timeout.unwrap_or(gateway.limits.connect_timeout);
-            let secure = Secure::of(&gateway.tls, &traffic.tls, key.name.as_ref());
-            let bounds = Bounds { pool: key.pool.pool, settings, permit, now: worker.clock().now(), secure };
+            let secure = Secure::of(&gateway.tls, &traffic.tls, key.opening.name.as_ref());
+            let now = worker.clock().now();
+            let bounds = Bounds { pool: key.pool.pool, opening: &key.opening, settings, permit, now, secure };
             connect_http2(endpoint, timeout, fastpath, Some(bounds), allows).await?
         }
     };

@@ -40,7 +40,8 @@ pub struct Limits {
     /// From the moment a connection is accepted until its TLS handshake is over; then it is closed. Istio gives Envoy's
     /// `transport_socket_connect_timeout` 15 s.
     pub handshake_timeout: Duration,
-    /// From the first byte of a head to its end; later is answered with 408.
+    /// From the first byte of a head to its end; later is answered with 408. A second is left for thousands of such answers
+    /// at once, so that whoever counts 15 s has it by then.
     pub head_timeout: Duration,
     /// How long a request body may stand still before the request is answered with 408.
     pub body_idle_timeout: Duration,
@@ -90,7 +91,7 @@ impl Default for Limits {
             head_bytes: 60 * 1024,
             target_bytes: 8 * 1024,
             handshake_timeout: Duration::from_secs(15),
-            head_timeout: Duration::from_secs(15),
+            head_timeout: Duration::from_secs(14),
             body_idle_timeout: Duration::from_secs(60),
             answer_idle_timeout: Duration::from_secs(300),
             keep_alive_timeout: Duration::from_secs(3600),

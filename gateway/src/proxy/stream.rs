@@ -17,6 +17,7 @@ use crate::{
         limits::{ConnectionPermit, Limited},
         outliers::Observed,
     },
+    message::proxy_header::Addresses,
     model::{origination::ClientTls, traffic_policy::ConnectionPool},
     routing::{
         cluster::{Cluster, ClusterState, EndpointSpeech},
@@ -25,6 +26,7 @@ use crate::{
     },
     upstream::{
         connect::{ConnectError, open_stream},
+        opening::Announcement,
         secure::Secure,
         stream::Stream as Endpoint,
     },
@@ -160,7 +162,11 @@ async fn reach(worker: &Worker, bound: &Bound, caller: &Caller, record: &mut Str
     let secure = Secure::of(&settings.tls, tls, name.as_ref());
     let offers_http2 = cluster.speaks == EndpointSpeech::Http2;
     let fastpath = settings.fastpath.as_ref();
-    let opening = open_stream(share.address(), timeout, keepalive, fastpath, secure, offers_http2);
+    let addresses = Addresses { source: caller.peer, destination: caller.local };
+    let proxy_protocol = traffic.and_then(|traffic| traffic.proxy_protocol);
+    let announcement = proxy_protocol.map(|version| Announcement { version, addresses: Some(addresses) });
+    let announcement = announcement.as_ref();
+    let opening = open_stream(share.address(), timeout, keepalive, fastpath, announcement, secure, offers_http2);
     // Boxed: what a handshake needs is not kept while the connection lives.
     let opened = Box::pin(opening).await;
     drop(pending);

@@ -84,10 +84,15 @@ impl Snapshot {
         closest.map(|(_, chain)| chain)
     }
 
-    /// The stream on `key` for what is no TLS: one for anything. One for TLS of any name is for TLS still.
+    /// The stream on `key` for what is no TLS: one for anything, or for TLS of every name and none, whose filter chain matches
+    /// all that comes (`isMatchAll` in istio's listener.go).
     pub fn passed_on(&self, key: ListenerKey) -> Option<&Arc<Stream>> {
         let mut streams = self.streams().iter().filter(|stream| stream.key == key);
-        streams.find(|stream| stream.carries == Carries::Anything)
+        streams.find(|stream| match &stream.carries {
+            Carries::Anything => true,
+            Carries::Tls(names) => names.is_empty(),
+            Carries::EndedTls(_) => false,
+        })
     }
 
     /// The table of the HTTPS server `id` on `key`, if this generation still has it.

@@ -8,6 +8,7 @@ use super::{
     rules::RulesInForce,
     streams::StreamPolicy,
     traffic::{Members, Memories, Traffic},
+    workloads,
     world::{CompileSettings, HashMap, Key, World},
 };
 use crate::{
@@ -354,6 +355,7 @@ impl Target<'_> {
             if !world.slices.contains_key(key) && !service.selector.is_empty() {
                 from_pods(&key.0, &service.selector, wanted, &port.target, port.number, world, &mut found.candidates);
             }
+            workloads::add(key, service, port, wanted, world, settings, &mut found.candidates);
             if service.node_local {
                 let here = Some(&settings.node);
                 found.candidates.retain(|candidate| candidate.facts.node.as_ref() == here);

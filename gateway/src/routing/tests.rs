@@ -42,7 +42,7 @@ fn meaning(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
             }
             ClusterState::Unknown(why) => format!("{why:?}"),
         };
-        let traffic = cluster.traffic.as_ref().map(|t| (t.balancer.settings(), &t.connections, &t.tls));
+        let traffic = cluster.traffic.as_ref().map(|t| (t.balancer.settings(), &t.connections, &t.tls, t.proxy_protocol));
         let levels: Option<Vec<_>> =
             cluster.traffic.as_ref().map(|t| (0..9).map(|host| t.balancer.level(host)).collect());
         format!("{} -> {state} {traffic:?} {levels:?} {:?}", cluster.name, cluster.hash_key)

@@ -5,10 +5,14 @@ use super::{
     world::HashMap,
 };
 use crate::{
-    balance::{balancer::Balancer, levels::Layout, memory::ClusterMemory},
+    balance::{
+        balancer::Balancer,
+        levels::Layout,
+        memory::{ClusterMemory, Connecting},
+    },
     model::{
         origination::ClientTls,
-        traffic_policy::{Algorithm, ConnectionPool, LoadBalancer, PolicyBlocks, RetryBudget},
+        traffic_policy::{Algorithm, ConnectionPool, LoadBalancer, PolicyBlocks, ProxyProtocol, RetryBudget},
     },
 };
 use std::sync::{Arc, Weak};
@@ -22,6 +26,8 @@ pub struct Traffic {
     /// Requests are counted where there is one: `connections` is there then.
     pub retry_budget: Option<RetryBudget>,
     pub tls: ClientTls,
+    /// In which version endpoints are told whose connection it is.
+    pub proxy_protocol: Option<ProxyProtocol>,
 }
 
 /// The endpoints of a cluster, with their weights, in the order of their levels.
@@ -45,13 +51,17 @@ impl Memories {
     }
 
     fn of(&mut self, name: &ClusterName, blocks: &PolicyBlocks) -> Arc<ClusterMemory> {
-        let (pool, outliers) = (blocks.connection_pool.as_ref(), blocks.outlier_detection.as_ref());
-        let tls = blocks.tls.as_ref().and_then(ClientTls::origination);
+        let connections = Connecting {
+            pool: blocks.connection_pool.clone().map(Box::new),
+            tls: blocks.tls.as_ref().and_then(ClientTls::origination).cloned(),
+            proxy_protocol: blocks.proxy_protocol,
+        };
+        let outliers = blocks.outlier_detection.as_ref();
         let next = self.pools + 1;
         let known = self.by_name.get(name).and_then(Weak::upgrade);
         let memory = match known {
-            Some(known) => known.for_settings(next, pool, tls, outliers),
-            None => Arc::new(ClusterMemory::new(next, pool.cloned(), tls.cloned(), outliers.cloned())),
+            Some(known) => known.for_settings(next, connections, outliers),
+            None => Arc::new(ClusterMemory::new(next, connections, outliers.cloned())),
         };
         self.pools = self.pools.max(memory.pool);
         self.by_name.insert(name.clone(), Arc::downgrade(&memory));
@@ -76,6 +86,7 @@ impl Traffic {
                 |balancer: &LoadBalancer| balancer.algorithm == Algorithm::LeastRequest && balancer.warmup.is_none();
             blocks.load_balancer.as_ref().is_none_or(is_plain)
                 && blocks.retry_budget.is_none()
+                && blocks.proxy_protocol.is_none()
                 && blocks.connection_pool.as_ref().is_none_or(|pool| *pool == ConnectionPool::default())
                 && blocks.outlier_detection == default.outlier_detection
         };
@@ -83,14 +94,15 @@ impl Traffic {
         if is_uniform && is_plain && is_default(&blocks) {
             return None;
         }
-        if blocks.tls.as_ref().and_then(ClientTls::origination).is_some() {
-            // What was made for one handshake is of no use to another: the cluster has a pool of its own.
+        if blocks.tls.as_ref().and_then(ClientTls::origination).is_some() || blocks.proxy_protocol.is_some() {
+            // What began with one handshake or header is of no use to another: the cluster has a pool of its own.
             blocks.connection_pool.get_or_insert_default();
         }
         let memory = memories.of(name, &blocks);
+        let (retry_budget, proxy_protocol) = (blocks.retry_budget, blocks.proxy_protocol);
         let balancer = Balancer::new(blocks.load_balancer.unwrap_or_default(), endpoints, layout, memory);
-        let counting = || blocks.retry_budget.map(|_| ConnectionPool::default());
+        let counting = || retry_budget.map(|_| ConnectionPool::default());
         let connections = blocks.connection_pool.or_else(counting);
-        Some(Self { balancer, connections, retry_budget: blocks.retry_budget, tls: blocks.tls.unwrap_or_default() })
+        Some(Self { balancer, connections, retry_budget, tls: blocks.tls.unwrap_or_default(), proxy_protocol })
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     address_guard::AddressGuard,
     names::{NameAnswer, NameState},
+    workloads,
 };
 use crate::model::{
     destination_rule::DestinationRule,
@@ -140,8 +141,10 @@ impl World {
             }
             Resource::WorkloadEntry(workload) => {
                 let key = key_of(&workload.meta.id);
-                let hosts = self.selecting_hosts(&key.0).collect();
-                self.workload_entries.insert(key, Arc::new(workload));
+                let workload = Arc::new(workload);
+                let before = self.workload_entries.insert(key.clone(), Arc::clone(&workload));
+                let mut hosts = workloads::hosts_of([Some(&*workload), before.as_deref()], self, settings);
+                hosts.extend(self.selecting_hosts(&key.0));
                 Touched::Hosts(hosts)
             }
             Resource::Service(service) => {
@@ -159,6 +162,8 @@ impl World {
                 if (&*key.0, &*key.1) == ("default", API_SERVER) {
                     // Where no entry may lead has changed.
                     hosts.extend(self.entries_by_host.keys().cloned());
+                    let workloads = self.workload_entries.values();
+                    hosts.extend(workloads.flat_map(|one| workloads::hosts_of([Some(one), None], self, settings)));
                 }
                 self.slice_services.insert(slice.meta.id.clone(), key.clone());
                 self.slices.entry(key.clone()).or_default().insert(Arc::clone(&slice.meta.id.name), Arc::new(slice));
@@ -195,7 +200,11 @@ impl World {
             Kind::DestinationRule => Touched::Hosts(self.forget_rule(id)),
             Kind::ServiceEntry => Touched::Hosts(self.forget_entry(id)),
             Kind::WorkloadEntry => match self.workload_entries.remove(&key_of(id)) {
-                Some(_) => Touched::Hosts(self.selecting_hosts(&id.namespace).collect()),
+                Some(workload) => {
+                    let mut hosts = workloads::hosts_of([Some(&*workload), None], self, settings);
+                    hosts.extend(self.selecting_hosts(&id.namespace));
+                    Touched::Hosts(hosts)
+                }
                 None => Touched::Nothing,
             },
             Kind::Service => {

@@ -4,6 +4,7 @@ use super::{
     connection::{RequestBody, UpstreamConnection},
     http2::Http2Connection,
     lease::Lease,
+    opening::{Announcement, Opening},
     secure::{NoTls, Ready, Secure, Use},
     socket::Socket,
     stream::Stream,
@@ -15,7 +16,7 @@ use crate::{
 };
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
     net::{TcpSocket, TcpStream},
     time::timeout,
@@ -44,6 +45,7 @@ pub(crate) enum ConnectError {
 #[derive(Debug)]
 pub(crate) struct Bounds<'b> {
     pub(crate) pool: u64,
+    pub(crate) opening: &'b Opening,
     pub(crate) settings: &'b ConnectionPool,
     pub(crate) permit: Option<ConnectionPermit>,
     /// The worker's coarse milliseconds.
@@ -104,16 +106,16 @@ async fn reach_at_leisure(
 ) -> Result<(Stream, Option<Box<Lease>>), ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
     let ready = ready(bounds.as_ref().and_then(|bounds| bounds.secure)).await?;
-    let fastpath = short_circuit(fastpath, ready.as_ref());
-    let stream = dial(endpoint, fastpath).await?;
+    let announcement = bounds.as_ref().and_then(|bounds| bounds.opening.announcement.as_deref());
+    let fastpath = short_circuit(fastpath, ready.as_ref(), announcement);
+    let stream = dial(endpoint, fastpath, announcement).await?;
     let lease = match bounds {
         None => None,
-        Some(Bounds { pool, settings, permit, now, .. }) => {
+        Some(Bounds { pool, opening, settings, permit, now, .. }) => {
             if let Some(keepalive) = &settings.keepalive {
                 keep_alive(&stream, keepalive).map_err(failed)?;
             }
-            let lease = Lease::new(pool, settings, permit, &stream, now).map_err(failed)?;
-            Some(Box::new(lease.named(ready.as_ref().map(|ready| Arc::clone(ready.name)))))
+            Some(Box::new(Lease::new(pool, opening.clone(), settings, permit, &stream, now).map_err(failed)?))
         }
     };
     Ok((begin(stream, fastpath, ready, used).await?, lease))
@@ -127,9 +129,14 @@ async fn ready(secure: Option<Secure<'_>>) -> Result<Option<Ready<'_>>, ConnectE
     }
 }
 
-/// What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP.
-fn short_circuit<'f>(fastpath: Option<&'f Sockets>, ready: Option<&Ready<'_>>) -> Option<&'f Sockets> {
-    fastpath.filter(|_| ready.is_none())
+/// What is encrypted in userspace gains nothing from the short-circuit, and stays with TCP. So does a connection on which
+/// something is said before anybody counts its bytes.
+fn short_circuit<'f>(
+    fastpath: Option<&'f Sockets>,
+    ready: Option<&Ready<'_>>,
+    announcement: Option<&Announcement>,
+) -> Option<&'f Sockets> {
+    fastpath.filter(|_| ready.is_none() && announcement.is_none())
 }
 
 /// Begins TLS on a connection that stands, where that is asked for.
@@ -153,13 +160,14 @@ pub(crate) async fn open_stream(
     limit: Duration,
     keepalive: Option<&Keepalive>,
     fastpath: Option<&Sockets>,
+    announcement: Option<&Announcement>,
     secure: Option<Secure<'_>>,
     offers_http2: bool,
 ) -> Result<Stream, ConnectError> {
     let opening = async {
         let ready = ready(secure).await?;
-        let fastpath = short_circuit(fastpath, ready.as_ref());
-        let stream = dial(endpoint, fastpath).await?;
+        let fastpath = short_circuit(fastpath, ready.as_ref(), announcement);
+        let stream = dial(endpoint, fastpath, announcement).await?;
         if let Some(keepalive) = keepalive {
             keep_alive(&stream, keepalive).map_err(|error| ConnectError::Failed(error.kind()))?;
         }
@@ -168,9 +176,18 @@ pub(crate) async fn open_stream(
     timeout(limit, opening).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
-async fn dial(endpoint: SocketAddr, fastpath: Option<&Sockets>) -> Result<TcpStream, ConnectError> {
+/// A connection that stands, and on which the `announcement`, if there is one, has been made.
+async fn dial(
+    endpoint: SocketAddr,
+    fastpath: Option<&Sockets>,
+    announcement: Option<&Announcement>,
+) -> Result<TcpStream, ConnectError> {
     let failed = |error: io::Error| ConnectError::Failed(error.kind());
-    open(endpoint, fastpath).map_err(failed)?.connect(endpoint).await.map_err(failed)
+    let mut stream = open(endpoint, fastpath).map_err(failed)?.connect(endpoint).await.map_err(failed)?;
+    if let Some(announcement) = announcement {
+        announcement.say(&mut stream).await.map_err(failed)?;
+    }
+    Ok(stream)
 }
 
 /// `tcpKeepalive`: what is not given stays as the kernel has it.

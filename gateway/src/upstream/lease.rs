@@ -1,5 +1,6 @@
 //! What a connection of a cluster with a `connectionPool` is bound to.
 
+use super::opening::Opening;
 use crate::{balance::limits::ConnectionPermit, model::traffic_policy::ConnectionPool};
 use std::{
     fmt, io,
@@ -20,8 +21,7 @@ pub(crate) struct PoolKey {
 /// The bounds of one connection.
 pub(crate) struct Lease {
     pool: u64,
-    /// Whom TLS was begun with; `None` for a connection in the clear.
-    name: Option<Arc<str>>,
+    opening: Opening,
     idle_timeout: Option<Duration>,
     most_exchanges: u32,
     /// In the worker's coarse milliseconds.
@@ -43,6 +43,7 @@ impl Lease {
     /// When a limited connection cannot be given a second file descriptor, by which others may close it.
     pub(crate) fn new(
         pool: u64,
+        opening: Opening,
         settings: &ConnectionPool,
         permit: Option<ConnectionPermit>,
         stream: &TcpStream,
@@ -62,7 +63,7 @@ impl Lease {
         let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
             pool,
-            name: None,
+            opening,
             idle_timeout: settings.idle_timeout,
             most_exchanges: settings.max_requests_per_connection.unwrap_or(u32::MAX),
             expires: settings.max_connection_duration.map_or(u64::MAX, |most| now.saturating_add(milliseconds(most))),
@@ -70,14 +71,9 @@ impl Lease {
         })
     }
 
-    /// The connection is for requests to `name` only.
-    pub(super) fn named(self, name: Option<Arc<str>>) -> Self {
-        Self { name, ..self }
-    }
-
-    /// The name that TLS was begun with.
-    pub(super) fn name(&self) -> Option<&Arc<str>> {
-        self.name.as_ref()
+    /// What the connection began with: it is good for no other requests.
+    pub(super) fn opening(&self) -> &Opening {
+        &self.opening
     }
 
     pub(crate) fn pool(&self) -> u64 {

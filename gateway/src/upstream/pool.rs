@@ -3,10 +3,11 @@
 use super::{
     connection::{RequestBody, UpstreamConnection},
     lease::{Lease, PoolKey},
+    opening::Opening,
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// The unused connections of one worker. The most recently used of an endpoint is taken first, so that a quiet time
 /// lets the others grow old.
@@ -33,11 +34,11 @@ impl<B: RequestBody> Pool<B> {
         Self { idle: HashMap::default(), limits }
     }
 
-    /// Takes a connection for `key` that was alive at the last look, and whose TLS, if it has any, is with `name`.
-    pub(crate) fn take(&mut self, key: PoolKey, name: Option<&Arc<str>>) -> Option<Box<UpstreamConnection<B>>> {
+    /// Takes a connection for `key` that was alive at the last look, and that began with `opening`.
+    pub(crate) fn take(&mut self, key: PoolKey, opening: &Opening) -> Option<Box<UpstreamConnection<B>>> {
         let idle = self.idle.get_mut(&key)?;
-        let has_name = |lease: Option<&Lease>| lease.and_then(Lease::name) == name;
-        while let Some(latest) = idle.iter().rposition(|connection| has_name(connection.lease.as_deref())) {
+        let fits = |lease: Option<&Lease>| lease.map_or_else(|| opening.is_plain(), |lease| lease.opening() == opening);
+        while let Some(latest) = idle.iter().rposition(|connection| fits(connection.lease.as_deref())) {
             let mut connection = idle.remove(latest);
             if connection.lease.as_deref().is_some_and(|lease| !lease.resume()) {
                 continue;

@@ -5,6 +5,7 @@ use super::{
     connection::RequestBody,
     http2::{Http2Connection, Stream},
     lease::{Lease, PoolKey},
+    opening::Opening,
 };
 use foldhash::fast::RandomState;
 use futures_util::{
@@ -12,7 +13,7 @@ use futures_util::{
     future::{LocalBoxFuture, Shared, WeakShared},
 };
 use hashbrown::HashMap;
-use std::{fmt, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt, rc::Rc, time::Duration};
 
 /// A connection that is being made, for everybody who waits for it; given up when nobody does.
 pub(crate) type Connecting = Shared<LocalBoxFuture<'static, Result<Rc<Http2Connection>, ConnectError>>>;
@@ -29,8 +30,7 @@ pub(crate) struct Shelves {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ShelfKey {
     pub(crate) pool: PoolKey,
-    /// Whom TLS is begun with; `None` for connections in the clear.
-    pub(crate) name: Option<Arc<str>>,
+    pub(crate) opening: Opening,
 }
 
 #[derive(Default)]

@@ -77,9 +77,10 @@ impl Http2Client {
     /// How the stream or its connection ended.
     pub fn send(&self, request: Request<()>, body: &[u8], trailers: Option<HeaderMap>) -> Result<Answer, h2::Error> {
         let Begun { response, mut upload } = self.begin(request);
-        upload.send_data(Bytes::copy_from_slice(body), trailers.is_none())?;
-        if let Some(trailers) = trailers {
-            upload.send_trailers(trailers)?;
+        // Whoever has answered before all of it has come may have closed the stream; the answer says what became of it.
+        let is_open = upload.send_data(Bytes::copy_from_slice(body), trailers.is_none()).is_ok();
+        if let Some(trailers) = trailers.filter(|_| is_open) {
+            let _sent = upload.send_trailers(trailers).is_ok();
         }
         self.wait(read(response))
     }

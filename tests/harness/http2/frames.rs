@@ -59,6 +59,18 @@ impl Frames {
         frames
     }
 
+    /// The other side of a connection that has been accepted: reads the client's hello, and answers it.
+    pub fn accept(mut socket: TcpStream) -> Self {
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket.set_nodelay(true).expect("an option");
+        let mut preface = [0; PREFACE.len()];
+        socket.read_exact(&mut preface).expect("a preface");
+        assert_eq!(preface, PREFACE);
+        let mut frames = Self { socket };
+        frames.send(SETTINGS, 0, 0, &[]).expect("settings");
+        frames
+    }
+
     /// Writes one frame.
     ///
     /// # Errors

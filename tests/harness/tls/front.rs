@@ -15,7 +15,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 use tokio::{
-    io::copy_bidirectional,
+    io::{copy, copy_bidirectional, split},
     net::{TcpListener, TcpStream},
     runtime,
     sync::oneshot,
@@ -32,12 +32,20 @@ pub struct Manners<'m> {
     pub versions: Vec<&'static SupportedProtocolVersion>,
     /// What it speaks; the first that a client offers is agreed on.
     pub protocols: Vec<&'static str>,
+    /// Its connections end without the word of TLS that they do (close_notify).
+    pub is_abrupt: bool,
 }
 
 impl<'m> Manners<'m> {
     /// Shows `pair` to everybody.
     pub fn showing(pair: &'m Pair) -> Self {
-        Self { pair, clients: None, versions: vec![&TLS12, &TLS13], protocols: vec!["h2", "http/1.1"] }
+        Self {
+            pair,
+            clients: None,
+            versions: vec![&TLS12, &TLS13],
+            protocols: vec!["h2", "http/1.1"],
+            is_abrupt: false,
+        }
     }
 }
 
@@ -68,7 +76,7 @@ impl Front {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = mpsc::sync_channel(1);
         let running = thread::spawn({
-            let met = Arc::clone(&met);
+            let (met, is_abrupt) = (Arc::clone(&met), manners.is_abrupt);
             move || {
                 let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
                 let local = task::LocalSet::new();
@@ -76,7 +84,7 @@ impl Front {
                     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
                     tell.send(listener.local_addr().expect("an address")).expect("somebody waits");
                     tokio::select! {
-                        () = serve(listener, acceptor, backend, met) => {}
+                        () = serve(listener, acceptor, backend, met, is_abrupt) => {}
                         _ = stopped => {}
                     }
                 });
@@ -96,7 +104,13 @@ impl Front {
     }
 }
 
-async fn serve(listener: TcpListener, acceptor: TlsAcceptor, backend: SocketAddr, met: Arc<Mutex<Vec<Met>>>) {
+async fn serve(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    backend: SocketAddr,
+    met: Arc<Mutex<Vec<Met>>>,
+    is_abrupt: bool,
+) {
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let (acceptor, met) = (acceptor.clone(), Arc::clone(&met));
@@ -110,7 +124,15 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, backend: SocketAddr
                 version: connection.protocol_version(),
                 is_resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             });
-            if let Ok(mut behind) = TcpStream::connect(backend).await {
+            let Ok(mut behind) = TcpStream::connect(backend).await else { return };
+            if is_abrupt {
+                let (mut reader, mut writer) = split(stream);
+                let (mut answers, mut requests) = behind.split();
+                tokio::select! {
+                    _ = copy(&mut reader, &mut requests) => {}
+                    _ = copy(&mut answers, &mut writer) => {}
+                }
+            } else {
                 // Either side may end it as it likes.
                 let _copied = copy_bidirectional(&mut stream, &mut behind).await.is_ok();
             }

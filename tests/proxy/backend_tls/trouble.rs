@@ -168,3 +168,34 @@ fn a_connection_that_ends_is_no_answer() {
     assert_eq!(answer.status(), 503);
     assert!(answer.text().contains("connection termination"), "{}", answer.text());
 }
+
+/// Whose connection is closed without the word of TLS has ended, as for Envoy (`SslSocket::doRead`). What is cut off is seen by
+/// the framing, where there is any.
+#[test]
+fn without_the_word_of_tls_only_what_has_no_length_is_whole() {
+    let authority = Authority::new("backends");
+    let pair = authority.sign(&Wish::named(&["a.test"]));
+    let trust = secret("trust", &[("ca.crt", &authority.certificate)]);
+    for (head, is_whole) in [
+        ("connection: close", true),
+        ("content-length: 5", true),
+        ("content-length: 6", false),
+        ("transfer-encoding: chunked", false),
+    ] {
+        let backend = Backend::start(move |exchange| {
+            let body = if head.ends_with("chunked") { "5\r\nhello\r\n" } else { "hello" };
+            exchange.send(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}"))?;
+            Ok(Then::Close)
+        });
+        let front = Front::before(backend.address(), &Manners { is_abrupt: true, ..Manners::showing(&pair) });
+        let gateway =
+            Gateway::start(&(routes(ONCE) + &service("backend", &[front.address()]) + &rule(SIMPLE) + &trust));
+        let mut client = gateway.connect();
+        client.send("GET / HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n");
+        let answer = client.rest().unwrap_or_default();
+        let answer = String::from_utf8_lossy(&answer);
+        let looks_whole = answer.ends_with("\r\n\r\nhello") && answer.contains("content-length: 5\r\n")
+            || answer.ends_with("5\r\nhello\r\n0\r\n\r\n");
+        assert_eq!(looks_whole, is_whole, "{head}: {answer:?}");
+    }
+}

@@ -103,6 +103,27 @@ fn a_name_that_no_route_is_for_meets_nobody() {
     });
 }
 
+/// As by Istio's gateway, whose filter chain for every name has no condition.
+#[test]
+fn every_name_is_also_what_is_no_tls() {
+    let authority = Authority::new("lab");
+    let (tls, pair) = tls_server(&authority, "a.test");
+    let plain = Server::echoing();
+    let objects = |endpoint| {
+        let rules = "tls: [{match: [{sniHosts: ['*']}], route: [{destination: {host: one}}]}]";
+        objects(TLS, ", tls: {mode: PASSTHROUGH}", rules) + &service("one", &[endpoint])
+    };
+    let gateway = Gateway::start(&objects(plain.address));
+    let mut stream = connect(&gateway);
+    for said in [&b"hello"[..], b"again"] {
+        stream.write_all(said).expect("sent");
+        assert_eq!(super::read_exactly(&stream, said.len()), said);
+    }
+    let gateway = Gateway::start(&objects(tls.address));
+    let client = Dialect::asking("any.test").connect(gateway.address()).expect("a handshake");
+    assert_eq!(client.certificate(), pair.der);
+}
+
 #[test]
 fn a_client_that_says_nothing_is_not_waited_for() {
     let lab = Lab::patient("", Duration::from_millis(300));

@@ -2,11 +2,11 @@
 
 use super::{
     cells::Bench,
-    configuration, moved,
+    moved,
     objects::PORT,
-    place::{NODE, PODS},
+    place::NODE,
     program::{Cpu, Program, Start, until},
-    stage::{Setting, our_arguments},
+    stage::our_arguments,
 };
 use anyhow::Context;
 use std::{
@@ -75,15 +75,4 @@ fn write(directory: &Path, file: &str, text: &str) -> anyhow::Result<()> {
     let temporary = directory.with_extension("new");
     fs::write(&temporary, text).with_context(|| format!("write {}", temporary.display()))?;
     fs::rename(&temporary, directory.join(file)).with_context(|| format!("replace {file}"))
-}
-
-/// The pods without any contender: v1 on 9011 and v2 on 9012.
-pub(super) fn pods(bench: &Bench<'_>) -> anyhow::Result<Program> {
-    let nginx = bench.tools.nginx.clone().map_err(anyhow::Error::msg).context("the pods are nginx")?;
-    let config = configuration::pods(bench.place, Setting::Pinned, "pods", (9011, 9012), None)?;
-    let arguments = ["-c".to_owned(), config.display().to_string()];
-    let start = Start { name: "pods", program: &nginx, arguments: &arguments, cpu: Cpu::Load, cgroup: None };
-    let mut program = bench.place.among_pods(&start)?;
-    program.until_listening(bench.place, &format!("{PODS}:9011"), bench.interrupt)?;
-    Ok(program)
 }

@@ -18,9 +18,9 @@ use super::{
     place::Place,
     rounds::Turns,
     stage::{Setting, Stage},
-    tools::{Profile, Tools},
+    tools::Tools,
 };
-use crate::interrupt::Interrupt;
+use crate::{image::Profile, interrupt::Interrupt};
 
 /// What every group gets.
 pub(super) struct Bench<'a> {
@@ -50,9 +50,9 @@ pub(super) enum Needs {
     /// The namespaces; the group starts what it compares.
     Place(fn(&Bench<'_>, &[&str]) -> Cells),
     /// A cluster, which the group brings up.
-    Cluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
+    Cluster(fn(Profile, Effort, &Interrupt, &[&str]) -> Cells),
     /// A cluster, for longer than there is in a run of everything: only where the group is named.
-    LongCluster(fn(Effort, &Interrupt, &[&str]) -> Cells),
+    LongCluster(fn(Profile, Effort, &Interrupt, &[&str]) -> Cells),
     /// A processor.
     Nothing(fn(Profile, Effort, &Interrupt, &[&str]) -> Cells),
 }

@@ -1,7 +1,7 @@
 //! Two builds of ours, side by side: what a change is worth, before it is committed.
 
 use super::{
-    alone::{Alone, pods},
+    alone::Alone,
     cell::{Better, Cell, Verdict},
     cells::{Bench, canary_of},
     configuration::alone_objects,
@@ -11,13 +11,15 @@ use super::{
     load::{Connection, Load},
     machine::Machine,
     place::{PODS, Place, Side},
+    pods,
     report::Report,
     rounds::interleaved,
     stage::Setting,
-    tools::{self, Profile, Tools},
+    tools::Tools,
 };
 use crate::{
     command::{command, output, run as run_command},
+    image::{self, Profile},
     interrupt::Interrupt,
     workspace,
 };
@@ -41,8 +43,8 @@ pub(super) fn run(
 ) -> anyhow::Result<()> {
     let after = Tools::ready(profile, interrupt)?;
     let (commit, checkout) = checkout(revision, interrupt)?;
-    eprintln!("Building {revision} ({commit})");
-    let before = Tools { gateway: tools::build(&checkout, profile, interrupt)?, ..after.clone() };
+    eprintln!("{revision} is {commit}");
+    let before = Tools { gateway: image::daemon(&checkout, profile, interrupt)?, ..after.clone() };
     let mut report = Report {
         command: format!("cargo xtask bench --compare {revision}"),
         machine: Machine::look(&after, profile),
@@ -54,21 +56,21 @@ pub(super) fn run(
     report.cells.push(in_instructions(&before, &after, interrupt)?);
     let place = Place::new(interrupt)?;
     let [before, after] = [&before, &after].map(|tools| Bench { place: &place, tools, effort, interrupt });
-    let _pods = pods(&after)?;
+    let _pods = pods::start(&after, Setting::Pinned, Side::Outside)?;
     let objects = alone_objects()?;
     let programs = [
         Alone::start(&before, BEFORE, 0, &[("all.yaml", objects.clone())])?,
         Alone::start(&after, AFTER, 1, &[("all.yaml", objects)])?,
     ];
     let contender = |name, process| Contender { name, process, side: Side::Outside };
-    let direct = format!("{PODS}:9011");
+    let direct = format!("{PODS}:{}", pods::OUTSIDE.v2);
     let both = [contender(DIRECT, None), contender(AGAIN, None)];
     let (canary, refused) = canary_of(&after, &both, |load, one| load.run_at(&place, Setting::Pinned, one, &direct))?;
     (report.canary, report.refused) = (Some(canary), refused);
     if report.refused.is_none() || noisy {
         let contenders =
             [contender(BEFORE, Some(programs[0].process.id())), contender(AFTER, Some(programs[1].process.id()))];
-        let small = Load::plain("/v1/small", 32, effort.seconds);
+        let small = Load::plain("/v2/small", 32, effort.seconds);
         let new = Load { connection: Connection::New, ..small.clone() };
         let loads = [
             ("P1", "small body, 32 connections", small),

@@ -3,6 +3,7 @@
 use super::{
     objects::PORT,
     place::{NODE, PODS, Place},
+    pods::{OUTSIDE, Ports},
     stage::Setting,
 };
 use crate::workspace;
@@ -42,14 +43,22 @@ pub(super) fn fill(
     Ok(target)
 }
 
-/// The pods' configuration: two subsets on their ports, the first also with HTTP/2 where `http2` names a port.
-pub(super) fn pods(
-    place: &Place,
-    setting: Setting,
-    name: &str,
-    (v1, v2): (u16, u16),
-    http2: Option<u16>,
-) -> anyhow::Result<PathBuf> {
+/// What the pods of v2 answer to everything: what nginx would, under the same fields. The date stands still: nobody reads
+/// it, but a gateway that found none might add one.
+pub(super) fn small_answer(place: &Place) -> anyhow::Result<PathBuf> {
+    let body = "hello, this is a small body of about sixty-seven bytes, as it is said\n";
+    let text = format!(
+        "HTTP/1.1 200 OK\r\nServer: pod\r\nDate: Mon, 23 Nov 2026 00:00:00 GMT\r\nContent-Type: text/plain\r\n\
+         Content-Length: {}\r\nx-subset: v2\r\n\r\n{body}",
+        body.len()
+    );
+    let path = place.directory().join("small-answer");
+    fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+    Ok(path)
+}
+
+/// The configuration of nginx as the pods of v1, which have bodies of every size and HTTP/2.
+pub(super) fn pods(place: &Place, setting: Setting, name: &str, ports: Ports) -> anyhow::Result<PathBuf> {
     let files = place.directory().join("files");
     fs::create_dir_all(&files).with_context(|| format!("create {}", files.display()))?;
     for size in SIZES {
@@ -57,9 +66,8 @@ pub(super) fn pods(
     }
     let more = [
         ("NAME", name.to_owned()),
-        ("V1_H2", http2.map_or_else(String::new, |port| format!("listen {port} http2 backlog=8192;"))),
-        ("V1", v1.to_string()),
-        ("V2", v2.to_string()),
+        ("V1", ports.v1.to_string()),
+        ("V1_H2", ports.v1_http2.to_string()),
         ("KIB", "x".repeat(1024)),
     ];
     fill(place, setting, "backend.conf", &format!("{name}.conf"), &more)
@@ -69,8 +77,12 @@ pub(super) fn pods(
 pub(super) fn alone_objects() -> anyhow::Result<String> {
     let source = workspace::root().join("tests/bench/ours.yaml");
     let text = fs::read_to_string(&source).with_context(|| format!("read {}", source.display()))?;
-    let all =
-        [("PORT", PORT.to_string()), ("V1", "9011".to_owned()), ("V2", "9012".to_owned()), ("PODS", PODS.to_owned())];
+    let all = [
+        ("PORT", PORT.to_string()),
+        ("V1", OUTSIDE.v1.to_string()),
+        ("V2", OUTSIDE.v2.to_string()),
+        ("PODS", PODS.to_owned()),
+    ];
     Ok(all.iter().fold(text, |text, (key, value)| text.replace(&format!("@{key}@"), value)))
 }
 

@@ -40,7 +40,25 @@ pub(super) const AFTER: &str = "after";
 pub(super) const INSIDE: &str = "direct_inside";
 
 impl Contender {
-    /// Where it is entered; `None` where it does not speak that.
+    /// Where `path` is asked for; `None` where it does not speak that. Direct connections lead to the pods that gateways
+    /// lead to.
+    pub(super) fn address_for(&self, entrance: Entrance, path: &str) -> Option<String> {
+        let side = match self.name {
+            DIRECT | AGAIN => Side::Outside,
+            INSIDE => Side::Inside,
+            _ => return self.address(entrance),
+        };
+        let ports = side.ports();
+        let port = match entrance {
+            Entrance::Http1 if path.starts_with("/v2/") => ports.v2,
+            Entrance::Http1 => ports.v1,
+            Entrance::Http2 | Entrance::Http2Both => ports.v1_http2,
+            Entrance::Tls => return None,
+        };
+        Some(format!("{PODS}:{port}"))
+    }
+
+    /// Where a gateway is entered; `None` where it does not speak that, or is none.
     pub(super) fn address(&self, entrance: Entrance) -> Option<String> {
         let port = match (self.name, entrance) {
             (OURS_S, Entrance::Http1) => 8080,
@@ -63,9 +81,6 @@ impl Contender {
             (ENVOY, Entrance::Tls) => 8381,
             (HAPROXY, Entrance::Tls) => 8382,
             (NGINX, Entrance::Tls) => 8383,
-            (DIRECT | AGAIN, Entrance::Http1) => return Some(format!("{PODS}:9011")),
-            (INSIDE, Entrance::Http1) => return Some(format!("{PODS}:9001")),
-            (DIRECT | AGAIN, Entrance::Http2 | Entrance::Http2Both) => return Some(format!("{PODS}:9013")),
             _ => return None,
         };
         Some(format!("{NODE}:{port}"))

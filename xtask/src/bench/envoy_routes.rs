@@ -4,6 +4,7 @@ use super::{
     cells::Bench,
     objects::prefix,
     place::{NODE, PODS},
+    pods::OUTSIDE,
     program::{Cpu, Program, Start},
     stage::envoy_arguments,
 };
@@ -43,7 +44,7 @@ pub(super) fn start(
 /// The choices of tests/bench/envoy.yaml, with this table.
 fn bootstrap(keeping: Keeping, routes: usize, port: u16) -> Value {
     let socket = |address: &str, port: u16| json!({"socket_address": {"address": address, "port_value": port}});
-    let endpoint = json!({"lb_endpoints": [{"endpoint": {"address": socket(PODS, 9011)}}]});
+    let endpoint = json!({"lb_endpoints": [{"endpoint": {"address": socket(PODS, OUTSIDE.v2)}}]});
     json!({
         "stats_config": {"stats_matcher": {"reject_all": true}},
         "static_resources": {

@@ -7,20 +7,16 @@
 mod baseline;
 mod exchange;
 
-use super::tools::{self, Profile};
 use crate::{
-    command::cargo,
+    command::run as run_command,
+    image::{self, Profile, statically},
     install::{self, Tool},
     interrupt::Interrupt,
     workspace,
 };
 use anyhow::{Context, ensure};
 use baseline::Baseline;
-use serde_json::Value;
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 /// Lookups in the longer of two runs, beyond those of the shorter.
 const LOOKUPS: u64 = 20_000;
@@ -34,7 +30,7 @@ const TOLERANCE: f64 = 0.03;
 /// When something grew by more than 3 %, and no note says why.
 pub(super) fn run(write: bool, note: Option<&str>, interrupt: &Interrupt) -> anyhow::Result<()> {
     install::tools(&[Tool { program: "valgrind", package: "valgrind" }], interrupt)?;
-    let gateway = tools::build(&workspace::root(), Profile::Quick, interrupt)?;
+    let gateway = image::daemon(&workspace::root(), Profile::Quick, interrupt)?;
     let counted = [("lookup", of_a_lookup(interrupt)?), ("request", of_a_request(&gateway, interrupt)?)];
     let baseline = Baseline::read()?;
     let mut grown = Vec::new();
@@ -72,10 +68,12 @@ pub(super) fn run(write: bool, note: Option<&str>, interrupt: &Interrupt) -> any
     Ok(())
 }
 
-/// One lookup among prefixes, as gateway/benches/routing.rs does it.
+/// One lookup among prefixes, as gateway/benches does it.
 fn of_a_lookup(interrupt: &Interrupt) -> anyhow::Result<u64> {
     eprintln!("Building the lookups");
-    let bench = bench_program(interrupt)?;
+    let (mut build, directory) = statically(&workspace::root(), "build", Profile::Quick, interrupt)?;
+    run_command(build.args(["--quiet", "--package", "gateway-bench"]), interrupt)?;
+    let bench = directory.join(Profile::Quick.name()).join("bench-routing");
     let count = |lookups: u64| -> anyhow::Result<u64> {
         interrupt.check()?;
         let output = callgrind(&bench).args(["--lookups", &lookups.to_string()]).output().context("run valgrind")?;
@@ -92,20 +90,6 @@ pub(super) fn of_a_request(gateway: &Path, interrupt: &Interrupt) -> anyhow::Res
     let few = REQUESTS / 4;
     let more = exchange::instructions(gateway, few + REQUESTS, interrupt)?;
     Ok((more - exchange::instructions(gateway, few, interrupt)?) / REQUESTS)
-}
-
-fn bench_program(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
-    interrupt.check()?;
-    let arguments =
-        ["bench", "--quiet", "--no-run", "--package", "gateway", "--bench", "routing", "--profile", "quick"];
-    let mut build = cargo(arguments);
-    let output = build.arg("--message-format=json").output().context("run cargo bench")?;
-    ensure!(output.status.success(), "cargo bench: {}", String::from_utf8_lossy(&output.stderr).trim());
-    let text = String::from_utf8_lossy(&output.stdout);
-    let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut routing = messages.filter(|message| message["target"]["name"] == "routing");
-    let program = routing.find_map(|message| message["executable"].as_str().map(PathBuf::from));
-    program.context("cargo bench does not say where the program is")
 }
 
 /// A program under callgrind. Its file of results goes nowhere: the sum is printed.

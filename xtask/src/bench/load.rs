@@ -54,7 +54,7 @@ impl Load {
     /// # Errors
     /// When an answer is missing or is no 200: a figure with failures in it is none.
     pub(super) fn run(&self, stage: &Stage<'_>, contender: &Contender) -> anyhow::Result<Sample> {
-        let address = contender.address(self.entrance).context("it does not speak this")?;
+        let address = contender.address_for(self.entrance, &self.path).context("it does not speak this")?;
         self.run_at(stage.place, stage.setting, contender, &address)
     }
 

@@ -1,6 +1,7 @@
 //! Where figures are from: enough to judge them, nothing that names anybody's machine.
 
-use super::tools::{Profile, Tools};
+use super::tools::Tools;
+use crate::image::Profile;
 use serde_json::{Map, Value, json};
 use std::{fs, process::Command};
 

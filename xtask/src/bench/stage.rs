@@ -2,9 +2,10 @@
 
 use super::{
     cells::Bench,
-    configuration::{certificate, fill, pods},
+    configuration::{certificate, fill},
     contender::{AGAIN, Contender, DIRECT, ENVOY, Entrance, HAPROXY, INSIDE, NGINX, OURS_S, OURS_U},
-    place::{PODS, Place, Side},
+    place::{Place, Side},
+    pods,
     program::{Cpu, Program, Start},
 };
 use crate::output::progress;
@@ -67,11 +68,8 @@ impl<'a> Stage<'a> {
             Self { place: bench.place, setting, contenders: Vec::new(), absent: Vec::new(), programs: Vec::new() };
         let bar = progress("contenders", 7);
         certificate(bench.place.directory())?;
-        for (side, name, ports, http2) in [
-            (Side::Outside, "pods-outside", (9011, 9012), Some(9013)),
-            (Side::Inside, "pods-inside", (9001, 9002), Some(9003)),
-        ] {
-            stage.start_pods(bench, side, name, ports, http2)?;
+        for side in [Side::Outside, Side::Inside] {
+            stage.programs.extend(pods::start(bench, setting, side)?);
             bar.inc(1);
         }
         for name in [DIRECT, AGAIN] {
@@ -96,31 +94,17 @@ impl<'a> Stage<'a> {
     /// Those of `names` that run and speak what `entrance` wants, in that order.
     pub(super) fn choose(&self, names: &[&str], entrance: Entrance) -> Vec<Contender> {
         let of = |name: &&str| self.contenders.iter().find(|contender| contender.name == *name);
-        names.iter().filter_map(of).filter(|contender| contender.address(entrance).is_some()).cloned().collect()
+        names
+            .iter()
+            .filter_map(of)
+            .filter(|contender| contender.address_for(entrance, "/").is_some())
+            .cloned()
+            .collect()
     }
 
     /// Who could not be started, and why.
     pub(super) fn absent(&self) -> &[(&'static str, String)] {
         &self.absent
-    }
-
-    fn start_pods(
-        &mut self,
-        bench: &Bench<'_>,
-        side: Side,
-        name: &str,
-        ports: (u16, u16),
-        http2: Option<u16>,
-    ) -> anyhow::Result<()> {
-        let nginx = bench.tools.nginx.clone().map_err(anyhow::Error::msg).context("the pods are nginx")?;
-        let config = pods(self.place, self.setting, name, ports, http2)?;
-        let arguments = ["-c".to_owned(), config.display().to_string()];
-        let (cpu, cgroup) = (self.setting.load(), side.cgroup(self.place));
-        let start = Start { name, program: &nginx, arguments: &arguments, cpu, cgroup };
-        let mut program = self.place.among_pods(&start)?;
-        program.until_listening(self.place, &format!("{PODS}:{}", ports.0), bench.interrupt)?;
-        self.programs.push(program);
-        Ok(())
     }
 
     fn start(&mut self, bench: &Bench<'_>, name: &'static str) -> anyhow::Result<Contender> {
@@ -156,15 +140,17 @@ impl<'a> Stage<'a> {
 
     /// The arguments of one of ours, and its objects on disk.
     fn ours(&self, name: &str) -> anyhow::Result<Vec<String>> {
-        let (mode, admin, ports) = if name == OURS_S {
-            ("require", ADMIN_S, ["8080", "8380", "8280", "9001", "9002", "9003"])
+        let (mode, admin, [port, tls, http2], side) = if name == OURS_S {
+            ("require", ADMIN_S, [8080, 8380, 8280], Side::Inside)
         } else {
-            ("off", ADMIN_U, ["8090", "8390", "8290", "9011", "9012", "9013"])
+            ("off", ADMIN_U, [8090, 8390, 8290], Side::Outside)
         };
+        let pods = side.ports();
         let directory = self.place.directory().join(name);
         fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
-        let keys = ["PORT", "TLS", "H2", "V1", "V2", "V1_H2"];
-        let more: Vec<_> = keys.into_iter().zip(ports.map(str::to_owned)).collect();
+        let more: [(&str, u16); 6] =
+            [("PORT", port), ("TLS", tls), ("H2", http2), ("V1", pods.v1), ("V2", pods.v2), ("V1_H2", pods.v1_http2)];
+        let more = more.map(|(key, port)| (key, port.to_string()));
         for file in ["ours.yaml", "ours-protocols.yaml"] {
             fill(self.place, self.setting, file, &format!("{name}/{file}"), &more)?;
         }

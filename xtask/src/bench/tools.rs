@@ -3,6 +3,7 @@
 use crate::{
     build_ebpf,
     command::{cargo, output, run},
+    image::{self, Profile},
     install::{self, Tool},
     interrupt::Interrupt,
     programs, workspace,
@@ -18,29 +19,13 @@ use std::{
 pub(super) struct Tools {
     pub(super) gateway: PathBuf,
     pub(super) client: PathBuf,
+    /// A pod that costs next to nothing.
+    pub(super) pod: PathBuf,
     pub(super) envoy: Result<PathBuf, String>,
     pub(super) haproxy: Result<PathBuf, String>,
     pub(super) nginx: Result<PathBuf, String>,
     /// What they say of themselves.
     pub(super) versions: Vec<(&'static str, String)>,
-}
-
-/// How our programs are built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Profile {
-    /// As in the image.
-    Release,
-    /// As in the tests: soon.
-    Quick,
-}
-
-impl Profile {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Release => "release",
-            Self::Quick => "quick",
-        }
-    }
 }
 
 const TOOLS: [Tool; 9] = [
@@ -69,13 +54,13 @@ impl Tools {
             interrupt.check()?;
             eprintln!("the BPF object is missing, and with it every figure of ours_s: {error:#}");
         }
-        let gateway = build(&workspace::root(), profile, interrupt)?;
-        let client = client(interrupt)?;
+        let gateway = image::daemon(&workspace::root(), profile, interrupt)?;
+        let [client, pod] = ours(interrupt)?;
         let envoy = programs::envoy(interrupt).map_err(|error| format!("{error:#}"));
         interrupt.check()?;
         let found = |name: &str| install::find(name).with_context(|| format!("{name} is not installed"));
         let [haproxy, nginx] = ["haproxy", "nginx"].map(|name| found(name).map_err(|error| format!("{error:#}")));
-        let mut tools = Self { gateway, client, envoy, haproxy, nginx, versions: Vec::new() };
+        let mut tools = Self { gateway, client, pod, envoy, haproxy, nginx, versions: Vec::new() };
         tools.versions = tools.say_versions(interrupt);
         Ok(tools)
     }
@@ -94,23 +79,13 @@ impl Tools {
     }
 }
 
-/// Our open loop, and whatever else has to be exact.
-pub(super) fn client(interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
-    eprintln!("Building the client");
-    run(
-        &mut cargo(["build", "--quiet", "--profile", "quick", "--package", "gateway-tests", "--bin", "bench-client"]),
-        interrupt,
-    )?;
-    Ok(workspace::quick_binary("bench-client"))
-}
-
-/// The daemon of a checkout.
-pub(super) fn build(checkout: &Path, profile: Profile, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
-    eprintln!("Building the gateway (profile {})", profile.name());
-    let mut build =
-        cargo(["build", "--quiet", "--package", "gateway", "--bin", "gateway", "--profile", profile.name()]);
-    run(build.current_dir(checkout), interrupt)?;
-    Ok(checkout.join("target").join(profile.name()).join("gateway"))
+/// What is not the gateway: our open loop and whatever else has to be exact, and the pod.
+pub(super) fn ours(interrupt: &Interrupt) -> anyhow::Result<[PathBuf; 2]> {
+    eprintln!("Building the client and the pod");
+    let programs = ["bench-client", "bench-pod"];
+    let mut build = cargo(["build", "--quiet", "--profile", "quick", "--package", "gateway-tests"]);
+    run(build.args(programs.iter().flat_map(|program| ["--bin", program])), interrupt)?;
+    Ok(programs.map(workspace::quick_binary))
 }
 
 /// The first line with a number in it that a program prints about itself, wherever it prints it.

@@ -47,11 +47,11 @@ pub(crate) enum Istio {
 
 impl Stage {
     /// Our own cluster, with the images of the tests' pods in its nodes. With Istio beside it, our gateway is installed
-    /// from deploy/overlays/local as well, so that there are two to compare.
-    pub(crate) fn set(istio: Istio, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    /// from deploy/overlays/local as well, so that there are two to compare. `profile` is that of the gateway.
+    pub(crate) fn set(istio: Istio, profile: Profile, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let instance = Instance::named(NAME)?;
         let helm = programs::helm(interrupt)?;
-        let gateway = image::gateway(Profile::Quick, image::GATEWAY, &image::archive_path("node-gateway"), interrupt)?;
+        let gateway = image::gateway(profile, image::GATEWAY, &image::archive_path("node-gateway"), interrupt)?;
         let mut images: Vec<PathBuf> = vec![gateway.path];
         images.extend(image::test_images(Profile::Quick, interrupt)?.into_iter().map(|archive| archive.path));
         // Test runs of several checkouts take turns: they all call their cluster the same.

@@ -3,7 +3,6 @@
 use crate::{
     command::{self, cargo, command},
     interrupt::Interrupt,
-    workspace,
 };
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -12,6 +11,7 @@ use std::{
     fs::File,
     io::Read,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// Cargo's profile.
@@ -32,31 +32,42 @@ impl Profile {
     }
 }
 
-/// Builds `binaries` of `package` and returns their paths in that order.
-///
-/// They have a target directory of their own, since other builds do not want the flag; and naming the target keeps it
-/// away from build scripts and procedural macros, which glibc could not load as static ones.
+/// Builds `binaries` of a package of `checkout` and returns their paths in that order.
 pub(super) fn build(
+    checkout: &Path,
     profile: Profile,
     package: &str,
     binaries: &[&str],
     interrupt: &Interrupt,
     bar: &ProgressBar,
 ) -> anyhow::Result<Vec<PathBuf>> {
-    let host = command::output(&mut command("rustc", ["--print", "host-tuple"]), interrupt)?;
-    let host = host.trim();
-    let directory = workspace::target().join("image");
-    let mut build = cargo(["build", "--package", package, "--profile", profile.name(), "--target", host]);
-    build.args(binaries.iter().flat_map(|name| ["--bin", name]));
-    build.arg("--target-dir").arg(&directory);
-    build.env("RUSTFLAGS", "-C target-feature=+crt-static").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let (mut build, directory) = statically(checkout, "build", profile, interrupt)?;
+    build.args(["--package", package]).args(binaries.iter().flat_map(|name| ["--bin", name]));
     command::watch(&mut build, interrupt, bar)?;
-    let built: Vec<PathBuf> =
-        binaries.iter().map(|name| directory.join(host).join(profile.name()).join(name)).collect();
+    let built: Vec<PathBuf> = binaries.iter().map(|name| directory.join(profile.name()).join(name)).collect();
     for binary in &built {
         ensure!(is_static(binary)?, "{} needs shared libraries: it would not start in an image", binary.display());
     }
     Ok(built)
+}
+
+/// cargo's `verb` for static programs of `checkout`, and where they come to be.
+///
+/// They have a target directory of their own, since other builds do not want the flag; and naming the target keeps it
+/// away from build scripts and procedural macros, which glibc could not load as static ones.
+pub(crate) fn statically(
+    checkout: &Path,
+    verb: &str,
+    profile: Profile,
+    interrupt: &Interrupt,
+) -> anyhow::Result<(Command, PathBuf)> {
+    let host = command::output(&mut command("rustc", ["--print", "host-tuple"]), interrupt)?;
+    let host = host.trim();
+    let directory = checkout.join("target/image");
+    let mut cargo = cargo([verb, "--profile", profile.name(), "--target", host]);
+    cargo.arg("--target-dir").arg(&directory).current_dir(checkout);
+    cargo.env("RUSTFLAGS", "-C target-feature=+crt-static").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    Ok((cargo, directory.join(host)))
 }
 
 /// Whether `binary` names no interpreter (no program header of type `PT_INTERP`, elf(5)).

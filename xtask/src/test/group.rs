@@ -102,7 +102,7 @@ impl Group {
                 tool("openssl", "openssl"),
                 tool("valgrind", "valgrind"),
             ],
-            Need::Http2 => vec![tool("curl", "curl"), tool("h2load", "nghttp2-client")],
+            Need::Http2 => vec![tool("curl", "curl"), tool("h2load", "nghttp2-client"), tool("haproxy", "haproxy")],
             Need::Go | Need::Unguarded | Need::Cluster | Need::Istio => Vec::new(),
         };
         self.needs.iter().flat_map(of).collect()
@@ -127,7 +127,7 @@ impl Group {
             Need::Istio => "Istio",
             Need::Unguarded => "BPF objects without guards",
             Need::Bench => "nginx, HAProxy, wrk, h2load, openssl, valgrind",
-            Need::Http2 => "curl, nghttp",
+            Need::Http2 => "curl, nghttp, HAProxy",
             Need::Origins => "nginx, HAProxy, Apache, lighttpd, Node, Python",
             Need::Programs => "nginx, HAProxy, Node, Python, Java, curl, wrk, iptables",
             Need::Peers => "Apache, nghttp, openssl, Chromium, libraries of Python and Node",

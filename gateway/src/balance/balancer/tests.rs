@@ -5,6 +5,7 @@ mod levels;
 use super::*;
 use crate::{
     balance::load::Load,
+    balance::memory::Connecting,
     model::traffic_policy::{ConsistentHash, HashTable, OutlierDetection},
 };
 use proptest::prelude::*;
@@ -21,7 +22,7 @@ fn balancer(algorithm: Algorithm, weights: &[u32]) -> Balancer {
         LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
         &Layout::default(),
-        Arc::new(ClusterMemory::new(1, None, None, None)),
+        Arc::new(ClusterMemory::new(1, Connecting::default(), None)),
     )
 }
 
@@ -32,7 +33,7 @@ fn hashing(table: HashTable, hosts: impl Iterator<Item = u32>) -> Balancer {
         LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
         &Layout::default(),
-        Arc::new(ClusterMemory::new(1, None, None, None)),
+        Arc::new(ClusterMemory::new(1, Connecting::default(), None)),
     )
 }
 
@@ -210,7 +211,7 @@ fn ejecting_from(algorithm: Algorithm, hosts: u32, min_health_percent: u32) -> B
         LoadBalancer { algorithm, ..LoadBalancer::default() },
         &endpoints,
         &Layout::default(),
-        Arc::new(ClusterMemory::new(1, None, None, Some(outliers))),
+        Arc::new(ClusterMemory::new(1, Connecting::default(), Some(outliers))),
     )
 }
 
@@ -246,7 +247,7 @@ fn newcomers_begin_with_little() {
     let warmup = Some(Warmup { duration: Duration::from_secs(100), minimum_percent: 10.0, aggression: 1.0 });
     for algorithm in [Algorithm::LeastRequest, Algorithm::RoundRobin] {
         let settings = LoadBalancer { algorithm, warmup, locality: None };
-        let memory = Arc::new(ClusterMemory::new(1, None, None, None));
+        let memory = Arc::new(ClusterMemory::new(1, Connecting::default(), None));
         let of = |hosts: u32| -> Balancer {
             let endpoints: Vec<_> = (0..hosts).map(|host| (endpoint(host), 1)).collect();
             Balancer::new(settings.clone(), &endpoints, &Layout::default(), Arc::clone(&memory))

@@ -30,7 +30,8 @@ impl Cluster {
     fn new(settings: OutlierDetection, hosts: usize) -> Self {
         let states: Vec<Arc<HostState>> = (0..hosts).map(|_| Arc::default()).collect();
         let cluster = Self { detector: Outliers::new(settings), states };
-        cluster.detector.set_hosts((0..hosts).map(|host| (address(host), Arc::clone(&cluster.states[host]))));
+        let all: Vec<_> = (0..hosts).map(|host| (address(host), Arc::clone(&cluster.states[host]))).collect();
+        cluster.detector.set_hosts(&all);
         cluster
     }
 
@@ -199,7 +200,7 @@ fn an_endpoint_that_goes_takes_its_ejection_with_it() {
     let cluster = Cluster::new(settings(1, 0, None, 100), 2);
     cluster.observe(0, Observed::Failed, 1);
     assert_eq!(cluster.detector.ejected(), 1);
-    cluster.detector.set_hosts([(address(1), Arc::clone(&cluster.states[1]))]);
+    cluster.detector.set_hosts(&[(address(1), Arc::clone(&cluster.states[1]))]);
     assert_eq!(cluster.detector.ejected(), 0);
     // What its last requests report changes nothing.
     cluster.observe(0, Observed::Failed, 2);

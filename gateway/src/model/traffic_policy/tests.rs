@@ -95,3 +95,21 @@ fn the_longest_ejection_is_five_minutes_or_the_first_when_that_is_longer() {
     assert_eq!(of(30).max_ejection_time(), Duration::from_secs(300));
     assert_eq!(of(400).max_ejection_time(), Duration::from_secs(400));
 }
+
+/// Unlike the others, it is no setting of ports: a port's own settings take it away, a subset's do not.
+#[test]
+fn a_port_of_a_subset_leaves_the_services_proxy_protocol() {
+    let ports = vec![(80, PolicyBlocks { connection_pool: pool(2), ..PolicyBlocks::default() })];
+    let of = |proxy_protocol, ports: &[(u16, PolicyBlocks)]| TrafficPolicy {
+        blocks: PolicyBlocks { proxy_protocol, ..PolicyBlocks::default() },
+        ports: ports.to_vec(),
+    };
+    let (first, second) = (Some(ProxyProtocol::V1), Some(ProxyProtocol::V2));
+    let effective = |service: &TrafficPolicy, subset: Option<&TrafficPolicy>| {
+        TrafficPolicy::effective(Some(service), subset, 80).proxy_protocol
+    };
+    assert_eq!(effective(&of(first, &ports), None), None);
+    assert_eq!(effective(&of(first, &[]), Some(&of(None, &ports))), first);
+    assert_eq!(effective(&of(first, &[]), Some(&of(second, &[]))), second);
+    assert_eq!(effective(&of(first, &[]), Some(&of(second, &ports))), first, "the subset's port has none of its own");
+}

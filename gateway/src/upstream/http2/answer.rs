@@ -1,7 +1,7 @@
 //! The body of an answer that comes by HTTP/2.
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http_body::{Body, Frame, SizeHint};
 use std::{
     pin::Pin,
@@ -22,15 +22,12 @@ impl AnswerBody {
     }
 }
 
-/// A complete answer to a request that is still on its way ends with this (RFC 9113 §8.1).
-fn is_the_end(error: &h2::Error) -> bool {
-    error.is_remote() && error.is_reset() && error.reason() == Some(Reason::NO_ERROR)
-}
-
 impl Body for AnswerBody {
     type Data = Bytes;
     type Error = h2::Error;
 
+    /// A stream that is reset ends with an error, also with NO_ERROR: an answer that was complete before has ended by then
+    /// (RFC 9113 §8.1), and any other must not look so.
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         if !self.is_past_data {
             match ready!(self.stream.poll_data(cx)) {
@@ -39,14 +36,12 @@ impl Body for AnswerBody {
                     let _released = self.stream.flow_control().release_capacity(data.len()).is_ok();
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
-                Some(Err(error)) if is_the_end(&error) => return Poll::Ready(None),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => self.is_past_data = true,
             }
         }
         match ready!(self.stream.poll_trailers(cx)) {
             Ok(trailers) => Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers)))),
-            Err(error) if is_the_end(&error) => Poll::Ready(None),
             Err(error) => Poll::Ready(Some(Err(error))),
         }
     }

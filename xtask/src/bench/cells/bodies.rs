@@ -65,7 +65,7 @@ fn no_harm(bench: &Bench<'_>, stage: &Stage<'_>) -> anyhow::Result<Vec<Cell>> {
 /// P7 for those who do not use it: a caller and a pod between which our programs run, and leave alone what they see.
 fn others(bench: &Bench<'_>, stage: &Stage<'_>) -> anyhow::Result<Cell> {
     let contenders = stage.choose(&[DIRECT, INSIDE], Entrance::Http1);
-    let load = Load::plain("/v1/small", 32, bench.effort.seconds);
+    let load = Load::plain("/v2/small", 32, bench.effort.seconds);
     let turns =
         interleaved("P7", &contenders, bench.effort.rounds, bench.interrupt, |contender| load.run(stage, contender))?;
     let what = format!("a connection that is not ours, where our programs run{}", set(stage));

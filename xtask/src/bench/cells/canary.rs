@@ -24,7 +24,7 @@ pub(in crate::bench) fn canary_of(
     contenders: &[Contender],
     mut run: impl FnMut(&Load, &Contender) -> anyhow::Result<Sample>,
 ) -> anyhow::Result<(f64, Option<String>)> {
-    let load = Load::plain("/v1/small", 32, bench.effort.seconds);
+    let load = Load::plain("/v2/small", 32, bench.effort.seconds);
     let turns =
         interleaved("canary", contenders, bench.effort.rounds, bench.interrupt, |contender| run(&load, contender))?;
     let cell =

@@ -3,13 +3,13 @@
 use super::{Bench, set, with_failed};
 use crate::bench::{
     cell::{Better, Cell, Spread},
-    contender::{AGAIN, DIRECT, ENVOY, Entrance, HAPROXY, NGINX, OURS_S, OURS_U},
+    contender::{DIRECT, ENVOY, Entrance, HAPROXY, NGINX, OURS_S, OURS_U},
     load::{Connection, Load, Sample},
     rounds::{Turns, interleaved},
     stage::{Setting, Stage},
 };
 
-const ALL: [&str; 7] = [DIRECT, OURS_U, OURS_S, ENVOY, HAPROXY, NGINX, AGAIN];
+const ALL: [&str; 6] = [DIRECT, OURS_U, OURS_S, ENVOY, HAPROXY, NGINX];
 
 /// A direct connection must be this much faster than what is compared, or the load is what was measured.
 const HEADROOM: f64 = 1.3;
@@ -23,7 +23,7 @@ const NEW: Bounds = &[(ENVOY, 1.2), (HAPROXY, 0.9)];
 
 /// P1, P2 and P5: one measurement.
 pub(super) fn small(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
-    let load = Load::plain("/v1/small", 32, bench.effort.seconds);
+    let load = Load::plain("/v2/small", 32, bench.effort.seconds);
     let turns = measure(bench, stage, "P1 P2 P5", &load)?;
     let mut cells = Vec::new();
     for (id, name, subject, bounds) in [("P1", "userspace", OURS_U, USERSPACE), ("P2", "short-circuit", OURS_S, SHORT)]
@@ -49,7 +49,7 @@ pub(super) fn many(bench: &Bench<'_>, stage: &Stage<'_>, _wanted: &[&str]) -> an
     let counts: &[u32] = if bench.effort.quick { &[512] } else { &[512, 2000] };
     let mut cells = Vec::new();
     for &connections in counts {
-        let load = Load::plain("/v1/small", connections, bench.effort.seconds);
+        let load = Load::plain("/v2/small", connections, bench.effort.seconds);
         let turns = measure(bench, stage, "P3", &load)?;
         for (name, subject, bounds) in [("userspace", OURS_U, USERSPACE), ("short-circuit", OURS_S, SHORT)] {
             let what = format!("small body, {connections} connections, {name}");
@@ -61,7 +61,7 @@ pub(super) fn many(bench: &Bench<'_>, stage: &Stage<'_>, _wanted: &[&str]) -> an
 
 /// P8: a new connection for each request.
 pub(super) fn new_connections(bench: &Bench<'_>, stage: &Stage<'_>, _wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
-    let load = Load { connection: Connection::New, ..Load::plain("/v1/small", 32, bench.effort.seconds) };
+    let load = Load { connection: Connection::New, ..Load::plain("/v2/small", 32, bench.effort.seconds) };
     let turns = measure(bench, stage, "P8", &load)?;
     let of = |name: &str, subject| {
         let what = format!("a new connection for each request, {name}");

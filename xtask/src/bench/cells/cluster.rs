@@ -9,6 +9,7 @@ use crate::{
     },
     cluster::{Istio, Stage},
     command::{cargo, output},
+    image::Profile,
     interrupt::Interrupt,
     programs,
 };
@@ -19,11 +20,16 @@ const OURS: &str = "ours";
 const ISTIO: &str = "istio";
 
 /// VirtualServices by the thousand.
-pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
+pub(super) fn all(
+    profile: Profile,
+    effort: Effort,
+    interrupt: &Interrupt,
+    wanted: &[&str],
+) -> anyhow::Result<Vec<Cell>> {
     let arguments =
-        if effort.quick { ["--sizes", "100", "--edits", "10"] } else { ["--sizes", "3000,10000", "--edits", "60"] };
+        if effort.quick { ["--sizes", "100", "--edits", "10"] } else { ["--sizes", "3000,10000", "--edits", "20"] };
     let mut cells = Vec::new();
-    for size in &measure(&arguments, interrupt)? {
+    for size in &measure(profile, &arguments, interrupt)? {
         let crowd = format!("{} VirtualServices", size["routes"]);
         cells.extend(edits(size, &crowd, "others change", wanted)?);
         if wanted.contains(&"M1") || wanted.contains(&"C1") {
@@ -34,11 +40,16 @@ pub(super) fn all(effort: Effort, interrupt: &Interrupt, wanted: &[&str]) -> any
 }
 
 /// Services by the thousand, with pods and nodes that are kwok's and a route to each.
-pub(super) fn services(effort: Effort, interrupt: &Interrupt, _wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
+pub(super) fn services(
+    profile: Profile,
+    effort: Effort,
+    interrupt: &Interrupt,
+    _wanted: &[&str],
+) -> anyhow::Result<Vec<Cell>> {
     let kwok = programs::kwok(interrupt)?.display().to_string();
     let (number, repeated) = if effort.quick { ("500", "10") } else { ("5000", "30") };
     let mut cells = Vec::new();
-    for size in &measure(&["--services", number, "--kwok", &kwok, "--edits", repeated], interrupt)? {
+    for size in &measure(profile, &["--services", number, "--kwok", &kwok, "--edits", repeated], interrupt)? {
         let crowd = format!("{} Services with a pod and a route each", size["services"]);
         cells.extend(edits(size, &crowd, "pods go and come back", &["C1", "C3"])?);
         let before = |name| size["pss_mib_before"][name].as_f64().unwrap_or(f64::NAN);
@@ -53,9 +64,9 @@ pub(super) fn services(effort: Effort, interrupt: &Interrupt, _wanted: &[&str]) 
 }
 
 /// What tests/istio measures, one object for each size.
-fn measure(arguments: &[&str], interrupt: &Interrupt) -> anyhow::Result<Vec<Value>> {
+fn measure(profile: Profile, arguments: &[&str], interrupt: &Interrupt) -> anyhow::Result<Vec<Value>> {
     ensure!(nix::unistd::geteuid().is_root(), "a cluster needs namespaces and cgroups: run as root");
-    let stage = Stage::set(Istio::Beside, interrupt)?;
+    let stage = Stage::set(Istio::Beside, profile, interrupt)?;
     let mut test = cargo(["test", "--quiet", "--package", "gateway-tests", "--test", "istio", "--", "--figures"]);
     test.args(arguments);
     test.envs(stage.environment().iter().map(|(name, value)| (name, value)));
@@ -73,11 +84,9 @@ fn edits(size: &Value, crowd: &str, changes: &str, wanted: &[&str]) -> anyhow::R
         let among = milliseconds(&size["among_ms"])?;
         let rate = size["changes_per_second"].as_f64().unwrap_or(0.0);
         let what = format!("from the API server's answer to the first of the gateway, {crowd}");
-        let sent = milliseconds(&size["since_sent_ms"])?;
-        let sent = sent.iter().map(|(name, values)| format!("{name} {:.1} ms", at(values, 0.5)));
-        let sent = sent.collect::<Vec<_>>().join(", ");
+        let sent = at(&list(&size["since_sent_ms"], OURS)?, 0.5);
         let half = edit(&format!("{what}, p50"), &alone, 0.5, 10.0, Some(3.0));
-        cells.push(half.note(format!("from sending the object to the API server: {sent}")));
+        cells.push(half.note(format!("from sending the object to the API server: {sent:.1} ms")));
         cells.push(edit(&format!("{what}, p99"), &alone, 0.99, 30.0, None));
         cells.push(churn(&format!("{what}, p50 while {rate:.0} {changes} a second"), &alone, &among));
     }
@@ -93,11 +102,12 @@ fn edits(size: &Value, crowd: &str, changes: &str, wanted: &[&str]) -> anyhow::R
 type Edits = [(&'static str, Vec<f64>); 2];
 
 fn milliseconds(of: &Value) -> anyhow::Result<Edits> {
-    let list = |name: &'static str| -> anyhow::Result<(&'static str, Vec<f64>)> {
-        let values = of[name].as_array().with_context(|| format!("tests/istio does not measure {name}"))?;
-        Ok((name, values.iter().filter_map(Value::as_f64).collect()))
-    };
-    Ok([list(OURS)?, list(ISTIO)?])
+    Ok([(OURS, list(of, OURS)?), (ISTIO, list(of, ISTIO)?)])
+}
+
+fn list(of: &Value, name: &str) -> anyhow::Result<Vec<f64>> {
+    let values = of[name].as_array().with_context(|| format!("tests/istio does not measure {name}"))?;
+    Ok(values.iter().filter_map(Value::as_f64).collect())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]

@@ -5,13 +5,15 @@
 
 use super::Bench;
 use crate::bench::{
-    alone::{Alone, pods},
+    alone::Alone,
     cell::{Better, Cell, ITSELF},
     client::Run,
     contender::OURS_U,
     objects::{gateway_and_service, service, virtual_service},
     place::{PODS, Side},
+    pods::{self, OUTSIDE},
     program::Cpu,
+    stage::Setting,
 };
 use anyhow::Context;
 use std::{
@@ -24,7 +26,7 @@ const BETWEEN_EDITS: Duration = Duration::from_millis(50);
 const REQUESTS: f64 = 1e6;
 
 pub(super) fn all(bench: &Bench<'_>, _wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
-    let _pods = pods(bench)?;
+    let _pods = pods::start(bench, Setting::Pinned, Side::Outside)?;
     let gateway = Alone::start(bench, "correct", 0, &[("fixed.yaml", fixed()), ("edited.yaml", edited(0))])?;
     let (mut requests, mut wrong, mut edits, mut example) = (0.0, 0.0, 0_u32, None);
     let (wanted, turn) = if bench.effort.quick { (20_000.0, 2.0) } else { (REQUESTS, 20.0) };
@@ -68,7 +70,8 @@ pub(super) fn all(bench: &Bench<'_>, _wanted: &[&str]) -> anyhow::Result<Vec<Cel
 
 fn fixed() -> String {
     let pods = [PODS.to_owned()];
-    [gateway_and_service("pod", 9011), service("v1", &pods, 9011), service("v2", &pods, 9012)].concat()
+    [gateway_and_service("pod", OUTSIDE.v1), service("v1", &pods, OUTSIDE.v1), service("v2", &pods, OUTSIDE.v2)]
+        .concat()
 }
 
 /// What each edit leaves alone is which subset is right.
@@ -84,9 +87,9 @@ fn edited(number: u32) -> String {
          {{destination: {{host: also}}, weight: {weight}}}]}}\n"
     ));
     let pods = vec![PODS.to_owned(); 1];
-    yaml.push_str(&service("also", &pods, 9011));
+    yaml.push_str(&service("also", &pods, OUTSIDE.v1));
     if number.is_multiple_of(3) {
-        yaml.push_str(&service("other", &pods, 9012));
+        yaml.push_str(&service("other", &pods, OUTSIDE.v2));
     }
     yaml
 }

@@ -66,7 +66,7 @@ fn unless_noise(mut cell: Cell) -> Cell {
 
 /// Half of what Envoy serves in a closed loop, in requests a second.
 fn half_of_envoys_knee(bench: &Bench<'_>, stage: &Stage<'_>) -> anyhow::Result<Option<u32>> {
-    let load = Load::plain("/v1/small", CONNECTIONS, bench.effort.seconds);
+    let load = Load::plain("/v2/small", CONNECTIONS, bench.effort.seconds);
     let envoy = stage.choose(&[ENVOY], Entrance::Http1);
     let turns = interleaved("P4, the knee", &envoy, 3, bench.interrupt, |contender| load.run(stage, contender))?;
     let knee = Spread::of(turns.of.iter().flat_map(|(_, samples)| samples.iter().map(|sample| sample.rate)));
@@ -75,14 +75,12 @@ fn half_of_envoys_knee(bench: &Bench<'_>, stage: &Stage<'_>) -> anyhow::Result<O
 }
 
 fn one(bench: &Bench<'_>, stage: &Stage<'_>, contender: &Contender, rate: u32) -> anyhow::Result<Taken> {
-    let address = contender.address(Entrance::Http1).context("everybody speaks HTTP/1")?;
-    // Direct, one address is one subset.
-    let is_direct = matches!(contender.name, DIRECT | AGAIN);
-    let expected = if is_direct { vec![SMALL[0].to_owned()] } else { SMALL.map(str::to_owned).to_vec() };
+    let address = contender.address_for(Entrance::Http1, "/v2/small").context("everybody speaks HTTP/1")?;
     let run = Run {
         mode: "open",
         address: &address,
-        expected,
+        // Direct, one address is one subset.
+        expected: vec![SMALL[1].to_owned()],
         connections: CONNECTIONS,
         seconds: bench.effort.open_seconds.into(),
         rate: Some(rate),

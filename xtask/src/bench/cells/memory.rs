@@ -4,15 +4,16 @@
 
 use super::Bench;
 use crate::bench::{
-    alone::{Alone, pods},
+    alone::Alone,
     cell::{Better, Cell, ITSELF},
     client::Run,
     configuration::certificate,
     contender::{ENVOY, Entrance, OURS_U},
     objects::{PORT, gateway_and_service, prefix, prefixes, service, virtual_service},
     place::{NODE, PODS, Side},
+    pods::{self, OUTSIDE},
     program::{Cpu, until},
-    stage,
+    stage::{self, Setting},
     usage::pss,
 };
 use anyhow::Context;
@@ -29,9 +30,9 @@ const TLS_PORT: u16 = PORT + 100;
 const ENDPOINTS: usize = 50;
 
 pub(super) fn all(bench: &Bench<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
-    let _pods = pods(bench)?;
+    let _pods = pods::start(bench, Setting::Pinned, Side::Outside)?;
     let mut cells = Vec::new();
-    let empty = resident(bench, "empty", &[("all.yaml", gateway_and_service("pod", 9011))])?;
+    let empty = resident(bench, "empty", &[("all.yaml", gateway_and_service("pod", OUTSIDE.v1))])?;
     let middle = table(bench, "5k", 5_000, 1)?;
     let absolute = |what: &str, unit, value: f64, floor, goal| {
         Cell::new("M1", what, unit, Better::Lower).of(
@@ -56,7 +57,7 @@ pub(super) fn all(bench: &Bench<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell
         let (more, routes) = large.map_or((middle - empty, 5_000.0), |large| (large - middle, 35_000.0));
         cells.push(each("a route with a Service of its own", "KiB", more * 1024.0 / routes, &[]));
         let [few, twice] = [5_000, 10_000].map(|routes| {
-            let objects = [gateway_and_service("pod", 9011), prefixes(routes, "pod")].concat();
+            let objects = [gateway_and_service("pod", OUTSIDE.v1), prefixes(routes, "pod")].concat();
             resident(bench, &format!("routes-{routes}"), &[("all.yaml", objects)])
         });
         cells.push(each("an extra route", "KiB", (twice? - few?) * 1024.0 / 5_000.0, &[(ITSELF, 4.0)]));
@@ -78,7 +79,7 @@ fn table(bench: &Bench<'_>, name: &str, routes: usize, endpoints: usize) -> anyh
 }
 
 fn objects(routes: usize, endpoints: usize) -> Vec<(&'static str, String)> {
-    let mut yaml = gateway_and_service("pod", 9011);
+    let mut yaml = gateway_and_service("pod", OUTSIDE.v1);
     let names: Vec<String> = (0..routes).map(|number| format!("s{number}")).collect();
     for (index, name) in names.iter().enumerate() {
         let address = |number: usize| {
@@ -88,7 +89,7 @@ fn objects(routes: usize, endpoints: usize) -> Vec<(&'static str, String)> {
         // With one endpoint it is the pod, so that every route can be used.
         let addresses: Vec<String> =
             if endpoints == 1 { vec![PODS.to_owned()] } else { (0..endpoints).map(address).collect() };
-        yaml.push_str(&service(name, &addresses, 9011));
+        yaml.push_str(&service(name, &addresses, OUTSIDE.v1));
     }
     for (index, chunk) in names.chunks(10).enumerate() {
         let paths = (0..chunk.len()).map(|number| prefix(index * 10 + number));

@@ -2,14 +2,16 @@
 
 use super::{Bench, memory::settled};
 use crate::bench::{
-    alone::{Alone, pods},
+    alone::Alone,
     cell::{Better, Cell},
     client::Run,
     contender::{Contender, OURS_U},
     objects::{gateway_and_service, prefix, service, virtual_service},
     place::{PODS, Side},
+    pods::{self, OUTSIDE},
     program::Cpu,
     rounds::interleaved,
+    stage::Setting,
     usage,
 };
 use anyhow::Context;
@@ -27,7 +29,7 @@ const AT_REST: Duration = Duration::from_secs(10);
 const LEAST_CPU: f64 = 0.1;
 
 pub(super) fn all(bench: &Bench<'_>, wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
-    let _pods = pods(bench)?;
+    let _pods = pods::start(bench, Setting::Pinned, Side::Outside)?;
     let mut cells = Vec::new();
     if wanted.contains(&"T1") {
         cells.extend(at_rest(bench)?);
@@ -58,10 +60,10 @@ fn at_rest(bench: &Bench<'_>) -> anyhow::Result<Vec<Cell>> {
 }
 
 fn rules(policy: &str) -> String {
-    let mut yaml = gateway_and_service("pod", 9011);
+    let mut yaml = gateway_and_service("pod", OUTSIDE.v1);
     let names: Vec<String> = (0..RULES).map(|number| format!("s{number}")).collect();
     for name in &names {
-        yaml.push_str(&service(name, &[PODS.to_owned()], 9011));
+        yaml.push_str(&service(name, &[PODS.to_owned()], OUTSIDE.v1));
         yaml.push_str(&format!(
             "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: {name}}}\nspec:\n  host: \
              {name}\n  trafficPolicy:\n    {policy}\n"
@@ -94,7 +96,7 @@ fn mirroring(bench: &Bench<'_>) -> anyhow::Result<Vec<Cell>> {
             "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec:\n  hosts: \
              ['*']\n  gateways: [gateway]\n  http:\n  - route: [{{destination: {{host: pod}}}}]\n{mirror}"
         );
-        [gateway_and_service("pod", 9011), service("copy", &[PODS.to_owned()], 9012), route].concat()
+        [gateway_and_service("pod", OUTSIDE.v1), service("copy", &[PODS.to_owned()], OUTSIDE.v2), route].concat()
     };
     let copies = "    mirrors: [{destination: {host: copy}, percentage: {value: 100}}]\n";
     let with = Alone::start(bench, "mirror-with", 0, &[("all.yaml", objects(copies))])?;

@@ -1,14 +1,15 @@
-//! What a lookup, a draw and a compilation cost alone: R2, R3, C2, as gateway/benches/routing.rs measures them.
+//! What a lookup, a draw and a compilation cost alone: R2, R3, C2, as gateway/benches measures them.
 
 use crate::{
     bench::{
         cell::{Better, Cell, ITSELF},
         contender::OURS_U,
         effort::Effort,
-        tools::Profile,
     },
-    command::{cargo, output},
+    command::output,
+    image::{Profile, statically},
     interrupt::Interrupt,
+    workspace,
 };
 use anyhow::Context;
 use serde_json::Value;
@@ -19,17 +20,13 @@ pub(super) fn all(
     interrupt: &Interrupt,
     wanted: &[&str],
 ) -> anyhow::Result<Vec<Cell>> {
-    let mut bench = cargo(["bench", "--quiet", "--package", "gateway", "--bench", "routing"]);
-    // `cargo bench` has the optimisations of the release unless told otherwise.
-    if profile == Profile::Quick {
-        bench.args(["--profile", profile.name()]);
-    }
-    bench.arg("--").args(effort.quick.then_some("--quick"));
+    // Of what has been built for the gateway.
+    let (mut bench, _) = statically(&workspace::root(), "run", profile, interrupt)?;
+    bench.args(["--quiet", "--package", "gateway-bench", "--"]).args(effort.quick.then_some("--quick"));
     let said = output(&mut bench, interrupt)?;
-    let said: Value =
-        serde_json::from_str(said.trim()).context("gateway/benches/routing.rs does not answer in JSON")?;
+    let said: Value = serde_json::from_str(said.trim()).context("gateway/benches does not answer in JSON")?;
     let of = |id, what: &str, unit, name: &str, floor: f64, goal: Option<f64>| -> anyhow::Result<Cell> {
-        let value = said[name].as_f64().with_context(|| format!("gateway/benches/routing.rs does not say {name}"))?;
+        let value = said[name].as_f64().with_context(|| format!("gateway/benches does not say {name}"))?;
         let goals: Vec<_> = goal.map(|goal| (ITSELF, goal)).into_iter().collect();
         let values = vec![(OURS_U, vec![value])];
         Ok(Cell::new(id, what, unit, Better::Lower).of(OURS_U, values, &[(ITSELF, floor)], &goals))

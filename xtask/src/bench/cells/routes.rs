@@ -2,13 +2,14 @@
 
 use super::Bench;
 use crate::bench::{
-    alone::{Alone, pods},
+    alone::Alone,
     cell::{Better, Cell},
     contender::{Contender, OURS_U},
     envoy_routes::{self, Keeping},
     load::Load,
     objects::{gateway_and_service, prefix, prefixes},
     place::Side,
+    pods::{self, OUTSIDE},
     rounds::interleaved,
     stage::Setting,
 };
@@ -24,8 +25,8 @@ const TREE: &str = "envoy_tree";
 const PATHS: usize = 1024;
 
 pub(super) fn all(bench: &Bench<'_>, _wanted: &[&str]) -> anyhow::Result<Vec<Cell>> {
-    let _pods = pods(bench)?;
-    let of = |routes| [gateway_and_service("pod", 9011), prefixes(routes, "pod")].concat();
+    let _pods = pods::start(bench, Setting::Pinned, Side::Outside)?;
+    let of = |routes| [gateway_and_service("pod", OUTSIDE.v2), prefixes(routes, "pod")].concat();
     let many = Alone::start(bench, "routes-many", 0, &[("all.yaml", of(ROUTES))])?;
     let few = Alone::start(bench, "routes-few", 1, &[("all.yaml", of(FEW))])?;
     let mut running = vec![
@@ -85,7 +86,7 @@ fn curve(bench: &Bench<'_>) -> anyhow::Result<Cell> {
     };
     let mut values = Vec::new();
     for &(routes, name) in sizes {
-        let objects = [gateway_and_service("pod", 9011), prefixes(routes, "pod")].concat();
+        let objects = [gateway_and_service("pod", OUTSIDE.v2), prefixes(routes, "pod")].concat();
         let gateway = Alone::start(bench, &format!("curve-{routes}"), 2, &[("all.yaml", objects)])?;
         let contender = [Contender { name, process: Some(gateway.process.id()), side: Side::Outside }];
         let load = Load { script: Some(script(bench, routes)?), ..Load::plain("/", 32, bench.effort.seconds) };

@@ -3,7 +3,7 @@
 use super::{Bench, capacity::of_processes, set, with_failed};
 use crate::bench::{
     cell::{Better, Cell},
-    contender::{DIRECT, ENVOY, Entrance, HAPROXY, NGINX, OURS_S, OURS_U},
+    contender::{ENVOY, Entrance, HAPROXY, NGINX, OURS_S, OURS_U},
     load::{Connection, Load},
     rounds::interleaved,
     stage::Stage,
@@ -31,7 +31,7 @@ pub(super) fn all(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> anyh
     .map(|(id, what, load, floor, goal)| Asked { id, what, load, floor, goal });
     let mut cells = Vec::new();
     for asked in asked.iter().filter(|asked| wanted.contains(&asked.id)) {
-        let contenders = stage.choose(&[OURS_S, OURS_U, DIRECT, ENVOY, HAPROXY, NGINX], asked.load.entrance);
+        let contenders = stage.choose(&[OURS_S, OURS_U, ENVOY, HAPROXY, NGINX], asked.load.entrance);
         let turns = interleaved(asked.id, &contenders, bench.effort.rounds, bench.interrupt, |contender| {
             asked.load.run(stage, contender)
         })?;

@@ -1,7 +1,7 @@
 //! Endpoints in levels and areas.
 
 use super::*;
-use crate::balance::levels::Area;
+use crate::balance::{levels::Area, memory::Connecting};
 
 fn area(endpoints: usize, weight: u32) -> Area {
     Area { endpoints, absent: 0, weight }
@@ -12,7 +12,7 @@ fn layered(algorithm: Algorithm, levels: Vec<Vec<Area>>, by_area: bool) -> Balan
     let hosts: usize = levels.iter().flatten().map(|area| area.endpoints).sum();
     let endpoints: Vec<_> = (0u32..).take(hosts).map(|host| (endpoint(host), 1)).collect();
     let outliers = ejecting_at_once(0);
-    let memory = Arc::new(ClusterMemory::new(1, None, None, Some(outliers)));
+    let memory = Arc::new(ClusterMemory::new(1, Connecting::default(), Some(outliers)));
     let settings = LoadBalancer { algorithm, ..LoadBalancer::default() };
     Balancer::new(settings, &endpoints, &Layout { levels, by_area }, memory)
 }

@@ -1,0 +1,83 @@
+//! A head that has come in part: what there is of it, and nothing of HTTP.
+//!
+//! hyper holds two buffers of some kilobytes and its own state for every connection it serves. Thousands may send a head byte
+//! by byte, so that the pieces are gathered here, and HTTP is made anew once they are a whole.
+
+use super::activity::{Activity, ClientSocket, Order};
+use bytes::Bytes;
+use std::{
+    future::poll_fn,
+    mem::MaybeUninit,
+    pin::{Pin, pin},
+    task::{Poll, ready},
+};
+use tokio::{
+    io::{AsyncRead as _, ReadBuf},
+    time::{Instant, sleep_until},
+};
+
+/// Read at once, from the stack.
+const PIECE: usize = 4096;
+
+/// Gathers the head of which `part` has come until there is something to be judged: its end, more than `most` bytes, or the
+/// end of the connection. All of it can then be read from `socket` again. Returns `false` when its time is over before, at
+/// `due` or when the sweep says so.
+pub(super) async fn until_whole(
+    socket: &mut ClientSocket,
+    activity: &Activity,
+    part: Bytes,
+    most: usize,
+    due: Instant,
+) -> bool {
+    let mut head = Vec::from(part);
+    let mut time = pin!(sleep_until(due));
+    let is_whole = poll_fn(|cx| {
+        activity.set_waker(cx.waker());
+        loop {
+            if activity.order() == Order::Expire || time.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(false);
+            }
+            let mut piece = [MaybeUninit::uninit(); PIECE];
+            let mut piece = ReadBuf::uninit(&mut piece);
+            let read = ready!(Pin::new(&mut *socket).poll_read(cx, &mut piece));
+            let known = head.len();
+            head.extend_from_slice(piece.filled());
+            // An end, in order or not, is met once more by whoever reads what is here.
+            if read.is_err() || head.len() == known || head.len() >= most || ends(&head, known) {
+                return Poll::Ready(true);
+            }
+        }
+    })
+    .await;
+    socket.give_back(head.into());
+    is_whole
+}
+
+/// Whether an empty line ends `head` behind its first `known` bytes (RFC 9112 §2.2: LF alone may end a line).
+fn ends(head: &[u8], known: usize) -> bool {
+    let new = &head[known.saturating_sub(3)..];
+    new.windows(2).any(|pair| pair == b"\n\n") || new.windows(3).any(|three| three == b"\n\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ends;
+
+    #[test]
+    fn an_empty_line_is_found_wherever_a_piece_ends() {
+        for (head, is_whole) in [
+            ("GET / HTTP/1.1\r\n\r\n", true),
+            ("GET / HTTP/1.1\n\n", true),
+            ("GET / HTTP/1.1\n\r\n", true),
+            ("GET / HTTP/1.1\r\nhost: a\r\n", false),
+            ("GET / HTTP/1.1\r\n\r", false),
+            ("\n", false),
+        ] {
+            let head = head.as_bytes();
+            for known in 0..head.len() {
+                let (first, second) = (ends(&head[..known], 0), ends(head, known));
+                assert_eq!(first || second, is_whole, "{known} of {}", String::from_utf8_lossy(head));
+            }
+        }
+    }
+}
