@@ -69,12 +69,12 @@ pub const MAPS: [&str; 12] = [
 /// The only key of the arrays of one.
 pub const ONLY: u32 = 0;
 
-/// Bytes that may lie in a reader's queue before TCP takes over; one more message, of up to 64 KiB, may still be let in.
+/// Bytes that may lie in a reader's queue before TCP takes over; one more message may still be let in.
 pub const QUEUE_BUDGET: u32 = 256 * 1024;
-/// The same where the gateway reads. It stops reading only to wait for somebody it writes to, and what its peers then send
-/// through TCP from within a socket map costs them twice: 1 MiB bodies went at 0.6 times the speed of plain TCP with the
-/// smaller budget. With more messages under way it stays below 1 MiB.
-pub const QUEUE_BUDGET_OF_GATEWAY: u32 = 512 * 1024;
+/// The same where the gateway reads, and no message goes beyond it. It stops reading only to wait for somebody it writes
+/// to, and what its peers then send through TCP from within a socket map costs them twice: the more of a large answer fits,
+/// the less of it does. TCP lets in one more packet, of up to 72 KiB with what describes it; together they stay below 1 MiB.
+pub const QUEUE_BUDGET_OF_GATEWAY: u32 = 896 * 1024;
 /// More than any queue can come to hold while the guard keeps the budgets, whatever the size of one message. Who finds as
 /// much has found that it does not.
 pub const QUEUE_NEVER: u32 = 4 * 1024 * 1024;

@@ -81,11 +81,17 @@ fn activate(cgroup: Option<&Path>) -> Result<Active, Unavailable> {
         Some(path) => PathBuf::from(path),
         None => cgroup::default_cgroup()?,
     };
-    if object.is_tested {
-        self_test::run(&object.bytes, &cgroup)?;
-    }
     pins::remove_stale();
+    // What is pinned may have connections, with which no test may interfere. Otherwise what is tested is what stays: the
+    // verifier takes its time with every copy.
+    let is_first = pins::existing(Some(&cgroup)).is_ok_and(|pinned| pinned.is_empty());
+    if object.is_tested && !is_first {
+        self_test::run_apart(&object.bytes, &cgroup)?;
+    }
     let loaded = Arc::new(Loaded::new(&object.bytes, cgroup, Keep::Pinned)?);
+    if object.is_tested && is_first {
+        self_test::run(&loaded)?;
+    }
     let heartbeat = Heartbeat::start(Arc::clone(&loaded)).map_err(|source| Unavailable::Heartbeat { source })?;
     loaded.enable()?;
     Ok(Active { sockets: Sockets::new(Arc::clone(&loaded)), loaded, _heartbeat: heartbeat })

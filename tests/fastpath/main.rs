@@ -10,6 +10,7 @@ mod world;
 
 mod closing;
 mod guards;
+mod http2;
 mod limits;
 mod matrix;
 mod memory;
@@ -19,4 +20,5 @@ mod order;
 mod programs;
 mod sharing;
 mod soak;
+mod streams;
 mod switches;

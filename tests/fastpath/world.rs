@@ -19,7 +19,7 @@ mod traces;
 pub(crate) use gateway::{Gateway, object};
 pub(crate) use kernel::{Counts, batch, bpftool};
 pub(crate) use namespace::Namespace;
-pub(crate) use routes::{everything_to, weighted};
+pub(crate) use routes::{everything_to, http2_to, streams_to, weighted};
 
 use cgroup::Cgroup;
 pub(crate) use harness::objects::PORT;

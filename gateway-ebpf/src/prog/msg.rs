@@ -55,7 +55,7 @@ pub(crate) fn gw_msg(ctx: SkMsgContext) -> u32 {
     // SAFETY: only this program writes the entry, under the lock of the sending socket.
     #[expect(unsafe_code, reason = "map values are reached through pointers")]
     let pair = unsafe { &mut *pair };
-    match judge(pair, end.cookie, state) {
+    match judge(pair, end.cookie, state, ctx.size()) {
         Ok(()) if gw_socks.redirect(&ctx, pair.peer) => {
             stats.redirected_messages += 1;
             stats.redirected_bytes += bytes;
@@ -100,7 +100,7 @@ fn stay_away(pair: &mut Pair) {
 
 /// Whether the message may go into the peer's queue now.
 #[inline(always)]
-fn judge(pair: &Pair, cookie: u64, state: u32) -> Result<(), Pass> {
+fn judge(pair: &Pair, cookie: u64, state: u32, bytes: u32) -> Result<(), Pass> {
     let gateway_reads = Direction::is_read_by_gateway(pair.direction);
     // Who sends to the gateway also reads what it answers.
     if pair.paused == 0 && is_blocking(if gateway_reads { pair.socket } else { pair.peer_socket }) == Some(true) {
@@ -123,8 +123,12 @@ fn judge(pair: &Pair, cookie: u64, state: u32) -> Result<(), Pass> {
     };
     in_order(pair, &peer, gateway_reads)?;
     // Nothing of TCP's is among what is queued: it would not have been in order.
-    let budget = if gateway_reads { QUEUE_BUDGET_OF_GATEWAY } else { QUEUE_BUDGET };
-    if peer.queued >= budget {
+    let is_over_budget = if gateway_reads {
+        peer.queued.saturating_add(bytes) > QUEUE_BUDGET_OF_GATEWAY
+    } else {
+        peer.queued >= QUEUE_BUDGET
+    };
+    if is_over_budget {
         if peer.queued >= QUEUE_NEVER {
             trip(Settings::TRIPPED_QUEUE);
             return Err(Pass::OverBudget);

@@ -86,7 +86,8 @@ impl Loaded {
     fn load(object: &[u8], group: &File, cgroup: &Path, pins: Option<Pins>) -> Result<Self, Unavailable> {
         let offsets = Wire(btf::offsets()?);
         let mut loader = EbpfLoader::new();
-        loader.override_global("gw_offsets", &offsets, true);
+        // The object asks nothing of the kernel's types that is not in `offsets`; reading all of them takes milliseconds.
+        loader.btf(None).override_global("gw_offsets", &offsets, true);
         for (name, path) in pins.iter().flat_map(Pins::maps) {
             loader.map_pin_path(name, path);
         }
@@ -148,7 +149,7 @@ impl Loaded {
     }
 
     /// Whether no other daemon has taken over since.
-    fn is_latest(&self) -> bool {
+    pub(super) fn is_latest(&self) -> bool {
         self.maps().info().is_ok_and(|info| info.instance == self.instance)
     }
 

@@ -3,13 +3,15 @@
 use super::Unavailable;
 use aya::{
     Ebpf, Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, SkStorage},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues, SkStorage},
+    util::nr_cpus,
 };
 use gateway_ebpf::{
     Direction, Events, Info, MAP_EVENTS, MAP_INFO, MAP_OPT_OUT, MAP_OWN, MAP_PAIRS, MAP_PORTS, MAP_SETTINGS, MAP_SOCKS,
     MAP_STATS, ONLY, OPT_OUT_WISHED, Own, Pair, Port, Settings, Stats,
 };
 use std::{
+    io,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
     path::Path,
 };
@@ -88,6 +90,14 @@ impl Maps {
         Ok(per_cpu.iter().fold(Events::default(), |total, cpu| total.plus(cpu.0)))
     }
 
+    /// Begins to count anew.
+    pub(super) fn forget_counts(&mut self) -> Result<(), MapError> {
+        for direction in 0..Direction::COUNT {
+            self.stats.set(direction, everywhere(Stats::default())?, 0)?;
+        }
+        self.events.set(ONLY, everywhere(Events::default())?, 0)
+    }
+
     pub(super) fn info(&self) -> Result<Info, MapError> {
         self.info.get(&ONLY, 0).map(|info| info.0)
     }
@@ -107,6 +117,16 @@ impl Maps {
     /// Every entry of `gw_pairs`: two a pair. Entries that come or go meanwhile may be missed or seen twice.
     pub(super) fn pairs(&self) -> impl Iterator<Item = (u64, Pair)> {
         self.pairs.iter().flatten().map(|(cookie, pair)| (cookie, pair.0))
+    }
+
+    /// The entry of one socket.
+    pub(super) fn pair(&self, cookie: u64) -> Result<Pair, MapError> {
+        self.pairs.get(&cookie, 0).map(|pair| pair.0)
+    }
+
+    /// Forgets a socket that has been closed, should the programs not have done it yet.
+    pub(super) fn remove_pair(&mut self, cookie: u64) {
+        let _gone = self.pairs.remove(&cookie);
     }
 
     /// Changes an entry, if it is still there. What the programs count at this very moment may get lost.
@@ -146,6 +166,12 @@ impl std::fmt::Debug for Maps {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Maps").field("info", &self.info().ok()).finish_non_exhaustive()
     }
+}
+
+/// The same value for every CPU.
+fn everywhere<T: bytemuck::Pod>(value: T) -> Result<PerCpuValues<Wire<T>>, MapError> {
+    let cpus = nr_cpus().map_err(|(path, error)| io::Error::new(error.kind(), format!("{path}: {error}")))?;
+    Ok(PerCpuValues::try_from(vec![Wire(value); cpus])?)
 }
 
 /// The kernel's id of a map of ours.

@@ -22,6 +22,10 @@ use tokio::{
     time::timeout,
 };
 
+/// What is read at once of a response, and the most that its head may have. Hyper's 400 KiB come from the kernel and go back
+/// to it with every piece of a large answer, which costs more than what fewer reads save.
+const READ_BYTES: usize = 128 * 1024;
+
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ConnectError {
@@ -59,8 +63,8 @@ pub(crate) async fn connect<B: RequestBody>(
 ) -> Result<Box<UpstreamConnection<B>>, ConnectError> {
     let (stream, lease) = reach(endpoint, limit, fastpath, bounds, Use::Http1).await?;
     // The handshake of HTTP/1 is no exchange of bytes; it cannot fail for the peer's sake.
-    let (sender, connection) =
-        http1::handshake(TokioIo::new(stream)).await.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
+    let handshake = http1::Builder::new().max_buf_size(READ_BYTES).handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(|_hyper| ConnectError::Failed(io::ErrorKind::Other))?;
     Ok(Box::new(UpstreamConnection::new(sender, connection, endpoint, lease)))
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Counts {
     /// Messages left to TCP, whatever the reason.
     #[serde(rename = "passed_messages")]
     pub(crate) passed: u64,
+    pub(crate) passed_bytes: u64,
     pub(crate) passed_unread: u64,
     pub(crate) passed_sticky: u64,
     pub(crate) passed_blocking: u64,
@@ -33,6 +34,7 @@ impl Counts {
             redirected: of(self.redirected, other.redirected),
             bytes: of(self.bytes, other.bytes),
             passed: of(self.passed, other.passed),
+            passed_bytes: of(self.passed_bytes, other.passed_bytes),
             passed_unread: of(self.passed_unread, other.passed_unread),
             passed_sticky: of(self.passed_sticky, other.passed_sticky),
             passed_blocking: of(self.passed_blocking, other.passed_blocking),

@@ -22,6 +22,20 @@ pub(crate) fn weighted(services: &[(String, SocketAddr)], random: &mut Rng) -> S
     })
 }
 
+/// Everything goes to one pod, unread.
+pub(crate) fn streams_to(pod: SocketAddr) -> String {
+    let gateway = objects::routes("")
+        .replace("name: http, protocol: HTTP", "name: tcp, protocol: TCP")
+        .replace("  http:\n", "  tcp:\n  - route: [{destination: {host: pod}}]\n");
+    gateway + &objects::service("pod", &[pod])
+}
+
+/// Everything goes to one pod, which speaks HTTP/2.
+pub(crate) fn http2_to(pod: SocketAddr) -> String {
+    let service = objects::service("pod", &[pod]).replace("name: http", "name: http2");
+    objects::routes("  - route: [{destination: {host: pod}}]") + &service
+}
+
 fn table(services: &[(String, SocketAddr)], mut destinations: impl FnMut(&str) -> String) -> String {
     let mut rules = String::new();
     for (name, _) in services {

@@ -57,9 +57,18 @@ impl Http2Backend {
         manners: Manners,
         answer: impl Fn(Exchange) -> F + Clone + Send + Sync + 'static,
     ) -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), manners, answer)
+    }
+
+    /// The same at `address`, in the network namespace of the calling thread.
+    pub fn at<F: Future<Output = ()> + Send + 'static>(
+        address: SocketAddr,
+        manners: Manners,
+        answer: impl Fn(Exchange) -> F + Clone + Send + Sync + 'static,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("bind");
+        let listener = runtime.block_on(TcpListener::bind(address)).expect("bind");
         let address = listener.local_addr().expect("address");
         let (accepted, requests) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(Vec::new())));
         runtime.spawn({
