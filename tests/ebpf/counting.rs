@@ -1,7 +1,7 @@
 //! Exactly the sockets of the cgroup are counted.
 
 use crate::cgroup::{Backend, TestCgroup};
-use gateway::fastpath::{self, Established, Fastpath, FastpathMode};
+use gateway::fastpath::{self, Amount, Established, Fastpath, FastpathMode, PairCount};
 use harness::{privilege, wait};
 use std::{net::SocketAddr, process::Command, time::Duration};
 
@@ -62,4 +62,20 @@ fn connections_elsewhere_do_not_count() {
     // One connection inside, after the others: when it has been counted, theirs would have been.
     connect(Command::new("bash"), outside.address, 1);
     counted(&fastpath, Established { active: 1, passive: 0 });
+}
+
+/// What the self-test has done is nobody's traffic.
+#[test]
+fn the_self_test_leaves_nothing_behind() {
+    if !privilege::granted("ebpf::the_self_test_leaves_nothing_behind") {
+        return;
+    }
+    let group = TestCgroup::enter();
+    let fastpath = fastpath::start(FastpathMode::Require, Some(group.path())).expect("attach");
+    let status = fastpath.status();
+    assert_eq!((status.established, status.pairs), (Some(Established::default()), Some(PairCount::default())));
+    for (direction, moved) in status.moved {
+        assert_eq!((moved.redirected, moved.passed), (Amount::default(), Amount::default()), "{direction}");
+        assert!(moved.passed_because.values().all(|count| *count == 0), "{direction}: {:?}", moved.passed_because);
+    }
 }

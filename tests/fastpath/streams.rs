@@ -29,10 +29,10 @@ enum Turns {
     /// The caller, when it has seen the pod's.
     CallerLast,
     /// A small message each, one after the other.
-    ByTurns,
+    Alternating,
 }
 
-const TURNS: [Turns; 4] = [Turns::Both, Turns::PodLast, Turns::CallerLast, Turns::ByTurns];
+const TURNS: [Turns; 4] = [Turns::Both, Turns::PodLast, Turns::CallerLast, Turns::Alternating];
 /// The length of a small message.
 const SMALL: usize = 300;
 
@@ -107,8 +107,13 @@ fn streams(world: &World, fast: Fast) {
 fn turns_are_counted(world: &World, gateway: &Gateway<'_>, fast: Fast) {
     const ROUNDS: u64 = 100;
     const LENGTH: u64 = SMALL as u64;
-    let transfer =
-        Transfer { seed: 1, up: ROUNDS * LENGTH, down: ROUNDS * LENGTH, turns: Turns::ByTurns, write: Write::Whole };
+    let transfer = Transfer {
+        seed: 1,
+        up: ROUNDS * LENGTH,
+        down: ROUNDS * LENGTH,
+        turns: Turns::Alternating,
+        write: Write::Whole,
+    };
     let before = gateway.directions();
     let stream = connect(&world.caller, World::entrance(Way::V4, true)).expect("the gateway");
     call(stream, transfer, Read::Edge).expect("every byte");
@@ -134,7 +139,7 @@ fn call(stream: TcpStream, transfer: Transfer, how: Read) -> io::Result<()> {
         expected,
         match transfer.turns {
             Turns::CallerLast => Order::ReadFirst,
-            Turns::ByTurns => Order::SendByTurns,
+            Turns::Alternating => Order::SendByTurns,
             Turns::Both | Turns::PodLast => Order::AtOnce,
         },
     )
@@ -164,7 +169,7 @@ fn serve(stream: TcpStream) -> io::Result<()> {
         expected,
         match transfer.turns {
             Turns::PodLast => Order::ReadFirst,
-            Turns::ByTurns => Order::ReadByTurns,
+            Turns::Alternating => Order::ReadByTurns,
             Turns::Both | Turns::CallerLast => Order::AtOnce,
         },
     )

@@ -105,7 +105,7 @@ fn outcomes(world: &World, fast: Fast) -> Vec<BTreeSet<String>> {
         let (who, first) = (case.who, case.first);
         let now = Arc::new(Scene { who, first, has_begun: AtomicBool::new(false) });
         *scene.lock() = Some(Arc::clone(&now));
-        let stream = connect(&world.caller, World::entrance(Way::V4, number % 2 == 0)).expect("the gateway");
+        let stream = connect(&world.caller, World::entrance(Way::V4, number.is_multiple_of(2))).expect("the gateway");
         let caller = part(stream, &now, who == Who::Caller);
         let pod = told.recv_timeout(PATIENCE).unwrap_or_else(|_| "was not reached".to_owned());
         if who == Who::Caller { format!("{caller}; {pod}") } else { format!("{pod}; {caller}") }
