@@ -187,6 +187,7 @@ fn against_clusters(explained: &Explanation, envoy: &Table) -> Vec<String> {
             circuit_breakers: policy.circuit_breakers.clone(),
             outlier_detection: policy.outlier_detection.is_some(),
             tls: policy.tls.is_some(),
+            proxy_protocol: policy.proxy_protocol.map(str::to_owned),
         };
         if let Some(istio) = envoy.policies.get(name).filter(|istio| **istio != ours) {
             found.push(format!("policy of {name}: Istio {istio:?}, explain {ours:?}"));

@@ -48,6 +48,8 @@ pub(crate) struct ClusterPolicy {
     pub(crate) circuit_breakers: BTreeMap<String, u64>,
     pub(crate) outlier_detection: bool,
     pub(crate) tls: bool,
+    /// The version.
+    pub(crate) proxy_protocol: Option<String>,
 }
 
 /// How long a request may take, and how often it is sent.
@@ -265,12 +267,24 @@ fn cluster_policy(cluster: &Value) -> ClusterPolicy {
     let thresholds = list(&cluster["circuit_breakers"]["thresholds"]).filter_map(Value::as_object).flatten();
     // Istio writes the largest number for no limit.
     let limits = thresholds.filter_map(|(name, value)| Some((name.clone(), value.as_u64()?)));
+    let is_proxy_protocol =
+        |socket: &Value| text(&socket["typed_config"]["@type"]).ends_with(".ProxyProtocolUpstreamTransport");
+    let outer = &cluster["transport_socket"];
+    let (inner, proxy_protocol) = if is_proxy_protocol(outer) {
+        let config = &outer["typed_config"];
+        // The first of an enumeration is not written down.
+        (&config["transport_socket"], Some(config["config"]["version"].as_str().unwrap_or("V1").to_owned()))
+    } else {
+        (outer, None)
+    };
+    let is_raw = text(&inner["name"]).ends_with("raw_buffer");
     ClusterPolicy {
         load_balancer: cluster["lb_policy"].as_str().unwrap_or("ROUND_ROBIN").to_owned(),
         connect_timeout: text(&cluster["connect_timeout"]),
         circuit_breakers: limits.filter(|(_, limit)| *limit != u64::from(u32::MAX)).collect(),
         outlier_detection: cluster["outlier_detection"].is_object(),
-        tls: cluster["transport_socket"].is_object() || cluster["transport_socket_matches"].is_array(),
+        tls: (inner.is_object() && !is_raw) || cluster["transport_socket_matches"].is_array(),
+        proxy_protocol,
     }
 }
 

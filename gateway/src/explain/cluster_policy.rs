@@ -3,7 +3,7 @@
 use crate::{
     model::{
         origination::ClientTls,
-        traffic_policy::{Algorithm, HashTable, OutlierDetection},
+        traffic_policy::{Algorithm, HashTable, OutlierDetection, ProxyProtocol},
     },
     routing::cluster::Cluster,
 };
@@ -21,6 +21,9 @@ pub struct ClusterPolicy {
     pub connect_timeout_ms: u64,
     /// `SIMPLE` or `MUTUAL` where the endpoints are spoken to in TLS, [`TLS_NOT_SERVED`] where that is asked for in vain.
     pub tls: Option<&'static str>,
+    /// In which version of the PROXY protocol endpoints are told whose connection it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<&'static str>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +63,10 @@ impl ClusterPolicy {
                 .map(|outliers| OutlierFacts::of(outliers.settings())),
             connect_timeout_ms: milliseconds(connect_timeout),
             tls: traffic.and_then(|traffic| tls(&traffic.tls)),
+            proxy_protocol: traffic.and_then(|traffic| traffic.proxy_protocol).map(|version| match version {
+                ProxyProtocol::V1 => "V1",
+                ProxyProtocol::V2 => "V2",
+            }),
         }
     }
 }
