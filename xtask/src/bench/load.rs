@@ -35,8 +35,9 @@ pub(super) enum Connection {
 pub(super) struct Sample {
     /// Requests a second.
     pub(super) rate: f64,
-    /// Milliseconds of CPU per 1,000 requests: of the whole machine, and of the contender's process.
+    /// Milliseconds of CPU per 1,000 requests: of the whole machine, of the contender's CPU, and of its process.
     pub(super) machine: f64,
+    pub(super) device: f64,
     pub(super) process: f64,
     /// What of the process's the kernel took.
     pub(super) kernel: f64,
@@ -89,6 +90,7 @@ impl Load {
         Ok(Sample {
             rate,
             machine: per_thousand(after.machine - before.machine),
+            device: per_thousand(after.device - before.device),
             process: per_thousand(after.process - before.process),
             kernel: per_thousand(after.kernel - before.kernel),
         })

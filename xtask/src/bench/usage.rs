@@ -12,6 +12,8 @@ pub(super) struct Cpu {
     /// All the time in which a CPU was not idle, whoever used it: what the kernel does for a redirect it does in the
     /// context of the caller or the pod.
     pub(super) machine: f64,
+    /// The same of the CPU on which who is measured runs alone, in the pinned setting.
+    pub(super) device: f64,
     /// Of one process, or 0 where there is none.
     pub(super) process: f64,
     /// What of it the kernel took.
@@ -21,14 +23,18 @@ pub(super) struct Cpu {
 impl Cpu {
     pub(super) fn now(process: Option<u32>) -> anyhow::Result<Self> {
         let (user, kernel) = process.map_or(Ok((0.0, 0.0)), of_process)?;
-        Ok(Self { machine: machine()?, process: user + kernel, kernel })
+        let stat = fs::read_to_string("/proc/stat").context("read /proc/stat")?;
+        let [machine, device] = ["cpu", "cpu1"].map(|name| busy(&stat, name));
+        Ok(Self { machine: machine?, device: device?, process: user + kernel, kernel })
     }
 }
 
-fn machine() -> anyhow::Result<f64> {
-    let stat = fs::read_to_string("/proc/stat").context("read /proc/stat")?;
-    let line = stat.lines().next().context("/proc/stat is empty")?;
-    let ticks: Vec<f64> = line.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+/// Seconds in which the CPU of that name, or all of them, were not idle.
+fn busy(stat: &str, name: &str) -> anyhow::Result<f64> {
+    let mut lines = stat.lines().map(|line| line.split_whitespace());
+    let line = lines.find_map(|mut words| (words.next() == Some(name)).then_some(words));
+    let line = line.with_context(|| format!("/proc/stat says nothing of {name}"))?;
+    let ticks: Vec<f64> = line.filter_map(|word| word.parse().ok()).collect();
     // user nice system idle iowait irq softirq steal
     let busy = [0, 1, 2, 5, 6].map(|index| ticks.get(index).copied().unwrap_or(0.0)).iter().sum::<f64>();
     Ok(busy / TICKS_A_SECOND)
