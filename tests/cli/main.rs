@@ -98,7 +98,7 @@ fn a_secret_that_is_no_credential_is_named() {
         ("good", vec![("tls.crt", &*good.certificate), ("tls.key", &*good.key)], None),
         ("expired", vec![("tls.crt", &*expired.certificate), ("tls.key", &*expired.key)], Some("ended at")),
         ("of-another", vec![("tls.crt", &*good.certificate), ("tls.key", &*other.key)], Some("is not the key of")),
-        ("no-pem", vec![("tls.crt", "text"), ("tls.key", &*good.key)], Some("data.tls.crt")),
+        ("no-pem", vec![("tls.crt", "text"), ("tls.key", &*good.key)], Some("holds no certificate")),
         ("no-key", vec![("tls.crt", &*good.certificate)], Some("tls.key")),
         ("nobody-s", vec![("tls.crt", "text")], None),
     ];
