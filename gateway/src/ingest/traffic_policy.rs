@@ -45,7 +45,7 @@ pub(super) fn read(
     }
     if let Some(tunnel) = &policy.tunnel {
         check_tunnel(tunnel, &path.field("tunnel"), findings);
-        findings.not_served(&path.field("tunnel"), "it concerns TCP and TLS routes, which are not served");
+        findings.not_served(&path.field("tunnel"), "streams of TCP and TLS routes go to their endpoints directly");
     }
     if let Some(budget) = &policy.retry_budget {
         let path = path.field("retryBudget");

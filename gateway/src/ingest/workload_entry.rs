@@ -1,4 +1,4 @@
-//! Istio's WorkloadEntry: a workload that is no pod, for the ServiceEntries that select it.
+//! Istio's WorkloadEntry: a workload that is no pod, for the Services and ServiceEntries that select it.
 
 use super::{
     findings::{Findings, Path},
