@@ -21,15 +21,18 @@ pub(crate) struct Archive {
     pub(crate) path: PathBuf,
     /// Of the archive, which is not compressed: the image's size on a node.
     pub(crate) bytes: u64,
+    /// The same compressed as registries keep it: what a node pulls.
+    pub(crate) pulled: u64,
     /// The image's identity, `sha256:…`: the digest of its configuration, as `docker images` and `crictl images` show it.
     pub(crate) digest: String,
 }
 
 impl fmt::Display for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = (self.bytes * 10) >> 20;
+        let [unpacked, pulled] = [self.bytes, self.pulled].map(|bytes| (bytes * 10) >> 20);
         let (path, name, digest) = (self.path.display(), &self.name, &self.digest);
-        write!(f, "{path}  {name}  {}.{} MiB  {digest}", tenths / 10, tenths % 10)
+        let mebibytes = |tenths: u64| format!("{}.{} MiB", tenths / 10, tenths % 10);
+        write!(f, "{path}  {name}  {}, {} to pull  {digest}", mebibytes(unpacked), mebibytes(pulled))
     }
 }
 
@@ -117,6 +120,9 @@ pub(super) fn build(
     command::output(&mut push, interrupt)?;
     fs::rename(&temporary, output).with_context(|| format!("write {}", output.display()))?;
     let bytes = fs::metadata(output)?.len();
+    let mut gzip = command::command("sh", ["-c", r#"gzip --stdout "$0" | wc --bytes"#]);
+    let pulled = command::output(gzip.arg(output), interrupt)?;
+    let pulled = pulled.trim().parse().with_context(|| format!("wc says {pulled:?}"))?;
     let digest = format!("sha256:{}", id.trim_start_matches("sha256:"));
-    Ok(Archive { name: name.to_owned(), path: output.to_owned(), bytes, digest })
+    Ok(Archive { name: name.to_owned(), path: output.to_owned(), bytes, pulled, digest })
 }
