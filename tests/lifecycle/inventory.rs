@@ -1,6 +1,7 @@
 //! What a cluster has outside of itself, looked for by every sign it could be known by.
 
 use super::lab::{Lab, NAME};
+use harness::daemon::workspace;
 use std::{
     collections::BTreeSet,
     fmt, fs,
@@ -131,13 +132,15 @@ fn lines(program: &[&str], words: &[&str]) -> BTreeSet<String> {
 }
 
 /// Files outside its directory that bear its name, as the logs of its pods do, or a container's, as what network plugins
-/// write.
+/// write. A checkout may be there too, and has its own.
 fn files(containers: &BTreeSet<String>) -> BTreeSet<String> {
     let mut find = Command::new("find");
-    find.args(["/var", "/run", "/etc", "/opt", "/tmp", "/dev/shm", "-xdev", "-name"]).arg(format!("*{NAME}*"));
+    find.args(["/var", "/run", "/etc", "/opt", "/tmp", "/dev/shm", "-xdev", "-path"]).arg(workspace());
+    find.args(["-prune", "-o", "(", "-name"]).arg(format!("*{NAME}*"));
     for id in containers {
         find.args(["-o", "-name"]).arg(format!("*{id}*"));
     }
+    find.args([")", "-print"]);
     // Files of others come and go while it looks, which makes it fail and matters to nobody here; namespaces are counted
     // on their own.
     let output = find.output().expect("find is installed");
