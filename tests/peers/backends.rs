@@ -105,8 +105,9 @@ impl Servers {
                 let number = u8::try_from(servers.running.len()).expect("few servers");
                 let address = Ipv4Addr::new(10, 244, 3, 10 + number);
                 world.pods.ip(&format!("addr add {address}/24 dev eth0"));
-                let origin = servers.running.get("go").map_or(0, |go| go.ports["http"]);
-                servers.running.insert(name, start(world, name, address, origin, directory, content));
+                let origins =
+                    servers.running.get("go").map(|go| Origins { http: go.ports["http"], grpc: go.ports["grpc"] });
+                servers.running.insert(name, start(world, name, address, origins, directory, content));
             }
         }
         for backend in backends {
@@ -128,11 +129,19 @@ impl Servers {
     }
 }
 
+/// Where those who pass on find Go.
+#[derive(Clone, Copy, Debug)]
+struct Origins {
+    http: u16,
+    /// Of grpc-go.
+    grpc: u16,
+}
+
 fn start(
     world: &World,
     name: &'static str,
     address: Ipv4Addr,
-    origin: u16,
+    origins: Option<Origins>,
     directory: &Path,
     content: &Path,
 ) -> Server {
@@ -140,7 +149,13 @@ fn start(
     let directory = directory.join(name);
     fs::create_dir(&directory).expect("a directory");
     let configured = |name: &str| {
-        let words = [("DIRECTORY", text(&directory)), ("CONTENT", text(content)), ("ORIGIN", origin.to_string())];
+        let port = |of: fn(Origins) -> u16| origins.map_or(0, of).to_string();
+        let words = [
+            ("DIRECTORY", text(&directory)),
+            ("CONTENT", text(content)),
+            ("ORIGIN", port(|origins| origins.http)),
+            ("CALLEE", port(|origins| origins.grpc)),
+        ];
         servers::configured(&file("configs").join(name), &directory, &words)
     };
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
