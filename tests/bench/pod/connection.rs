@@ -5,6 +5,23 @@ use std::{
     net::TcpStream,
 };
 
+/// What is said to every request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    kept: Vec<u8>,
+    /// To who asks for the end of the connection: one that is closed without a word is an error to its client.
+    last: Vec<u8>,
+}
+
+impl Answer {
+    /// `None` where `kept` has no status line.
+    pub(crate) fn new(kept: Vec<u8>) -> Option<Self> {
+        let fields = kept.windows(2).position(|window| window == b"\r\n")? + 2;
+        let last = [&kept[..fields], b"Connection: close\r\n", &kept[fields..]].concat();
+        Some(Self { kept, last })
+    }
+}
+
 /// What becomes of a connection after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -28,7 +45,7 @@ impl Connection {
     }
 
     /// Reads once, and writes `answer` for each head that has come: requests without bodies are all there is.
-    pub(crate) fn serve(&mut self, answer: &[u8]) -> Next {
+    pub(crate) fn serve(&mut self, answer: &Answer) -> Next {
         let mut chunk = [0; 16 << 10];
         let read = match self.stream.read(&mut chunk) {
             Ok(0) => return Next::End,
@@ -48,7 +65,8 @@ impl Connection {
         self.answer(heads, answer)
     }
 
-    fn answer(&mut self, heads: Heads, answer: &[u8]) -> Next {
+    fn answer(&mut self, heads: Heads, answer: &Answer) -> Next {
+        let answer = if heads.last { &answer.last } else { &answer.kept };
         // A small answer always fits into an empty socket; who does not read is not waited for.
         let written = (0..heads.count).all(|_| self.stream.write(answer).is_ok_and(|count| count == answer.len()));
         if written && !heads.last { Next::Wait } else { Next::End }
@@ -76,6 +94,13 @@ fn heads(mut text: &[u8]) -> (Heads, &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_answer_says_so() {
+        let answer = Answer::new(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()).expect("a status line");
+        assert_eq!(answer.last, b"HTTP/1.1 200 OK\r\nConnection: close\r\ncontent-length: 0\r\n\r\n");
+        assert!(Answer::new(b"HTTP/1.1 200 OK".to_vec()).is_none());
+    }
 
     #[test]
     fn heads_are_counted_and_the_rest_is_kept() {

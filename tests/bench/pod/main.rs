@@ -5,7 +5,7 @@ mod connection;
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Parser;
-use connection::{Connection, Next};
+use connection::{Answer, Connection, Next};
 use rustix::{
     buffer::spare_capacity,
     event::epoll,
@@ -43,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     ensure!(arguments.workers > 0, "--workers is 0: somebody must answer");
     let answer = fs::read(&arguments.answer).with_context(|| format!("read {}", arguments.answer.display()))?;
+    let answer = Answer::new(answer).with_context(|| format!("{} is no answer", arguments.answer.display()))?;
     thread::scope(|scope| {
         let serve = || serve(&listener(arguments.listen)?, &answer);
         let workers: Vec<_> = (0..arguments.workers).map(|_| scope.spawn(serve)).collect();
@@ -67,7 +68,7 @@ fn listener(address: SocketAddr) -> anyhow::Result<TcpListener> {
 }
 
 /// Answers for as long as the process lives.
-fn serve(listener: &TcpListener, answer: &[u8]) -> anyhow::Result<()> {
+fn serve(listener: &TcpListener, answer: &Answer) -> anyhow::Result<()> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC).context("make an epoll")?;
     epoll::add(&poll, listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
     let mut connections = HashMap::new();
