@@ -1,6 +1,7 @@
 //! Servers of protocol TCP: what is passed on unread arrives in its place, to the end of each direction.
 
 mod ends;
+pub(crate) mod late;
 
 use crate::{
     peers::{Backend, Content, Read, Reader, WRITES, Write, connect, send},

@@ -139,7 +139,8 @@ fn caller_established(sock: Sock) {
         return;
     }
     let socket = sock.kernel_address();
-    if direction == Direction::CALLER_TO_GATEWAY && is_blocking(socket) != Some(false) {
+    let blocks = || !cfg!(feature = "without-blocking") && is_blocking(socket) != Some(false);
+    if direction == Direction::CALLER_TO_GATEWAY && blocks() {
         count(|events| events.refused_blocking += 1);
         return;
     }
