@@ -12,24 +12,21 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// The last piece of a body may be so long and still be left to h2, which keeps what the client has no window for. Behind a
-/// longer one the end is held back until the client has made room, so that the stream can be ended when it never does.
-const LEFT_TO_H2: usize = 16 * 1024;
-
-/// hyper asks for the next piece when the client's window has room again.
+/// hyper asks for the next piece when the client's window has room again. The end of a body comes by itself, behind its last
+/// piece: with that one, h2 would keep what the client has no window for, and the stream could not be ended any more.
 #[derive(Debug)]
 pub(super) struct Answer {
     body: ResponseBody,
     activity: Rc<Activity>,
-    /// The length of the last piece.
-    piece: usize,
+    /// A piece of the body has been handed over.
+    has_begun: bool,
 }
 
 impl Answer {
     /// `body`, which begins now.
     pub(super) fn new(body: ResponseBody, activity: Rc<Activity>) -> Self {
         activity.begin_answer();
-        Self { body, activity, piece: 0 }
+        Self { body, activity, has_begun: false }
     }
 }
 
@@ -41,13 +38,12 @@ impl Body for Answer {
         self.activity.set_stalled(false);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         self.activity.set_stalled(true);
-        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-        self.piece = data.map_or(0, Bytes::len);
+        self.has_begun = true;
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.piece <= LEFT_TO_H2 && self.body.is_end_stream()
+        !self.has_begun && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
