@@ -5,6 +5,7 @@ use crate::{
     world::{self, Fast, Gateway, MODES, Way, World, streams_to},
 };
 use fastrand::Rng;
+use harness::wait;
 use parking_lot::Mutex;
 use std::{
     io,
@@ -39,6 +40,9 @@ pub(crate) fn too_late(world: &World, fast: Fast) {
     stream.shutdown(Shutdown::Write).expect("connected");
     let came = told.recv_timeout(PATIENCE).expect("the pod").expect("the caller's end");
     assert_eq!(came, b"in time");
+    // Whoever has not been told that the end has arrived sends through TCP anyway.
+    let acknowledged = || world.caller.run("ss -Htn state fin-wait-2").contains("10.96.0.10");
+    wait::until("the caller's end to be acknowledged", PATIENCE, || acknowledged().then_some(()));
     let late = send(&stream, Write::Whole, b"too late", &mut random).map_err(|error| error.kind());
     drop((stream, release, gateway, pod));
     assert_eq!(late, Err(io::ErrorKind::BrokenPipe), "sent after the own end, {fast:?}");
