@@ -79,6 +79,36 @@ pub(crate) fn both_ways(world: &World, fast: Fast) {
 }
 
 #[test]
+fn unread_bytes_are_not_overtaken() {
+    world::run("fastpath::unread_bytes_are_not_overtaken", |world| unread(world, Fast::Require));
+}
+
+/// The first half of a request waits to be read by a gateway that stands still; the second half need not wait behind it.
+pub(crate) fn unread(world: &World, fast: Fast) {
+    let mut scene = Scene::set(world, fast);
+    let exchange = Exchange::new("pod", 2000, 10);
+    let request = exchange.request(1, &mut scene.random);
+    let (first, second) = request.split_at(request.len() / 2);
+    let before = scene.gateway.counts();
+    scene.gateway.signal(Signal::SIGSTOP);
+    throw(&scene.gateway, false);
+    scene.send(first);
+    wait::until("the first half to be acknowledged", PATIENCE, || {
+        let sockets = world.caller.run("ss -Htn state established dst 10.244.2.2");
+        (sockets.split_whitespace().nth(1) == Some("0")).then_some(())
+    });
+    // This counts as a sign of life as well.
+    throw(&scene.gateway, true);
+    scene.send(second);
+    scene.gateway.signal(Signal::SIGCONT);
+    let answer = scene.client.answer(&exchange, 1);
+    answer.unwrap_or_else(|wrong| panic!("unread bytes were overtaken: {wrong}"));
+    scene.backend.assert_content();
+    let counts = scene.gateway.counts().since(&before);
+    assert!(counts.passed_off > 0 && counts.passed_unread > 0, "{counts:?}");
+}
+
+#[test]
 fn bytes_on_their_way_are_not_overtaken() {
     world::run("fastpath::bytes_on_their_way_are_not_overtaken", |world| on_their_way(world, Fast::Require));
 }

@@ -1,7 +1,7 @@
 //! What each guard is good for: without it, the test that watches over it fails.
 
 use crate::{
-    changes, memory, options, order, sharing, streams, switches,
+    changes, memory, options, sharing, streams, switches,
     world::{self, Fast, World},
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,9 +29,9 @@ fn without_the_guard_of_unread_bytes_they_are_overtaken() {
     is_noticed(
         "fastpath::without_the_guard_of_unread_bytes_they_are_overtaken",
         "unread",
-        &["wrong", "another answer", "belong"],
-        5,
-        order::stands_still,
+        &["unread bytes were overtaken"],
+        3,
+        changes::unread,
     );
 }
 

@@ -70,7 +70,7 @@ fn a_gateway_that_stands_still_gets_bytes_in_order() {
     });
 }
 
-pub(crate) fn stands_still(world: &World, fast: Fast) {
+fn stands_still(world: &World, fast: Fast) {
     const CALLERS: u64 = 4;
     let backends = Backends::start(world);
     let gateway = Gateway::start(world, fast, &everything_to(&backends.services()));
