@@ -102,7 +102,7 @@ fn lists_of_a_service_entry_are_bounded() {
 fn workload_entries() {
     let entry = |spec: &str, expected: &[Finding<'_>]| check("WorkloadEntry", spec, expected);
     entry("{address: 10.0.0.1, ports: {http: 8080}, labels: {app: a}, locality: r/z, weight: 2}", &[]);
-    entry("{address: vm.example.com}", &[(NotServed, "spec.address", "not resolved")]);
+    entry("{address: vm.example.com}", &[]);
     entry("{labels: {app: a}}", &[(Invalid, "spec.address", "required")]);
     entry("{address: '-'}", &[(Invalid, "spec.address", "neither")]);
     entry("{address: 'unix:///var/run/a'}", &[(NotServed, "spec.address", "unix")]);
