@@ -48,6 +48,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use std::{
     borrow::Cow,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -310,7 +311,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             Tried::TimedOut => return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref()),
         };
         drop(load);
-        if within(&mut timing, upload.as_deref(), sleep(wait)).await.is_err() {
+        if within(&mut timing, upload.as_deref(), pin!(sleep(wait))).await.is_err() {
             return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref());
         }
         request = next;
