@@ -238,7 +238,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             Some(dynamic) => {
                 // Boxed: rare.
                 let found = by_name::choose(&client.worker, &cluster, dynamic, request.headers(), attempts.tried());
-                match within(&mut timing, upload.as_deref(), Box::pin(found)).await {
+                match within(&mut timing, upload.as_deref(), Box::pin(found).as_mut()).await {
                     Ok(found) => found,
                     Err(_passed) => return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref()),
                 }
