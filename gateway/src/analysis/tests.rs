@@ -380,7 +380,7 @@ fn annotations_of_istio_are_known_and_where_they_belong() {
     );
     for fine in [
         "{networking.istio.io/exportTo: '*'}",
-        "{example.com/x: y}",
+        "{example.com/x: text}",
         "{istio.io/rev: a}",
         "{galley.istio.io/analyze-suppress: '*'}",
     ] {

@@ -96,5 +96,5 @@ fn match_text(stream: &Stream) -> String {
 
 fn hashes(snapshot: &Snapshot, stream: &Stream) -> bool {
     let policy = &snapshot.cluster(stream.route.policy).stream;
-    if stream.route.destinations.len() == 1 { policy.hashes_source_alone } else { policy.hashes_source }
+    if stream.route.is_alone { policy.hashes_source_alone } else { policy.hashes_source }
 }

@@ -46,11 +46,13 @@ pub(super) fn read(
     }
     if let Some(tunnel) = &policy.tunnel {
         check_tunnel(tunnel, &path.field("tunnel"), findings);
-        if tunnel.protocol == "POST" {
-            let path = path.field("tunnel");
-            findings.not_served(&path.field("protocol"), "streams go to their endpoints directly: use CONNECT");
-        } else {
-            served.tunnel = Some(Arc::new(Tunnel { target: target(tunnel) }));
+        match tunnel.protocol.as_str() {
+            "" | "CONNECT" => served.tunnel = Some(Arc::new(Tunnel { target: target(tunnel) })),
+            "POST" => {
+                let path = path.field("tunnel");
+                findings.not_served(&path.field("protocol"), "streams go to their endpoints directly: use CONNECT");
+            }
+            _ => {}
         }
     }
     if let Some(budget) = &policy.retry_budget {

@@ -81,9 +81,8 @@ impl Bound {
         let route = &stream.route;
         let drawn = &route.destinations[route.draw.draw(fastrand::u64(..))];
         let policy = snapshot.cluster(route.policy).stream.clone();
-        let is_alone = route.destinations.len() == 1;
-        let hashes_source = if is_alone { policy.hashes_source_alone } else { policy.hashes_source };
-        let tunnel = if is_alone { &policy.tunnel_alone } else { &policy.tunnel };
+        let hashes_source = if route.is_alone { policy.hashes_source_alone } else { policy.hashes_source };
+        let tunnel = if route.is_alone { &policy.tunnel_alone } else { &policy.tunnel };
         let tunnel = tunnel.clone();
         Self { cluster: Arc::clone(snapshot.cluster(drawn.cluster)), policy, hashes_source, tunnel }
     }

@@ -167,6 +167,14 @@ pub(super) fn resolve(
     let ports = target.ports();
     let port = request.port.unwrap_or(if let [only] = *ports { only } else { request.server_port });
 
+    // What is said of the route is said of the host as it is written (`HashForHTTPDestination` in istio's route.go).
+    let written = RulesInForce::find(&target.host, &target.namespace, world, settings);
+    let written_subset = request.subset.as_ref().map(|name| written.subset(name));
+    let written_own = written_subset.flatten().and_then(|subset| subset.traffic_policy.as_deref());
+    // A route hashes for all of its destinations together, whether each is there or not.
+    let hash_key = TrafficPolicy::hash_key(written.traffic_policy(), written_own, request.port);
+    let stream = StreamPolicy::of(written.traffic_policy(), written_subset.map(|_| written_own));
+
     // An ExternalName service is an alias: the cluster is its target's (`GetDestinationCluster` in istio's route.go).
     let target = match target.alias() {
         None => target,
@@ -174,18 +182,27 @@ pub(super) fn resolve(
             depends_on.insert(alias.clone());
             match find(&alias, &request.from, world, settings) {
                 Some(aliased) if aliased.alias().is_none() => aliased,
-                _ => return unknown(&alias, port, &target.namespace, UnknownCluster::Host, depends_on),
+                _ => {
+                    let mut resolved = unknown(&alias, port, &target.namespace, UnknownCluster::Host, depends_on);
+                    (resolved.cluster.hash_key, resolved.cluster.stream) = (hash_key, stream);
+                    return resolved;
+                }
             }
         }
     };
-    let rules = RulesInForce::find(&target.host, &target.namespace, world, settings);
+    let aliased;
+    let rules = if target.host == request.host {
+        &written
+    } else {
+        aliased = RulesInForce::find(&target.host, &target.namespace, world, settings);
+        &aliased
+    };
     let subset = request.subset.as_ref().and_then(|name| rules.subset(name));
     let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_deref()));
-    // A route hashes for all of its destinations together, whether each is there or not.
-    let hash_key = TrafficPolicy::hash_key(service, own, request.port);
     let missing = |why, depends_on| {
         let mut resolved = unknown(&target.host, port, &target.namespace, why, depends_on);
         resolved.cluster.hash_key.clone_from(&hash_key);
+        resolved.cluster.stream.clone_from(&stream);
         resolved
     };
     if !target.ports().contains(&port) {
@@ -228,7 +245,7 @@ pub(super) fn resolve(
     let dynamic = || Arc::new(Dynamic::new(target.host.clone(), begins_tls, guard, world));
     resolved.cluster.dynamic = is_dynamic.then(dynamic);
     resolved.cluster.hash_key = hash_key;
-    resolved.cluster.stream = StreamPolicy::of(service, subset.map(|_| own));
+    resolved.cluster.stream = stream;
     Resolved { names: found.names, ..resolved }
 }
 

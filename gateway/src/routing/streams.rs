@@ -43,6 +43,8 @@ pub struct StreamRoute {
     pub destinations: Vec<WeightedCluster>,
     /// Draws an index into `destinations`.
     pub draw: WeightedDraw,
+    /// Whether no other destination is written, with or without weight.
+    pub is_alone: bool,
     /// The cluster of the first destination as written: its service's policy says how long connections may last.
     pub policy: ClusterId,
 }
