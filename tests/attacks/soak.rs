@@ -58,7 +58,7 @@ fn attacks_of_all_kinds_fail_nobody_and_leave_nothing() {
 fn endure() {
     let group = MemoryGroup::new(LIMIT);
     let answer = vec![b'x'; ANSWER];
-    let backend = Backend::start(move |exchange| {
+    let backend = Backend::forgetful(move |exchange| {
         let body: &[u8] = if exchange.request.target() == "/large" { &answer } else { b"here" };
         exchange.read_body()?;
         exchange.respond("200 OK", &[], body)
