@@ -2,6 +2,7 @@
 //!
 //! Each file looks at one kind of relation. Istio's side is istio/pkg/config/analysis/analyzers.
 
+mod annotations;
 mod conditions;
 mod entries;
 mod findings;
@@ -74,7 +75,8 @@ pub struct World<'a> {
     pub credentials: &'a [Credential],
 }
 
-/// A Secret, of which nothing is kept but whether it could be a server's certificate and key.
+/// A Secret, of which nothing is kept but whether it could be a server's certificate and key. One that may not be read
+/// counts as good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
     pub id: ObjectId,
@@ -93,6 +95,7 @@ pub fn analyze(world: &World<'_>) -> Vec<Message> {
     services::look(world, &mut report);
     reach::look(world, &mut report);
     conditions::look(world, &mut report);
+    annotations::look(world, &mut report);
     foreign::look(world, &mut report);
     let mut messages = report.0;
     messages.sort_by(|a, b| b.level.cmp(&a.level).then_with(|| a.cmp(b)));
@@ -121,6 +124,32 @@ impl Report {
             path: path.into(),
             message: message.into(),
             source,
+        });
+    }
+}
+
+impl Report {
+    /// The same about an object of a kind that is not served.
+    fn of_foreign(
+        &mut self,
+        object: &Foreign,
+        code: &'static str,
+        level: Level,
+        path: &str,
+        message: impl Into<String>,
+    ) {
+        let place = if object.namespace.is_empty() || object.kind == "Namespace" {
+            object.name.to_string()
+        } else {
+            format!("{}/{}", object.namespace, object.name)
+        };
+        self.0.push(Message {
+            code,
+            level,
+            object: format!("{} {place}", object.kind),
+            path: path.to_owned(),
+            message: message.into(),
+            source: object.source.as_deref().map(str::to_owned),
         });
     }
 }

@@ -125,7 +125,9 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         (control, wanted) = control.asking_for_secrets();
         secrets = Some(k8s::SecretWatch { namespace, wanted });
     }
-    let proxy_settings = ProxySettings { fastpath: fastpath.sockets(), tls: control.tls(), ..settings.proxy };
+    let (names, questions) = dns::on_demand::channel();
+    let proxy_settings =
+        ProxySettings { fastpath: fastpath.sockets(), names: Some(names), tls: control.tls(), ..settings.proxy };
 
     let sources = AdminSources {
         published: published.clone(),
@@ -162,6 +164,7 @@ pub fn run(settings: Settings) -> Result<(), AppError> {
         opt_outs,
         secrets,
         dns: settings.dns,
+        questions,
     };
     let control_ended = start_control(control_runtime, control, following)?;
     let (trigger, drain) = drain::channel();
@@ -210,11 +213,13 @@ struct Following {
     opt_outs: Option<OptOutWatch>,
     secrets: Option<k8s::SecretWatch>,
     dns: DnsSettings,
+    questions: dns::on_demand::Questions,
 }
 
 /// Follows the source and DNS, and tells the fast path who wants to have nothing to do with it.
 async fn follow(following: Following, names: dns::Wanted, deltas: mpsc::Sender<Delta>) {
-    let Following { source, default_namespace, opt_outs, secrets, dns } = following;
+    let Following { source, default_namespace, opt_outs, secrets, dns, questions } = following;
+    let answering = dns::on_demand::answer(dns.clone(), questions);
     let resolving = dns::run(dns, names, deltas.clone());
     let source = async {
         match (source, opt_outs) {
@@ -227,7 +232,7 @@ async fn follow(following: Following, names: dns::Wanted, deltas: mpsc::Sender<D
             }
         }
     };
-    tokio::join!(source, resolving);
+    tokio::join!(source, resolving, answering);
 }
 
 /// Starts the control thread. The receiver hears when it ends, which it does only when something is broken.

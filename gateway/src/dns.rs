@@ -1,7 +1,9 @@
 //! The addresses of names: one task asks DNS for the names that ServiceEntries lead to, again and again, and tells
-//! `control`. No request ever waits for it.
+//! `control`. No request ever waits for it. Another asks for the names that requests themselves bring (resolution
+//! DYNAMIC_DNS), which those wait for once.
 
 mod lookup;
+pub mod on_demand;
 mod schedule;
 
 use crate::{control::delta::Delta, routing::names::NameAnswer};

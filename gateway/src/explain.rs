@@ -298,7 +298,7 @@ impl Explanation {
                 if self.clusters.iter().all(|cluster| cluster.unknown.is_some()) {
                     return self.failed(Failure::NoCluster, Some(503), "NC");
                 }
-                if self.clusters.iter().all(|cluster| cluster.endpoints.is_empty()) {
+                if self.clusters.iter().all(|cluster| cluster.endpoints.is_empty() && !cluster.by_request) {
                     self.body = Some("no healthy upstream".to_owned());
                     return self.failed(Failure::NoEndpoints, Some(503), "UH");
                 }

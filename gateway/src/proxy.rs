@@ -16,6 +16,7 @@ mod arrival;
 mod attempt;
 mod attempts;
 mod body;
+mod by_name;
 mod choice;
 mod client;
 mod deadline;

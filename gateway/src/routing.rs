@@ -9,6 +9,7 @@ mod cluster_table;
 mod clusters;
 pub mod compiler;
 mod domains;
+pub mod dynamic;
 mod entry_endpoints;
 mod hosts;
 mod index;

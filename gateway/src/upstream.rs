@@ -18,3 +18,4 @@ pub(crate) mod secure;
 pub(crate) mod shelves;
 pub(crate) mod socket;
 pub(crate) mod stream;
+pub(crate) mod tunnel;

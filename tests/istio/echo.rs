@@ -190,7 +190,17 @@ fn serve(
     announced: Option<&Announced>,
 ) {
     let Ok(port) = raw.local_addr().map(|address| address.port()) else { return };
+    let mut tunnel = None;
     while let Ok(Some(mut request)) = message::read(&mut stream, Framing::Fields) {
+        if request.start.starts_with("CONNECT ") {
+            // Whom it leads to is here as well.
+            tunnel = Some(("(tunnel)".to_owned(), format!("{} {:?}", request.start, request.fields)));
+            if stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\n\r\n").is_err() {
+                return;
+            }
+            continue;
+        }
+        request.fields.extend(tunnel.clone());
         if let Some(announced) = announced {
             let field = announced.as_field(&request);
             request.fields.push(field);

@@ -67,6 +67,15 @@ impl Gateway {
         Self::made_of(yaml, settings, TelemetrySettings::default(), |_| {})
     }
 
+    /// The same, after `change` has changed the settings.
+    pub(crate) fn compiling_with(
+        yaml: &str,
+        settings: CompileSettings,
+        change: impl FnOnce(&mut ProxySettings),
+    ) -> Self {
+        Self::made_of(yaml, settings, TelemetrySettings::default(), change)
+    }
+
     fn made_of(
         yaml: &str,
         compile: CompileSettings,

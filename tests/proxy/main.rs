@@ -22,6 +22,7 @@ mod local_replies;
 mod localities;
 mod mirrors;
 mod names;
+mod names_on_demand;
 mod policies;
 mod pooling;
 mod proxy_protocol;

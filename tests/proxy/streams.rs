@@ -5,6 +5,7 @@ mod ends;
 mod limits;
 mod originated;
 mod passthrough;
+mod tunnels;
 
 use crate::gateway::{Gateway, PORT, service};
 use std::{

@@ -22,7 +22,7 @@ use gateway::model::{
     string_match::{FullMatch, StringMatch},
     traffic_policy::{
         Algorithm, ConnectionPool, ConsistentHash, HashKey, HashTable, LoadBalancer, OutlierDetection, PolicyBlocks,
-        ProxyProtocol, RetryBudget, TrafficPolicy,
+        ProxyProtocol, RetryBudget, TrafficPolicy, Tunnel,
     },
     virtual_service::{
         Action, Destination, DirectResponse, Forward, GatewayName, HeaderField, HeaderMatch, HeaderRules, HttpMatch,
@@ -34,7 +34,7 @@ use gateway::routing::{
     lookup::RequestHead,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use std::{collections::BTreeSet, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, net::Ipv4Addr, sync::Arc, time::Duration};
 
 const NAMESPACES: &[&str] = &["default", "istio-system", "team"];
 const DOMAINS: &[&str] = &["*", "*.com", "*.x.com", "a.x.com", "b.x.com", "c.com", "reviews.default.svc.cluster.local"];
@@ -429,6 +429,7 @@ fn traffic_policy(choices: &mut Choices<'_>) -> TrafficPolicy {
     TrafficPolicy {
         blocks: policy_blocks(choices),
         ports: if choices.once_in(3) { vec![(9080, policy_blocks(choices))] } else { Vec::new() },
+        tunnel: choices.some(5, |_| Arc::new(Tunnel { target: "far.test:443".to_owned() })),
     }
 }
 
@@ -540,7 +541,7 @@ fn service_entry(choices: &mut Choices<'_>) -> Resource {
             target: TargetPort::Number(9080),
             protocol_hint: "http".into(),
         }],
-        resolution: choices.pick(&[Resolution::Static, Resolution::Static, Resolution::None, Resolution::Dns]),
+        resolution: choices.pick(&[Resolution::Static, Resolution::DynamicDns, Resolution::None, Resolution::Dns]),
         endpoints: choices.list(2, entry_endpoint),
         workload_selector: choices.some(3, |c| labels("version", c.pick(&["1", "2"]))),
         alternative_names: Vec::new(),

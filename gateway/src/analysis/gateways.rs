@@ -4,6 +4,7 @@ use super::{Level, Report, World, shown};
 use crate::model::{
     gateway::{Gateway, Server},
     object::{Kind, Labels, ObjectId, selects},
+    resource::Resource,
     service::TargetPort,
     virtual_service::VirtualService,
 };
@@ -86,12 +87,19 @@ fn conflicts(world: &World<'_>, gateway: &Gateway, selector: &Labels, report: &m
     }
 }
 
-/// Secrets that are there and are no credentials (gateway/secret.go).
+/// Secrets that are not there, and those that are no credentials (gateway/secret.go).
 fn credentials(world: &World<'_>, report: &mut Report) {
     for gateway in world.objects.iter().filter(|read| read.manifest.kind() == Kind::Gateway) {
         for (index, name) in credential_names(gateway) {
             let id = ObjectId::new(Kind::Secret, &world.settings.gateway_namespace, name);
             let known = world.credentials.iter().find(|credential| credential.id == id);
+            let path = format!("spec.servers[{index}].tls.credentialName");
+            // Of a Gateway for nobody its selector is said already.
+            if known.is_none() && is_ours(world, gateway) && !name.is_empty() {
+                let message = format!("Referenced credentialName not found: {name:?}");
+                report.say("IST0101", Level::Error, &gateway.manifest.meta, path, message);
+                continue;
+            }
             let Some(fault) = known.and_then(|credential| credential.fault.as_deref()) else { continue };
             let message = format!(
                 "The credential referenced by the Gateway {} in namespace {} is invalid, which can cause the traffic not \
@@ -99,10 +107,18 @@ fn credentials(world: &World<'_>, report: &mut Report) {
                 gateway.manifest.id().name,
                 id.namespace
             );
-            let path = format!("spec.servers[{index}].tls.credentialName");
             report.say("IST0161", Level::Error, &gateway.manifest.meta, path, message);
         }
     }
+}
+
+/// Whether the Gateway selects this gateway, in whose namespace its Secrets are then.
+fn is_ours(world: &World<'_>, read: &super::Examined) -> bool {
+    let Some(Resource::Gateway(gateway)) = &read.resource else { return false };
+    let settings = world.settings;
+    let selects_one =
+        |selector| std::iter::once(&settings.gateway_labels).chain(&settings.roles).any(|own| selects(selector, own));
+    gateway.selector.as_ref().is_none_or(selects_one)
 }
 
 /// The index of each server that names a Secret, and the name.

@@ -131,7 +131,8 @@ fn empty(world: &World<'_>, routes: &[&Route], report: &mut Report) {
         let Some(meta) = meta_of(world, &route.origin.object) else { continue };
         for destination in &forward.destinations {
             let cluster = world.snapshot.cluster(destination.cluster);
-            if matches!(&cluster.state, ClusterState::Known(endpoints) if endpoints.is_empty()) {
+            let is_empty = matches!(&cluster.state, ClusterState::Known(endpoints) if endpoints.is_empty());
+            if is_empty && cluster.dynamic.is_none() {
                 let message = format!("{} has no endpoints: its requests get 503 UH", cluster.label);
                 report.say("NGW0105", Level::Warning, meta, format!("spec.http[{}]", route.origin.rule), message);
             }

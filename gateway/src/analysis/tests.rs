@@ -167,6 +167,16 @@ fn gateways_in_each_other_s_way() {
         &object("Gateway", "{name: h}", &tls("b.com").replace("credentialName: c", "credentialName: expired")),
         &["IST0161 Gateway default/h spec.servers[0].tls.credentialName"],
     );
+    let missing = "IST0101 Gateway default/h spec.servers[0].tls.credentialName";
+    check(&object("Gateway", "{name: h}", &tls("b.com")), &[missing]);
+    for unsaid in [
+        tls("b.com").replace("credentialName: c", "credentialName: expired"),
+        // Whose Secrets those are nobody knows.
+        tls("b.com").replace("istio: ingressgateway", "istio: of-others"),
+    ] {
+        let said = said(&object("Gateway", "{name: h}", &unsaid));
+        assert!(!said.iter().any(|line| line == missing), "{said:?}");
+    }
     let other = object("Gateway", "{name: h}", &server(80, "b.com"));
     check(
         &(other + &virtual_service("{hosts: [a.com], gateways: [h], http: [{route: [{destination: {host: s}}]}]}")),
@@ -355,4 +365,34 @@ fn opt_outs_that_contradict_each_other_are_named() {
 fn conditions_that_are_false_are_named() {
     let object = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [a.com], gateways: [g], http: [{route: [{destination: {host: s}}]}]}\nstatus: {conditions: [{type: Reconciled, status: 'False'}]}\n";
     check(object, &["IST0171 VirtualService default/v status.conditions[0]"]);
+}
+
+#[test]
+fn annotations_of_istio_are_known_and_where_they_belong() {
+    let service = |annotations: &str| {
+        object("Service", &format!("{{name: t, annotations: {annotations}}}"), "{ports: [{name: http, port: 80}]}")
+    };
+    check(&service("{networking.istio.io/exportto: x}"), &["IST0108 Service default/t metadata.annotations"]);
+    check(&service("{proxy.istio.io/config: '{}'}"), &["IST0107 Service default/t metadata.annotations"]);
+    check(
+        &service("{alpha.istio.io/canonical-serviceaccounts: a}"),
+        &["IST0135 Service default/t metadata.annotations"],
+    );
+    for fine in [
+        "{networking.istio.io/exportTo: '*'}",
+        "{example.com/x: text}",
+        "{istio.io/rev: a}",
+        "{galley.istio.io/analyze-suppress: '*'}",
+    ] {
+        check(&service(fine), &[]);
+    }
+    let pod = |metadata: &str| {
+        format!("apiVersion: v1\nkind: Pod\nmetadata: {{name: p, {metadata}}}\nstatus: {{phase: Running}}\n")
+    };
+    check(&pod("annotations: {sidecar.istio.io/inject: 'true'}"), &["IST0135 Pod default/p metadata.annotations"]);
+    check(&pod("labels: {sidecar.istio.io/inject: 'true'}, annotations: {sidecar.istio.io/inject: 'true'}"), &[]);
+    check(&pod("annotations: {kubernetes.io/ingress.class: istio}"), &["IST0107 Pod default/p metadata.annotations"]);
+    let namespace =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: n, annotations: {proxy.istio.io/config: '{}'}}\n";
+    check(namespace, &["IST0107 Namespace n metadata.annotations"]);
 }

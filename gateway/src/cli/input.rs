@@ -6,7 +6,7 @@ use crate::{
     files,
     ingest::manifest::{self, Manifest, Parsed},
     k8s,
-    model::object::Kind,
+    model::object::{Kind, ObjectId},
     tls::credential,
 };
 use clap::{Args, ValueEnum};
@@ -109,8 +109,10 @@ fn load_cluster(gateway_namespace: &str) -> Result<Input, String> {
     runtime.block_on(async {
         let client = k8s::connect().await.map_err(|error| error.to_string())?;
         let parsed = k8s::list(&client).await.map_err(|error| error.to_string())?;
-        let secrets = k8s::credentials(&client, gateway_namespace, &parsed).await;
-        let mut all = Input { parsed, ..Input::default() };
+        let (secrets, unread) = k8s::credentials(&client, gateway_namespace, &parsed).await;
+        let unread = unread.iter().map(|name| ObjectId::new(Kind::Secret, gateway_namespace, name));
+        let credentials = unread.map(|id| Credential { id, fault: None }).collect();
+        let mut all = Input { parsed, credentials };
         secrets.into_iter().for_each(|secret| all.take(secret));
         Ok(all)
     })

@@ -45,6 +45,9 @@ pub struct DestinationFacts {
     pub name: String,
     pub weight: u32,
     pub endpoints: Vec<String>,
+    /// The host of each request is resolved, and is the endpoint.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub by_request: bool,
     /// Why the cluster does not exist: `host`, `port`, `subset`, `resolution`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown: Option<&'static str>,
@@ -137,6 +140,7 @@ impl DestinationFacts {
             name: cluster.label.to_string(),
             weight,
             endpoints: cluster.endpoints().iter().map(|endpoint| endpoint.address.to_string()).collect(),
+            by_request: cluster.dynamic.is_some(),
             unknown: match &cluster.state {
                 ClusterState::Known(_) => None,
                 ClusterState::Unknown(why) => Some(unknown_name(*why)),

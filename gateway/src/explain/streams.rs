@@ -31,7 +31,7 @@ impl Explanation {
         self.samples = facts::samples(&route.draw, &clusters, snapshot, question.samples, question.seed);
         if self.clusters.iter().all(|cluster| cluster.unknown.is_some()) {
             self.failed(Failure::NoCluster, None, "NC")
-        } else if self.clusters.iter().all(|cluster| cluster.endpoints.is_empty()) {
+        } else if self.clusters.iter().all(|cluster| cluster.endpoints.is_empty() && !cluster.by_request) {
             self.failed(Failure::NoEndpoints, None, "UH")
         } else if self.cluster_policy.values().all(|policy| policy.tls.is_some()) {
             self.failed(Failure::NoTls, None, "UF,URX")
@@ -95,6 +95,6 @@ fn match_text(stream: &Stream) -> String {
 }
 
 fn hashes(snapshot: &Snapshot, stream: &Stream) -> bool {
-    let policy = snapshot.cluster(stream.route.policy).stream;
-    if stream.route.destinations.len() == 1 { policy.hashes_source_alone } else { policy.hashes_source }
+    let policy = &snapshot.cluster(stream.route.policy).stream;
+    if stream.route.is_alone { policy.hashes_source_alone } else { policy.hashes_source }
 }

@@ -199,10 +199,10 @@ fn read_ports(spec: &istio::ServiceEntry, path: &Path<'_>, findings: &mut Findin
 
 fn check_resolution(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
     let spec_path = Path::SPEC;
-    let (path, endpoints_path) = (spec_path.field("resolution"), spec_path.field("endpoints"));
+    let endpoints_path = spec_path.field("endpoints");
     let endpoints = spec.endpoints.as_deref().unwrap_or_default();
     match spec.resolution {
-        istio::Resolution::Static => return,
+        istio::Resolution::Static => {}
         istio::Resolution::None => {
             if !endpoints.is_empty() {
                 findings.invalid(&endpoints_path, "is not allowed with resolution NONE: use STATIC or DNS");
@@ -210,7 +210,6 @@ fn check_resolution(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
             if spec.workload_selector.is_some() {
                 findings.suspicious(&spec_path.field("workloadSelector"), "has no effect with resolution NONE");
             }
-            return;
         }
         istio::Resolution::Dns | istio::Resolution::DnsRoundRobin => {
             if spec.resolution == istio::Resolution::DnsRoundRobin && endpoints.len() > 1 {
@@ -223,7 +222,6 @@ fn check_resolution(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
                     findings.invalid(&spec_path.field("hosts").index(index), message);
                 }
             }
-            return;
         }
         istio::Resolution::DynamicDns => {
             if !endpoints.is_empty() {
@@ -231,7 +229,6 @@ fn check_resolution(spec: &istio::ServiceEntry, findings: &mut Findings<'_>) {
             }
         }
     }
-    findings.not_served(&path, "the names of requests are not resolved; the hosts have no endpoints");
 }
 
 fn read_endpoints(spec: &istio::ServiceEntry, path: &Path<'_>, findings: &mut Findings<'_>) -> Vec<EntryEndpoint> {

@@ -7,8 +7,9 @@ use super::{
 };
 use crate::{
     istio::destination_rule as istio,
-    model::traffic_policy::{PolicyBlocks, TrafficPolicy},
+    model::traffic_policy::{PolicyBlocks, TrafficPolicy, Tunnel},
 };
+use std::sync::Arc;
 
 /// Reads a policy, and reports what the webhook has against it (`validateTrafficPolicy` in
 /// istio/pkg/config/validation/validation.go). A value that cannot be served is left at its default. `None` when there is
@@ -33,7 +34,7 @@ pub(super) fn read(
         outlier_detection: policy.outlier_detection.as_ref(),
         tls: policy.tls.as_ref(),
     };
-    let mut served = TrafficPolicy { blocks: blocks.read(namespace, path, findings), ports: Vec::new() };
+    let mut served = TrafficPolicy { blocks: blocks.read(namespace, path, findings), ports: Vec::new(), tunnel: None };
     served.blocks.retry_budget = policy.retry_budget.as_ref().map(policy_blocks::retry_budget);
     served.blocks.proxy_protocol = policy.proxy_protocol.as_ref().map(policy_blocks::proxy_protocol);
     for (index, settings) in policy.port_level_settings.iter().flatten().enumerate() {
@@ -45,7 +46,14 @@ pub(super) fn read(
     }
     if let Some(tunnel) = &policy.tunnel {
         check_tunnel(tunnel, &path.field("tunnel"), findings);
-        findings.not_served(&path.field("tunnel"), "streams of TCP and TLS routes go to their endpoints directly");
+        match tunnel.protocol.as_str() {
+            "" | "CONNECT" => served.tunnel = Some(Arc::new(Tunnel { target: target(tunnel) })),
+            "POST" => {
+                let path = path.field("tunnel");
+                findings.not_served(&path.field("protocol"), "streams go to their endpoints directly: use CONNECT");
+            }
+            _ => {}
+        }
     }
     if let Some(budget) = &policy.retry_budget {
         let path = path.field("retryBudget");
@@ -208,6 +216,12 @@ fn check_tunnel(tunnel: &istio::Tunnel, path: &Path<'_>, findings: &mut Findings
         findings.invalid(&path.field("targetHost"), "is neither a complete host name nor an address");
     }
     destination::port(tunnel.target_port, &path.field("targetPort"), findings);
+}
+
+/// As `net.JoinHostPort` writes it.
+fn target(tunnel: &istio::Tunnel) -> String {
+    let (host, port) = (&tunnel.target_host, tunnel.target_port);
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Reports a number out of `range`.

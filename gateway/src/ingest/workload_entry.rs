@@ -14,16 +14,14 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// Reads the object (`convertWorkloadEntry` in istio/pilot/pkg/serviceregistry/serviceentry/controller.go).
+/// Reads the object (`convertWorkloadEntry` in istio/pilot/pkg/serviceregistry/serviceentry/controller.go). Of a workload whose
+/// address is a name only ServiceEntries with resolution DNS make anything (`DNSServiceEntryOnly` there).
 pub(super) fn ingest(manifest: &Manifest, findings: &mut Findings<'_>) -> Option<WorkloadEntry> {
     let spec: istio::WorkloadEntry = findings.spec()?;
     let mark = findings.mark();
     let endpoint = read_endpoint(None, &spec, &Path::SPEC, findings)?;
     if findings.failed_since(mark) {
         return None;
-    }
-    if endpoint.address.is_none() {
-        findings.not_served(&Path::SPEC.field("address"), "the name is not resolved; the workload is left out");
     }
     let mut labels = endpoint.labels;
     labels.extend(manifest.labels.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(value))));

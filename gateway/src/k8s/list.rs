@@ -60,19 +60,22 @@ pub async fn list(client: &Client) -> Result<Parsed, ListFailed> {
     Ok(found)
 }
 
-/// The Secrets of `namespace` that Gateways among what was `found` name, as far as they are there and may be read.
-pub async fn credentials(client: &Client, namespace: &str, found: &Parsed) -> Vec<Manifest> {
+/// The Secrets of `namespace` that Gateways among what was `found` name, as far as they are there; and the names of
+/// those that may not be read.
+pub async fn credentials(client: &Client, namespace: &str, found: &Parsed) -> (Vec<Manifest>, Vec<String>) {
     let gateways = found.manifests.iter().filter(|manifest| manifest.kind() == Kind::Gateway);
     let servers = gateways.filter_map(|gateway| gateway.object["spec"]["servers"].as_array()).flatten();
     let names: BTreeSet<&str> = servers.filter_map(|server| server["tls"]["credentialName"].as_str()).collect();
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", Kind::Secret.name()));
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource);
-    let mut secrets = Vec::new();
+    let (mut secrets, mut unread) = (Vec::new(), Vec::new());
     for name in names {
-        let secret = api.get_opt(name).await.ok().flatten();
-        secrets.extend(secret.and_then(|secret| convert::manifest(&secret, &resource).ok()));
+        match api.get_opt(name).await {
+            Ok(secret) => secrets.extend(secret.and_then(|secret| convert::manifest(&secret, &resource).ok())),
+            Err(_) => unread.push(name.to_owned()),
+        }
     }
-    secrets
+    (secrets, unread)
 }
 
 fn done_without(kind: Kind, error: &kube::Error) -> Problem {

@@ -10,6 +10,15 @@ pub struct TrafficPolicy {
     pub blocks: PolicyBlocks,
     /// `portLevelSettings`, by port of the service. Each takes the place of all of `blocks`.
     pub ports: Vec<(u16, PolicyBlocks)>,
+    /// Of streams, and neither inherited by subsets nor set for ports.
+    pub tunnel: Option<Arc<Tunnel>>,
+}
+
+/// Endpoints are proxies, which are asked to connect streams to somebody else (`tunnel`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// Host and port.
+    pub target: String,
 }
 
 /// The blocks that are inherited one by one; `None` is a block that is not there.

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 use http::{Request, Response};
-use std::rc::Rc;
+use std::{pin::pin, rc::Rc};
 
 /// What came of an attempt.
 pub(super) enum Tried {
@@ -32,10 +32,10 @@ pub(super) enum Tried {
         is_whole: bool,
     },
     /// No answer.
-    Reset { reset: Reset, again: Option<Request<RequestBody>>, is_whole: bool },
+    Reset { reset: Reset, again: Option<Box<Request<RequestBody>>>, is_whole: bool },
     /// A kept connection had died, which says nothing about its endpoint; this was no attempt.
     Stale {
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         /// The request was on its way: the next connection must be a new one.
         fresh: bool,
     },
@@ -65,13 +65,17 @@ impl Attempt<'_> {
     /// Sends `request` and waits for the head of its answer.
     pub(super) async fn run(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         attempts: &mut Attempts<'_>,
         timing: &mut Option<Box<Timing>>,
     ) -> Tried {
         let from = Some(Addresses { source: self.client.peer, destination: self.client.local });
-        let connecting = acquire(&self.client.worker, self.share, request.headers(), from, self.fresh, self.http2);
-        let mut carrier = match within(timing, self.upload.map(Rc::as_ref), connecting).await {
+        let acquired = {
+            let share = self.share;
+            let connecting = acquire(&self.client.worker, share, request.headers(), from, self.fresh, self.http2);
+            within(timing, self.upload.map(Rc::as_ref), pin!(connecting)).await
+        };
+        let mut carrier = match acquired {
             Err(_passed) => return Tried::TimedOut,
             Ok(Ok(carrier)) => carrier,
             Ok(Err(error)) => {
@@ -101,7 +105,7 @@ impl Attempt<'_> {
         if let Some(timing) = timing {
             timing.begin_try();
         }
-        let sent = within(timing, None, carrier.send(request, self.scheme)).await;
+        let sent = within(timing, None, pin!(carrier.send(request, self.scheme))).await;
         if let Some(timing) = timing {
             timing.end_try();
         }
@@ -121,8 +125,8 @@ impl Attempt<'_> {
             }
             Ok(Err(error)) => match (error.unsent, error.kind) {
                 // Not a byte of it has been written, so that it is whole.
-                (Some(unsent), _) if reused => Tried::Stale { request: *unsent, fresh: false },
-                (Some(unsent), _) => Tried::Reset { reset: Reset::Unused, again: Some(*unsent), is_whole: true },
+                (Some(unsent), _) if reused => Tried::Stale { request: unsent, fresh: false },
+                (Some(unsent), _) => Tried::Reset { reset: Reset::Unused, again: Some(unsent), is_whole: true },
                 (None, SendErrorKind::RequestBody) => Tried::ClientFailed,
                 (None, kind) => {
                     attempts.has_begun();

@@ -134,7 +134,7 @@ impl Again {
     }
 
     /// The request for the next attempt. Its body must not have become too long to be kept.
-    pub(super) fn into_request(self, client: &Client) -> Request<RequestBody> {
+    pub(super) fn into_request(self, client: &Client) -> Box<Request<RequestBody>> {
         let activity = Rc::clone(&client.activity);
         let body = match self.upload {
             Some(upload) => RequestBody::of(upload, activity),
@@ -149,13 +149,14 @@ pub(super) fn is_whole(request: &Request<RequestBody>, upload: Option<&Rc<Upload
     upload.map_or_else(|| http_body::Body::is_end_stream(request.body()), |upload| upload.is_whole())
 }
 
+/// A request to send. Boxed, since it is handed on many times before it is sent, and large.
 pub(super) fn new_request(
     method: &Method,
     target: PathAndQuery,
     headers: HeaderMap,
     body: RequestBody,
-) -> Request<RequestBody> {
-    let mut request = Request::new(body);
+) -> Box<Request<RequestBody>> {
+    let mut request = Box::new(Request::new(body));
     *request.method_mut() = method.clone();
     *request.uri_mut() = Uri::from(target);
     *request.headers_mut() = headers;

@@ -6,6 +6,7 @@ use super::{
     attempt::{Attempt, Tried},
     attempts::{Attempts, new_request},
     body::{RequestBody, ResponseBody},
+    by_name,
     choice::choose,
     client::Client,
     fields::{self, ResponseFields},
@@ -47,6 +48,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use std::{
     borrow::Cow,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -231,7 +233,18 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             let unknown = LocalReply::new(StatusCode::SERVICE_UNAVAILABLE, Outcome::NO_CLUSTER);
             return reply(unknown, record, fields.as_ref());
         };
-        let Some(chosen) = choose(&cluster, affinity.as_deref(), attempts.tried(), attempts.left()) else {
+        let chosen = match &cluster.dynamic {
+            None => choose(&cluster, affinity.as_deref(), attempts.tried(), attempts.left()),
+            Some(dynamic) => {
+                // Boxed: rare.
+                let found = by_name::choose(&client.worker, &cluster, dynamic, request.headers(), attempts.tried());
+                match within(&mut timing, upload.as_deref(), Box::pin(found).as_mut()).await {
+                    Ok(found) => found,
+                    Err(_passed) => return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref()),
+                }
+            }
+        };
+        let Some(chosen) = chosen else {
             return reply(LocalReply::no_endpoint(), record, fields.as_ref());
         };
         // From now on, not from the moment the connection stands: an endpoint that does not answer would look idle, and
@@ -298,7 +311,7 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             Tried::TimedOut => return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref()),
         };
         drop(load);
-        if within(&mut timing, upload.as_deref(), sleep(wait)).await.is_err() {
+        if within(&mut timing, upload.as_deref(), pin!(sleep(wait))).await.is_err() {
             return reply(LocalReply::timed_out(Outcome::TIMED_OUT), record, fields.as_ref());
         }
         request = next;

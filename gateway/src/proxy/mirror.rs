@@ -80,7 +80,7 @@ pub(super) fn send(client: &Client, cluster: &Arc<Cluster>, original: &Original<
 async fn carry(
     worker: &Rc<Worker>,
     share: &LoadShare,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     scheme: &str,
     http2: bool,
 ) -> Option<()> {

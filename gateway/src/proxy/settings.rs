@@ -1,6 +1,6 @@
 //! What the data plane can be told.
 
-use crate::{fastpath::Sockets, tls::Configurations};
+use crate::{dns::on_demand::Lookups, fastpath::Sockets, tls::Configurations};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -20,6 +20,8 @@ pub struct ProxySettings {
     pub hostname: Arc<str>,
     /// Where the kernel moves bytes between our sockets and those of pods on this node.
     pub fastpath: Option<Sockets>,
+    /// The names that requests bring; `None` where none is resolved.
+    pub names: Option<Lookups>,
     /// What TLS handshakes are made with.
     pub tls: Configurations,
     /// Connections begin with a header of the PROXY protocol, and those that do not are closed (Istio's
@@ -78,6 +80,7 @@ impl Default for ProxySettings {
             drain: DrainTimes::default(),
             hostname: Arc::from(""),
             fastpath: None,
+            names: None,
             tls: Configurations::none(),
             proxy_protocol: false,
             trusted_proxies: 0,

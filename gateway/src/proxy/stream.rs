@@ -5,6 +5,7 @@
 use super::{
     activity::{Activity, Phase},
     affinity::Affinity,
+    by_name,
     choice::choose,
     load_share::LoadShare,
     relay::{End, Lifetime, relay},
@@ -18,7 +19,10 @@ use crate::{
         outliers::Observed,
     },
     message::proxy_header::Addresses,
-    model::{origination::ClientTls, traffic_policy::ConnectionPool},
+    model::{
+        origination::ClientTls,
+        traffic_policy::{ConnectionPool, Tunnel},
+    },
     routing::{
         cluster::{Cluster, ClusterState, EndpointSpeech},
         snapshot::Snapshot,
@@ -29,10 +33,11 @@ use crate::{
         opening::Announcement,
         secure::Secure,
         stream::Stream as Endpoint,
+        tunnel::{self, NoTunnel},
     },
 };
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
-use tokio::time::Instant;
+use tokio::time::{self, Instant};
 
 /// Envoy's default, which Istio leaves as it is.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -43,6 +48,7 @@ pub(super) struct Bound {
     pub(super) cluster: Arc<Cluster>,
     policy: StreamPolicy,
     hashes_source: bool,
+    tunnel: Option<Arc<Tunnel>>,
 }
 
 /// Who has connected.
@@ -74,10 +80,11 @@ impl Bound {
     pub(super) fn draw(snapshot: &Snapshot, stream: &Stream) -> Self {
         let route = &stream.route;
         let drawn = &route.destinations[route.draw.draw(fastrand::u64(..))];
-        let policy = snapshot.cluster(route.policy).stream;
-        let is_alone = route.destinations.len() == 1;
-        let hashes_source = if is_alone { policy.hashes_source_alone } else { policy.hashes_source };
-        Self { cluster: Arc::clone(snapshot.cluster(drawn.cluster)), policy, hashes_source }
+        let policy = snapshot.cluster(route.policy).stream.clone();
+        let hashes_source = if route.is_alone { policy.hashes_source_alone } else { policy.hashes_source };
+        let tunnel = if route.is_alone { &policy.tunnel_alone } else { &policy.tunnel };
+        let tunnel = tunnel.clone();
+        Self { cluster: Arc::clone(snapshot.cluster(drawn.cluster)), policy, hashes_source, tunnel }
     }
 }
 
@@ -131,7 +138,13 @@ async fn reach(worker: &Worker, bound: &Bound, caller: &Caller, record: &mut Str
         return Err(Refused::NoCluster);
     }
     let affinity = bound.hashes_source.then(|| Affinity::of_source(caller.peer.ip()));
-    let chosen = choose(cluster, affinity.as_ref(), &[], &[]).ok_or(Refused::NoEndpoint)?;
+    let chosen = match (&cluster.dynamic, &caller.server_name) {
+        (None, _) => choose(cluster, affinity.as_ref(), &[], &[]),
+        (Some(dynamic), Some(name)) => Box::pin(by_name::choose_host(worker, cluster, dynamic, name, &[])).await,
+        // There is nothing that could be resolved.
+        (Some(_), None) => None,
+    };
+    let chosen = chosen.ok_or(Refused::NoEndpoint)?;
     let share = LoadShare::begin(chosen);
     let traffic = share.traffic();
     let tls = traffic.map_or(&ClientTls::Disable, |traffic| &traffic.tls);
@@ -174,6 +187,17 @@ async fn reach(worker: &Worker, bound: &Bound, caller: &Caller, record: &mut Str
         Ok(stream) => {
             share.observe(Observed::Connected);
             record.connected(stream.socket().local_address());
+            let stream = match &bound.tunnel {
+                None => stream,
+                // Envoy would ask in HTTP/2.
+                Some(_) if offers_http2 => return Err(Refused::Failed("tunnel_of_this_kind_is_not_spoken".to_owned())),
+                Some(asked) => {
+                    let patience = bound.policy.idle_timeout.filter(|idle| !idle.is_zero()).unwrap_or(IDLE_TIMEOUT);
+                    let begun = time::timeout(patience, Box::pin(tunnel::begin(stream, &asked.target))).await;
+                    let begun = begun.unwrap_or(Err(NoTunnel::Broken));
+                    begun.map_err(|no_tunnel| Refused::Failed(no_tunnel.to_string()))?
+                }
+            };
             Ok(Reached { stream, _share: share, _permit: permit })
         }
         Err(error) => {

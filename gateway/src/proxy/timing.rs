@@ -4,7 +4,7 @@ use super::{deadline::Deadline, upload::Upload};
 use crate::message::time_limits::TimeLimits;
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll},
     time::Instant,
@@ -86,13 +86,12 @@ impl Timing {
 pub(super) async fn within<F: Future>(
     timing: &mut Option<Box<Timing>>,
     upload: Option<&Upload>,
-    future: F,
+    mut future: Pin<&mut F>,
 ) -> Result<F::Output, Passed> {
     if timing.is_none() && upload.is_none() {
         return Ok(future.await);
     }
     let began = Instant::now();
-    let mut future = pin!(future);
     poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));

@@ -61,6 +61,15 @@ const METADATA: [IpAddr; 5] = [
 impl AddressGuard {
     /// What `address` is, when a ServiceEntry must not lead to it.
     pub(super) fn refuses(&self, address: IpAddr, world: &World) -> Option<&'static str> {
+        self.refuses_beside(address, |address| world.api_servers().any(|server| server == address))
+    }
+
+    /// The same, where `is_api_server` knows the addresses of the API server.
+    pub(super) fn refuses_beside(
+        &self,
+        address: IpAddr,
+        is_api_server: impl Fn(IpAddr) -> bool,
+    ) -> Option<&'static str> {
         let address = canonical(address);
         if self.allowed.iter().any(|block| block.contains(address)) {
             return None;
@@ -85,7 +94,7 @@ impl AddressGuard {
         if self.own.contains(&address) {
             return Some("the node's own, or the API server's");
         }
-        world.api_servers().any(|server| server == address).then_some("the API server's")
+        is_api_server(address).then_some("the API server's")
     }
 }
 

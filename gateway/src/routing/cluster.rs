@@ -1,6 +1,6 @@
 //! A cluster: one service, port and subset, with the endpoints that serve it.
 
-use super::{streams::StreamPolicy, traffic::Traffic, world::CompileSettings};
+use super::{dynamic::Dynamic, streams::StreamPolicy, traffic::Traffic, world::CompileSettings};
 use crate::{balance::load::Load, model::traffic_policy::HashKey};
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -42,6 +42,8 @@ pub struct Cluster {
     /// Of connections that are passed on unread.
     pub stream: StreamPolicy,
     pub speaks: EndpointSpeech,
+    /// There where each request says where it goes, and the cluster has no endpoints of its own.
+    pub dynamic: Option<Arc<Dynamic>>,
 }
 
 /// What HTTP the endpoints of a cluster are spoken to in.

@@ -165,5 +165,6 @@ fn nothing() -> Cluster {
         hash_key: None,
         stream: StreamPolicy::default(),
         speaks: EndpointSpeech::default(),
+        dynamic: None,
     }
 }

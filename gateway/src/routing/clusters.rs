@@ -2,6 +2,7 @@
 
 use super::{
     cluster::{Cluster, ClusterName, ClusterState, Endpoint, EndpointSpeech, UnknownCluster},
+    dynamic::Dynamic,
     entry_endpoints::{self, Found},
     locality::{Settler, settle},
     place::{Origin, Place, Wanted},
@@ -18,8 +19,9 @@ use crate::{
         host::HostPattern,
         locality_policy::{Failover, LocalityPolicy, TrafficDistribution},
         object::{Labels, selects},
+        origination::ClientTls,
         service::{EndpointCondition, Service, ServiceKind, ServicePort, SliceEndpoint, TargetPort},
-        service_entry::ServiceEntry,
+        service_entry::{Resolution, ServiceEntry},
         traffic_policy::{Algorithm, PolicyBlocks, Speech, TrafficPolicy},
     },
 };
@@ -148,6 +150,7 @@ pub(super) fn resolve(
                 hash_key: None,
                 stream: StreamPolicy::default(),
                 speaks: EndpointSpeech::default(),
+                dynamic: None,
             },
             depends_on,
             names: BTreeSet::new(),
@@ -164,6 +167,14 @@ pub(super) fn resolve(
     let ports = target.ports();
     let port = request.port.unwrap_or(if let [only] = *ports { only } else { request.server_port });
 
+    // What is said of the route is said of the host as it is written (`HashForHTTPDestination` in istio's route.go).
+    let written = RulesInForce::find(&target.host, &target.namespace, world, settings);
+    let written_subset = request.subset.as_ref().map(|name| written.subset(name));
+    let written_own = written_subset.flatten().and_then(|subset| subset.traffic_policy.as_deref());
+    // A route hashes for all of its destinations together, whether each is there or not.
+    let hash_key = TrafficPolicy::hash_key(written.traffic_policy(), written_own, request.port);
+    let stream = StreamPolicy::of(written.traffic_policy(), written_subset.map(|_| written_own));
+
     // An ExternalName service is an alias: the cluster is its target's (`GetDestinationCluster` in istio's route.go).
     let target = match target.alias() {
         None => target,
@@ -171,24 +182,35 @@ pub(super) fn resolve(
             depends_on.insert(alias.clone());
             match find(&alias, &request.from, world, settings) {
                 Some(aliased) if aliased.alias().is_none() => aliased,
-                _ => return unknown(&alias, port, &target.namespace, UnknownCluster::Host, depends_on),
+                _ => {
+                    let mut resolved = unknown(&alias, port, &target.namespace, UnknownCluster::Host, depends_on);
+                    (resolved.cluster.hash_key, resolved.cluster.stream) = (hash_key, stream);
+                    return resolved;
+                }
             }
         }
     };
-    let rules = RulesInForce::find(&target.host, &target.namespace, world, settings);
+    let aliased;
+    let rules = if target.host == request.host {
+        &written
+    } else {
+        aliased = RulesInForce::find(&target.host, &target.namespace, world, settings);
+        &aliased
+    };
     let subset = request.subset.as_ref().and_then(|name| rules.subset(name));
     let (service, own) = (rules.traffic_policy(), subset.and_then(|subset| subset.traffic_policy.as_deref()));
-    // A route hashes for all of its destinations together, whether each is there or not.
-    let hash_key = TrafficPolicy::hash_key(service, own, request.port);
     let missing = |why, depends_on| {
         let mut resolved = unknown(&target.host, port, &target.namespace, why, depends_on);
         resolved.cluster.hash_key.clone_from(&hash_key);
+        resolved.cluster.stream.clone_from(&stream);
         resolved
     };
     if !target.ports().contains(&port) {
         return missing(UnknownCluster::Port, depends_on);
     }
-    if request.subset.is_some() && subset.is_none() {
+    let is_dynamic = target.is_dynamic();
+    // Envoy's dynamic forward proxy has no subsets, and Istio makes none.
+    if request.subset.is_some() && (subset.is_none() || is_dynamic) {
         return missing(UnknownCluster::Subset, depends_on);
     }
     let found = target.endpoints(port, Wanted::new(subset.map(|subset| &subset.labels)), world, settings);
@@ -213,13 +235,17 @@ pub(super) fn resolve(
         usable(found.candidates, &policy, distribution, (world, settings), &mut shared.endpoints)
     };
     let speaks = target.speech(port, &policy);
+    let begins_tls = policy.tls.as_ref().and_then(ClientTls::origination).is_some();
     let traffic = Traffic::new(&name, policy, &members, &mut shared.memories);
     let endpoints = members.endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
     let mut resolved = finish(name, &target.namespace, ClusterState::Known(endpoints), depends_on);
     resolved.cluster.traffic = traffic.map(Box::new);
     resolved.cluster.speaks = speaks;
+    let guard = &settings.address_guard;
+    let dynamic = || Arc::new(Dynamic::new(target.host.clone(), begins_tls, guard, world));
+    resolved.cluster.dynamic = is_dynamic.then(dynamic);
     resolved.cluster.hash_key = hash_key;
-    resolved.cluster.stream = StreamPolicy::of(service, own);
+    resolved.cluster.stream = stream;
     Resolved { names: found.names, ..resolved }
 }
 
@@ -302,6 +328,12 @@ impl Target<'_> {
             ServiceKind::ExternalName(host) => Some(HostPattern::new(host)),
             ServiceKind::Endpoints => None,
         }
+    }
+
+    /// Whether each request says where it goes: the oldest entry decides, as in Istio.
+    fn is_dynamic(&self) -> bool {
+        let entry = self.entries.first().filter(|_| self.service.is_none() && self.host.is_wildcard());
+        entry.is_some_and(|entry| entry.resolution == Resolution::DynamicDns)
     }
 
     /// Names in the certificates of its endpoints. Istio knows none of a Service of Kubernetes outside of a mesh.

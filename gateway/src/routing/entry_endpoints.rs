@@ -51,25 +51,24 @@ pub(super) fn add<'w>(
                     leads_to(address, entry_port(endpoint, port), endpoint.weight, Origin::Entry(endpoint));
                 }
             }
+            for endpoint in workloads(entry, world).filter(|endpoint| wanted.takes(Origin::Entry(endpoint), world)) {
+                if let Some(address) = endpoint.address {
+                    leads_to(address, entry_port(endpoint, port), endpoint.weight, Origin::Entry(endpoint));
+                }
+            }
             if let Some(selector) = &entry.workload_selector {
                 let namespace = &entry.meta.id.namespace;
-                let entries = world.workload_entries.range((Arc::clone(namespace), Arc::from(""))..);
-                let entries =
-                    entries.take_while(|(key, _)| key.0 == *namespace).map(|(_, workload)| &workload.endpoint);
-                for endpoint in entries.filter(|endpoint| selects(selector, &endpoint.labels)) {
-                    if let Some(address) = endpoint.address.filter(|_| wanted.takes(Origin::Entry(endpoint), world)) {
-                        leads_to(address, entry_port(endpoint, port), endpoint.weight, Origin::Entry(endpoint));
-                    }
-                }
                 from_pods(namespace, selector, wanted, &port.target, port.number, world, &mut found.candidates);
             }
         }
         Resolution::Dns | Resolution::DnsRoundRobin => {
             let is_round_robin = entry.resolution == Resolution::DnsRoundRobin;
-            let own_name = entry.endpoints.is_empty().then(|| host.shared());
+            let is_alone = entry.endpoints.is_empty() && entry.workload_selector.is_none();
+            let own_name = is_alone.then(|| host.shared());
             let own = own_name.into_iter().filter(|_| wanted.wants_all());
             let own = own.map(|name| (Ok(name), target_port(port), 1, Origin::Name));
-            let given = selected.filter_map(|endpoint| {
+            let workloads = workloads(entry, world).filter(|endpoint| wanted.takes(Origin::Entry(endpoint), world));
+            let given = selected.chain(workloads).filter_map(|endpoint| {
                 let place = match (&endpoint.name, endpoint.address) {
                     (Some(name), _) => Ok(Arc::clone(name)),
                     (None, Some(address)) => Err(address),
@@ -77,12 +76,23 @@ pub(super) fn add<'w>(
                 };
                 Some((place, entry_port(endpoint, port), endpoint.weight, Origin::Entry(endpoint)))
             });
-            let mut answered = false;
-            for (place, port, weight, origin) in own.chain(given).take(if is_round_robin { 1 } else { usize::MAX }) {
+            let mut pods = Vec::new();
+            if let Some(selector) = &entry.workload_selector {
+                let namespace = &entry.meta.id.namespace;
+                from_pods(namespace, selector, wanted, &port.target, port.number, world, &mut pods);
+            }
+            // Envoy's cluster may have one endpoint; Istio takes the first, and pods come before workloads of other kinds
+            // (`mergeServicesInstancesByNamespaceHost`).
+            let most = if is_round_robin { usize::from(pods.is_empty()) } else { usize::MAX };
+            if is_round_robin {
+                pods.truncate(1);
+            }
+            let mut answered = !pods.is_empty();
+            for (place, number, weight, origin) in own.chain(given).take(most) {
                 let name = match place {
                     Err(address) => {
                         answered = true;
-                        leads_to(address, port, weight, origin);
+                        leads_to(address, number, weight, origin);
                         continue;
                     }
                     Ok(name) => name,
@@ -90,15 +100,27 @@ pub(super) fn add<'w>(
                 if let Some(NameState { addresses, first, .. }) = world.names.get(&name) {
                     answered = true;
                     let all = if is_round_robin { first.as_slice() } else { addresses };
-                    all.iter().for_each(|address| leads_to(*address, port, weight, origin));
+                    all.iter().for_each(|address| leads_to(*address, number, weight, origin));
                 }
                 found.names.insert(name);
             }
             // Envoy's cluster is there once one of its names has been answered for, with addresses or without. Without a
             // name Istio makes none, as for a subset that no endpoint is in.
             found.is_pending |= !answered;
+            found.candidates.extend(pods);
         }
     }
+}
+
+/// The WorkloadEntries that `entry` selects, in the order of their names.
+fn workloads<'w>(entry: &'w ServiceEntry, world: &'w World) -> impl Iterator<Item = &'w EntryEndpoint> {
+    let namespace = &entry.meta.id.namespace;
+    let selecting = entry.workload_selector.as_ref().into_iter();
+    selecting.flat_map(move |selector| {
+        let all = world.workload_entries.range((Arc::clone(namespace), Arc::from(""))..);
+        let own = all.take_while(move |(key, _)| key.0 == *namespace).map(|(_, workload)| &workload.endpoint);
+        own.filter(move |endpoint| selects(selector, &endpoint.labels))
+    })
 }
 
 /// `endpoint.ports[name]`, else `targetPort`, else the number.
@@ -156,7 +178,10 @@ pub(super) fn problems(world: &World, settings: &CompileSettings, problems: &mut
                 look_at(format!("spec.endpoints[{}].address", endpoint.index), name);
             }
         }
-        if is_dns && entry.endpoints.is_empty() {
+        for name in workloads(entry, world).filter_map(|endpoint| endpoint.name.as_ref()).filter(|_| is_dns) {
+            look_at("spec.workloadSelector".to_owned(), name);
+        }
+        if is_dns && entry.endpoints.is_empty() && entry.workload_selector.is_none() {
             for (index, host) in entry.hosts.iter().enumerate() {
                 look_at(format!("spec.hosts[{index}]"), host.as_str());
             }

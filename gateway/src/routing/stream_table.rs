@@ -223,7 +223,7 @@ impl Build<'_> {
         let destinations = drawn.map(|d| WeightedCluster { cluster: acquire(d), weight: weight(d) }).collect();
         let source = service.meta.source.clone();
         let origin = StreamOrigin { object: service.meta.id.clone(), source, section, rule, entry };
-        Some(StreamRoute { origin, destinations, draw, policy })
+        Some(StreamRoute { origin, destinations, draw, is_alone: is_only, policy })
     }
 }
 

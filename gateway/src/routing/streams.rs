@@ -7,7 +7,7 @@ use crate::{
         gateway::Protocol,
         host::HostPattern,
         object::ObjectId,
-        traffic_policy::{Algorithm, HashKey, LoadBalancer, TrafficPolicy},
+        traffic_policy::{Algorithm, HashKey, LoadBalancer, TrafficPolicy, Tunnel},
     },
 };
 use std::{sync::Arc, time::Duration};
@@ -43,6 +43,8 @@ pub struct StreamRoute {
     pub destinations: Vec<WeightedCluster>,
     /// Draws an index into `destinations`.
     pub draw: WeightedDraw,
+    /// Whether no other destination is written, with or without weight.
+    pub is_alone: bool,
     /// The cluster of the first destination as written: its service's policy says how long connections may last.
     pub policy: ClusterId,
 }
@@ -75,7 +77,7 @@ pub struct WeightedCluster {
 
 /// What a service's DestinationRule says about connections that are passed on unread. Istio takes it from the rule as a
 /// whole, not from its ports or subsets (`buildOutboundNetworkFiltersWithSingleDestination` in istio's networkfilter.go).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamPolicy {
     /// Zero never ends a connection; `None` is Envoy's hour.
     pub idle_timeout: Option<Duration>,
@@ -84,6 +86,10 @@ pub struct StreamPolicy {
     pub hashes_source: bool,
     /// The same where the cluster is the only one, for which its subset counts too.
     pub hashes_source_alone: bool,
+    /// The way that is asked for, where there are several destinations.
+    pub tunnel: Option<Arc<Tunnel>>,
+    /// The same where the cluster is the only one, of which then its subset's counts instead (`tunnelingconfig.Apply`).
+    pub tunnel_alone: Option<Arc<Tunnel>>,
 }
 
 impl Section {
@@ -108,7 +114,11 @@ impl Stream {
 }
 
 impl StreamPolicy {
-    pub(super) fn of(service: Option<&TrafficPolicy>, subset: Option<&TrafficPolicy>) -> Self {
+    /// What holds for a service, and for one of its subsets where `subset` is there, with or without a policy.
+    pub(super) fn of(service: Option<&TrafficPolicy>, subset: Option<Option<&TrafficPolicy>>) -> Self {
+        let tunnel = |policy: Option<&TrafficPolicy>| policy.and_then(|policy| policy.tunnel.clone());
+        let tunnel_alone = tunnel(subset.unwrap_or(service));
+        let subset = subset.flatten();
         let pool = service.and_then(|policy| policy.blocks.connection_pool.as_ref());
         let hashes_source = |balancer: &LoadBalancer| match &balancer.algorithm {
             Algorithm::ConsistentHash(hash) => hash.key == Some(HashKey::SourceIp),
@@ -121,6 +131,8 @@ impl StreamPolicy {
             max_duration: pool.and_then(|pool| pool.max_connection_duration),
             hashes_source: of_service,
             hashes_source_alone: own.unwrap_or(of_service),
+            tunnel: tunnel(service),
+            tunnel_alone,
         }
     }
 }

@@ -46,7 +46,7 @@ fn meaning(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
             cluster.traffic.as_ref().map(|t| (t.balancer.settings(), &t.connections, &t.tls, t.proxy_protocol));
         let levels: Option<Vec<_>> =
             cluster.traffic.as_ref().map(|t| (0..9).map(|host| t.balancer.level(host)).collect());
-        format!("{} -> {state} {traffic:?} {levels:?} {:?}", cluster.name, cluster.hash_key)
+        format!("{} -> {state} {traffic:?} {levels:?} {:?} {:?}", cluster.name, cluster.hash_key, cluster.dynamic)
     };
     let route = |route: &Arc<Route>| {
         let mut text =
@@ -74,7 +74,7 @@ fn meaning(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
     for (position, stream) in snapshot.streams().iter().enumerate() {
         let route = &stream.route;
         let destinations = route.destinations.iter().map(|d| format!("{} {}", d.weight, cluster(d.cluster))).collect();
-        let policy = snapshot.cluster(route.policy).stream;
+        let policy = &snapshot.cluster(route.policy).stream;
         let about = (stream.key, stream.server_port, stream.protocol, &stream.gateway, &stream.carries, &route.origin);
         meaning.insert(format!("stream {position} {about:?} {policy:?}"), destinations);
     }

@@ -49,7 +49,7 @@ impl<B: RequestBody> Carrier<B> {
     /// this is driven.
     pub(crate) async fn send(
         &mut self,
-        request: Request<B>,
+        request: Box<Request<B>>,
         scheme: &str,
     ) -> Result<Response<AnswerBody>, SendError<B>> {
         match self {

@@ -123,9 +123,9 @@ impl<B: RequestBody> UpstreamConnection<B> {
     }
 
     /// Sends `request` and waits for the head of the response. The body comes only while the connection is driven.
-    pub(crate) async fn send(&mut self, request: Request<B>) -> Result<Response<Incoming>, SendError<B>> {
+    pub(crate) async fn send(&mut self, request: Box<Request<B>>) -> Result<Response<Incoming>, SendError<B>> {
         self.exchanges += 1;
-        let mut response = pin!(self.sender.try_send_request(request));
+        let mut response = pin!(self.sender.try_send_request(*request));
         let (connection, ended, bell, waker) = (&mut self.connection, &mut self.ended, &self.bell, &self.waker);
         // The response comes out of the connection polled just before it, so it need not wake anybody: a wake-up would only
         // have this very task run once more for nothing.

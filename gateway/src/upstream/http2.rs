@@ -177,14 +177,14 @@ impl<B: RequestBody> Stream<B> {
     /// on only while the stream is driven.
     pub(crate) async fn send(
         &mut self,
-        request: Request<B>,
+        request: Box<Request<B>>,
         scheme: &str,
     ) -> Result<Response<AnswerBody>, SendError<B>> {
         let mut sender = self.place.0.sender.borrow().clone();
         // A connection that has ended, or will take no more, says so now; a request that has not begun can wait for its turn.
         if let Poll::Ready(Err(error)) = sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
             self.place.0.is_closing.set(true);
-            return Err(SendError { kind: kind(&error), unsent: Some(Box::new(request)) });
+            return Err(SendError { kind: kind(&error), unsent: Some(request) });
         }
         let (head, body) = request.into_parts();
         let is_whole = body.is_end_stream();

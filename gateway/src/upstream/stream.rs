@@ -1,6 +1,7 @@
 //! An endpoint's bytes, in the clear or out of TLS.
 
 use super::socket::Socket;
+use bytes::Bytes;
 use std::{
     io,
     pin::Pin,
@@ -15,6 +16,8 @@ pub(crate) enum Stream {
     Plain(Socket),
     /// Boxed: it is a kilobyte, and most connections have none.
     Tls(Box<TlsStream<Socket>>),
+    /// Bytes that were read already, and where the next ones come from.
+    Begun(Box<(Bytes, Stream)>),
 }
 
 impl Stream {
@@ -23,7 +26,13 @@ impl Stream {
         match self {
             Self::Plain(socket) => socket,
             Self::Tls(stream) => stream.get_ref().0,
+            Self::Begun(begun) => begun.1.socket(),
         }
+    }
+
+    /// The stream whose first bytes are `early`.
+    pub(super) fn after(self, early: Bytes) -> Self {
+        if early.is_empty() { self } else { Self::Begun(Box::new((early, self))) }
     }
 }
 
@@ -41,6 +50,12 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf).map(ended),
+            Self::Begun(begun) if begun.0.is_empty() => Pin::new(&mut begun.1).poll_read(cx, buf),
+            Self::Begun(begun) => {
+                let now = begun.0.split_to(begun.0.len().min(buf.remaining()));
+                buf.put_slice(&now);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -50,6 +65,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Begun(begun) => Pin::new(&mut begun.1).poll_write(cx, buf),
         }
     }
 
@@ -61,6 +77,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Begun(begun) => Pin::new(&mut begun.1).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -68,6 +85,7 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Begun(begun) => begun.1.is_write_vectored(),
         }
     }
 
@@ -75,6 +93,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Begun(begun) => Pin::new(&mut begun.1).poll_flush(cx),
         }
     }
 
@@ -82,6 +101,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Begun(begun) => Pin::new(&mut begun.1).poll_shutdown(cx),
         }
     }
 }

@@ -688,8 +688,12 @@ fn traffic_policies() {
         &[
             (Invalid, "spec.trafficPolicy.tunnel.protocol", "CONNECT"),
             (Invalid, "spec.trafficPolicy.tunnel.targetPort", "0 is no port"),
-            (NotServed, "spec.trafficPolicy.tunnel", "TCP"),
         ],
+    );
+    policy("{tunnel: {targetHost: a.com, targetPort: 1}}", &[]);
+    policy(
+        "{tunnel: {protocol: POST, targetHost: a.com, targetPort: 1}}",
+        &[(NotServed, "spec.trafficPolicy.tunnel.protocol", "CONNECT")],
     );
 }
 

@@ -29,6 +29,7 @@ fn a_port_takes_the_place_of_the_whole_policy() {
             ..PolicyBlocks::default()
         },
         ports: vec![(80, PolicyBlocks { connection_pool: pool(2), ..PolicyBlocks::default() })],
+        tunnel: None,
     };
     let of_port = TrafficPolicy::effective(Some(&service), None, 80);
     assert_eq!(of_port.connection_pool, pool(2));
@@ -47,6 +48,7 @@ fn a_subset_inherits_block_by_block() {
             ..PolicyBlocks::default()
         },
         ports: vec![(80, PolicyBlocks { connection_pool: pool(2), ..PolicyBlocks::default() })],
+        tunnel: None,
     };
     let subset = TrafficPolicy {
         blocks: PolicyBlocks {
@@ -55,6 +57,7 @@ fn a_subset_inherits_block_by_block() {
             ..PolicyBlocks::default()
         },
         ports: vec![(82, PolicyBlocks { connection_pool: pool(3), ..PolicyBlocks::default() })],
+        tunnel: None,
     };
     let plain = TrafficPolicy::effective(Some(&service), Some(&subset), 81);
     assert_eq!(plain.load_balancer, lb(Algorithm::RoundRobin));
@@ -70,8 +73,13 @@ fn a_subset_inherits_block_by_block() {
 #[test]
 fn the_nearest_hash_key_wins_and_a_port_s_only_where_the_destination_names_it() {
     let blocks = |load_balancer| PolicyBlocks { load_balancer, ..PolicyBlocks::default() };
-    let service = TrafficPolicy { blocks: blocks(hash("service")), ports: vec![(80, blocks(hash("service-port")))] };
-    let subset = TrafficPolicy { blocks: blocks(hash("subset")), ports: vec![(80, blocks(hash("subset-port")))] };
+    let service = TrafficPolicy {
+        blocks: blocks(hash("service")),
+        ports: vec![(80, blocks(hash("service-port")))],
+        tunnel: None,
+    };
+    let subset =
+        TrafficPolicy { blocks: blocks(hash("subset")), ports: vec![(80, blocks(hash("subset-port")))], tunnel: None };
     let of = TrafficPolicy::hash_key;
     assert_eq!(of(Some(&service), Some(&subset), Some(80)), key("subset-port"));
     assert_eq!(of(Some(&service), Some(&subset), None), key("subset"));
@@ -103,6 +111,7 @@ fn a_port_of_a_subset_leaves_the_services_proxy_protocol() {
     let of = |proxy_protocol, ports: &[(u16, PolicyBlocks)]| TrafficPolicy {
         blocks: PolicyBlocks { proxy_protocol, ..PolicyBlocks::default() },
         ports: ports.to_vec(),
+        tunnel: None,
     };
     let (first, second) = (Some(ProxyProtocol::V1), Some(ProxyProtocol::V2));
     let effective = |service: &TrafficPolicy, subset: Option<&TrafficPolicy>| {

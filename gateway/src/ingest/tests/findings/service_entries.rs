@@ -6,7 +6,6 @@ use super::*;
 fn service_entries() {
     let entry = |spec: &str, expected: &[Finding<'_>]| check("ServiceEntry", spec, expected);
     let port = "ports: [{number: 80, name: http, protocol: HTTP}]";
-    let named = (NotServed, "spec.resolution", "not resolved");
     entry(
         &format!(
             "{{hosts: [a.com], {port}, resolution: STATIC, endpoints: [{{address: 10.0.0.1, ports: {{http: 8080}}}}]}}"
@@ -40,10 +39,7 @@ fn service_entries() {
         ),
         &[(Invalid, "spec.endpoints", "DNS_ROUND_ROBIN")],
     );
-    entry(
-        &format!("{{hosts: [a.com], {port}, resolution: DYNAMIC_DNS}}"),
-        &[(Invalid, "spec.hosts[0]", "wildcard"), named],
-    );
+    entry(&format!("{{hosts: [a.com], {port}, resolution: DYNAMIC_DNS}}"), &[(Invalid, "spec.hosts[0]", "wildcard")]);
     entry(
         &format!("{{hosts: [a.com], {port}, resolution: STATIC, endpoints: [{{address: a.com}}]}}"),
         &[(Invalid, "spec.endpoints[0].address", "STATIC")],
@@ -102,7 +98,7 @@ fn lists_of_a_service_entry_are_bounded() {
 fn workload_entries() {
     let entry = |spec: &str, expected: &[Finding<'_>]| check("WorkloadEntry", spec, expected);
     entry("{address: 10.0.0.1, ports: {http: 8080}, labels: {app: a}, locality: r/z, weight: 2}", &[]);
-    entry("{address: vm.example.com}", &[(NotServed, "spec.address", "not resolved")]);
+    entry("{address: vm.example.com}", &[]);
     entry("{labels: {app: a}}", &[(Invalid, "spec.address", "required")]);
     entry("{address: '-'}", &[(Invalid, "spec.address", "neither")]);
     entry("{address: 'unix:///var/run/a'}", &[(NotServed, "spec.address", "unix")]);
