@@ -16,16 +16,33 @@ pub fn is_framed_twice(bytes: &[u8]) -> bool {
 
 /// Whether a line begins as `Transfer-Encoding` does: a few instructions for what hardly any request has.
 fn may_name_a_coding(bytes: &[u8]) -> bool {
-    let is_start = |pair: (&u8, &u8)| u8::from(*pair.0 == b'\n') & u8::from(*pair.1 | 0x20 == b't');
-    let Some(most) = bytes.len().checked_sub(STEP + 1) else {
-        return bytes.iter().zip(bytes.iter().skip(1)).any(|pair| is_start(pair) != 0);
-    };
-    // All of a step without a branch, so that it is done in vectors; the last one overlaps the one before.
-    let step = |from: usize| {
-        let piece = &bytes[from..][..=STEP];
-        piece[..STEP].iter().zip(&piece[1..]).fold(0, |found, pair| found | is_start(pair)) != 0
-    };
-    (0..most).step_by(STEP).any(step) || step(most)
+    let mut rest = bytes;
+    while let Some(piece) = rest.first_chunk() {
+        if begins_a_line(piece) {
+            return true;
+        }
+        rest = &rest[STEP..];
+    }
+    // The last piece overlaps the one before.
+    match bytes.last_chunk() {
+        Some(piece) => begins_a_line(piece),
+        None => bytes.windows(2).any(|pair| is_begin(pair[0], pair[1])),
+    }
+}
+
+/// Without a branch, so that the compiler does it in vectors.
+fn begins_a_line(piece: &[u8; STEP + 1]) -> bool {
+    let (mut found, mut place) = (false, 0);
+    while place < STEP {
+        found |= is_begin(piece[place], piece[place + 1]);
+        place += 1;
+    }
+    found
+}
+
+#[inline]
+fn is_begin(before: u8, first: u8) -> bool {
+    (before == b'\n') & (first | 0x20 == b't')
 }
 
 fn has_both(bytes: &[u8]) -> bool {

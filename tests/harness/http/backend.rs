@@ -25,7 +25,8 @@ pub struct Exchange<'a> {
     pub request: Message,
     pub stream: &'a mut BufReader<TcpStream>,
     requests: &'a Mutex<Vec<Message>>,
-    index: usize,
+    /// `None` where they are not kept.
+    index: Option<usize>,
 }
 
 /// A listening backend; dropping it closes the port and every connection.
@@ -42,6 +43,8 @@ struct Shared {
     accepted: AtomicUsize,
     open: Mutex<Vec<TcpStream>>,
     requests: Mutex<Vec<Message>>,
+    /// Whether requests and connections are kept for the test to look at.
+    remembers: bool,
 }
 
 impl Backend {
@@ -55,6 +58,19 @@ impl Backend {
         address: SocketAddr,
         answer: impl Fn(&mut Exchange<'_>) -> io::Result<Then> + Send + Sync + 'static,
     ) -> Self {
+        Self::build(address, true, answer)
+    }
+
+    /// As [`start`](Self::start), for millions of requests: none of them is kept.
+    pub fn forgetful(answer: impl Fn(&mut Exchange<'_>) -> io::Result<Then> + Send + Sync + 'static) -> Self {
+        Self::build(([127, 0, 0, 1], 0).into(), false, answer)
+    }
+
+    fn build(
+        address: SocketAddr,
+        remembers: bool,
+        answer: impl Fn(&mut Exchange<'_>) -> io::Result<Then> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).expect("bind");
         let shared = Arc::new(Shared {
             address: listener.local_addr().expect("address"),
@@ -62,6 +78,7 @@ impl Backend {
             accepted: AtomicUsize::new(0),
             open: Mutex::default(),
             requests: Mutex::default(),
+            remembers,
         });
         let accepting = thread::spawn({
             let shared = Arc::clone(&shared);
@@ -73,7 +90,9 @@ impl Backend {
                     }
                     let Ok(stream) = stream else { continue };
                     shared.accepted.fetch_add(1, Ordering::SeqCst);
-                    shared.open.lock().push(stream.try_clone().expect("clone"));
+                    if remembers {
+                        shared.open.lock().push(stream.try_clone().expect("clone"));
+                    }
                     let (shared, answer) = (Arc::clone(&shared), Arc::clone(&answer));
                     thread::spawn(move || {
                         // A gateway that closes a connection is no error of the backend's.
@@ -137,11 +156,11 @@ impl Shared {
         stream.set_nodelay(true)?;
         let mut stream = BufReader::new(stream);
         while let Some(request) = message::read_head(&mut stream)? {
-            let index = {
+            let index = self.remembers.then(|| {
                 let mut requests = self.requests.lock();
                 requests.push(request.clone());
                 requests.len() - 1
-            };
+            });
             let mut exchange = Exchange { request, stream: &mut stream, requests: &self.requests, index };
             if answer(&mut exchange)? == Then::Close {
                 return stream.get_ref().shutdown(Shutdown::Both);
@@ -156,7 +175,9 @@ impl Exchange<'_> {
     pub fn read_body(&mut self) -> io::Result<()> {
         message::read_body(self.stream, &mut self.request)?;
         // Before the answer: whoever has that may look at once.
-        self.requests.lock()[self.index] = self.request.clone();
+        if let Some(index) = self.index {
+            self.requests.lock()[index] = self.request.clone();
+        }
         Ok(())
     }
 
