@@ -119,6 +119,12 @@ impl Sock {
         field!(self, rcv_nxt)
     }
 
+    /// Bytes that the other end's TCP has acknowledged, without the two that a connection's begin and end may count as.
+    #[inline(always)]
+    pub(crate) fn bytes_carried(self) -> u64 {
+        field!(self, bytes_acked).saturating_sub(2)
+    }
+
     #[inline(always)]
     pub(crate) fn local_port(self) -> u32 {
         field!(self, local_port)

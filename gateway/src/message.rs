@@ -3,6 +3,7 @@
 pub mod client_hello;
 pub mod cors;
 pub mod forwarded;
+pub mod framing;
 pub mod header_operations;
 pub mod hop_by_hop;
 pub mod http_version;

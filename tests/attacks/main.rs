@@ -12,5 +12,6 @@ mod descriptors;
 mod http1;
 mod http2;
 mod memory;
+mod soak;
 mod target;
 mod victim;

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::{
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
         mpsc,
     },
     thread,
@@ -42,9 +42,8 @@ fn new_work_is_refused_before_the_kernel_kills() {
 fn starve() {
     let group = MemoryGroup::new(LIMIT);
     let backend = Backend::saying("here");
-    let directory = group.path.display().to_string();
-    let enter = r#"echo $$ > "$0/cgroup.procs" && exec "$@""#;
-    let mut target = Target::within(backend.address(), &["bash", "-c", enter, &directory]);
+    let launcher = group.launcher();
+    let mut target = Target::within(backend.address(), &launcher.each_ref().map(String::as_str));
     assert_eq!(ask(&target).expect("an answer"), Said::Answer);
 
     let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(HEAD));
@@ -125,13 +124,16 @@ fn ask(target: &Target) -> io::Result<Said> {
 }
 
 /// A cgroup of the test's own with a limit of its memory, of either version; removed on drop.
-struct MemoryGroup {
+pub(crate) struct MemoryGroup {
     path: PathBuf,
     is_unified: bool,
 }
 
+/// Of the next group: tests run side by side in one process.
+static NUMBER: AtomicUsize = AtomicUsize::new(0);
+
 impl MemoryGroup {
-    fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
         let fields = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let of_kind = |kind: &str, option: &str| {
@@ -146,15 +148,24 @@ impl MemoryGroup {
         if is_unified {
             fs::write(root.join("cgroup.subtree_control"), "+memory").expect("the memory controller");
         }
-        let group = Self { path: root.join(format!("gwtest-memory-{}", process::id())), is_unified };
+        let group = Self {
+            path: root.join(format!("gwtest-memory-{}-{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))),
+            is_unified,
+        };
         fs::create_dir(&group.path).expect("create a cgroup");
         let file = if is_unified { "memory.max" } else { "memory.limit_in_bytes" };
         fs::write(group.path.join(file), limit.to_string()).expect("a limit");
         group
     }
 
+    /// What starts a program in it.
+    pub(crate) fn launcher(&self) -> [String; 4] {
+        let enter = r#"echo $$ > "$0/cgroup.procs" && exec "$@""#;
+        ["bash", "-c", enter, &self.path.display().to_string()].map(str::to_owned)
+    }
+
     /// How often the kernel has killed in it.
-    fn kills(&self) -> usize {
+    pub(crate) fn kills(&self) -> usize {
         let file = if self.is_unified { "memory.events" } else { "memory.oom_control" };
         let text = fs::read_to_string(self.path.join(file)).expect("its events");
         let count = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
@@ -162,7 +173,7 @@ impl MemoryGroup {
     }
 
     /// Bytes at most.
-    fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         let file = if self.is_unified { "memory.peak" } else { "memory.max_usage_in_bytes" };
         let text = fs::read_to_string(self.path.join(file)).expect("its peak");
         text.trim().parse().expect("a number")

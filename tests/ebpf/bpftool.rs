@@ -20,6 +20,7 @@ fn every_command_of_the_page_works() {
         let cgroup = status.cgroup.expect("a cgroup").display().to_string();
         let commands = commands(&page);
         assert!(commands.len() > 10, "{commands:?}");
+        let (_statistics, mut is_counting) = (Statistics, false);
         for command in commands {
             let typed = command.replace("$CGROUP", &cgroup);
             let output = Command::new("sh").args(["-c", &typed]).output().expect("run a shell");
@@ -28,11 +29,25 @@ fn every_command_of_the_page_works() {
             assert!(output.status.success(), "{typed}: {complaint}");
             let silent = typed.contains("gw_hints") || typed.contains("gw_proofs") || typed.contains("gw_opt_out");
             assert!(!said.trim().is_empty() || silent, "{typed} says nothing");
-            for word in expected(&typed) {
+            let counted: &[&str] = if is_counting { &["run_time_ns", "run_cnt"] } else { &[] };
+            for word in expected(&typed).iter().chain(counted) {
                 assert!(said.contains(word), "{typed} does not say {word}:\n{said}");
+            }
+            is_counting = typed.ends_with("bpf_stats_enabled=1");
+            if is_counting {
+                connection.echo(b"something to count");
             }
         }
     });
+}
+
+/// The kernel's statistics of programs, which the page switches on for a moment; off again when dropped.
+struct Statistics;
+
+impl Drop for Statistics {
+    fn drop(&mut self) {
+        let _ = fs::write("/proc/sys/kernel/bpf_stats_enabled", "0");
+    }
 }
 
 /// The lines of every `console` block.
@@ -53,6 +68,8 @@ fn commands(page: &str) -> Vec<&str> {
 /// What the page promises about an answer.
 fn expected(command: &str) -> &'static [&'static str] {
     match command.split(' ').next_back() {
+        Some("gw_sockops" | "gw_queue") => &["loaded_at", "btf_id"],
+        Some("gw_msg") => &["sk_msg", "loaded_at", "btf_id"],
         Some("gw_info") => &["layout_version", "layout_hash", "instance", "pid"],
         Some("gw_settings") => &["enabled", "tripped", "heartbeat_ns", "stale_after_ns"],
         Some("gw_pairs") => &["peer", "direction", "paused", "local", "remote", "redirected_bytes"],

@@ -1,7 +1,7 @@
 //! What each guard is good for: without it, the test that watches over it fails.
 
 use crate::{
-    memory, order, sharing, switches,
+    changes, memory, options, order, sharing, streams, switches,
     world::{self, Fast, World},
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,13 +25,79 @@ fn is_noticed(name: &str, guard: &'static str, words: &[&str], tries: usize, tes
 }
 
 #[test]
-fn without_the_order_guard_bytes_are_exchanged() {
+fn without_the_guard_of_unread_bytes_they_are_overtaken() {
     is_noticed(
-        "fastpath::without_the_order_guard_bytes_are_exchanged",
-        "order",
+        "fastpath::without_the_guard_of_unread_bytes_they_are_overtaken",
+        "unread",
         &["wrong", "another answer", "belong"],
         5,
         order::stands_still,
+    );
+}
+
+#[test]
+fn without_the_guard_of_bytes_in_flight_they_are_overtaken() {
+    is_noticed(
+        "fastpath::without_the_guard_of_bytes_in_flight_they_are_overtaken",
+        "flight",
+        &["bytes on their way were overtaken"],
+        3,
+        changes::on_their_way,
+    );
+}
+
+#[test]
+fn without_the_sticky_guard_answers_are_overtaken() {
+    is_noticed(
+        "fastpath::without_the_sticky_guard_answers_are_overtaken",
+        "sticky",
+        &["an answer was overtaken"],
+        3,
+        changes::both_ways,
+    );
+}
+
+#[test]
+fn without_the_heartbeat_s_guard_a_dead_daemon_is_sent_to() {
+    is_noticed(
+        "fastpath::without_the_heartbeat_s_guard_a_dead_daemon_is_sent_to",
+        "stale",
+        &["what was sent to a dead daemon"],
+        2,
+        changes::dead_daemon,
+    );
+}
+
+#[test]
+fn without_the_pause_an_opt_out_does_not_reach_open_connections() {
+    is_noticed(
+        "fastpath::without_the_pause_an_opt_out_does_not_reach_open_connections",
+        "pause",
+        &["open connections to follow the opt-out"],
+        2,
+        changes::opting_out,
+    );
+}
+
+#[test]
+fn without_the_guard_of_blocking_sockets_reads_fail() {
+    is_noticed(
+        "fastpath::without_the_guard_of_blocking_sockets_reads_fail",
+        "blocking",
+        &["a blocking read came back early"],
+        3,
+        options::blocking_read,
+    );
+}
+
+#[test]
+fn without_the_guard_of_ends_bytes_follow_them() {
+    is_noticed(
+        "fastpath::without_the_guard_of_ends_bytes_follow_them",
+        "closing",
+        &["sent after the own end"],
+        3,
+        streams::late::too_late,
     );
 }
 

@@ -8,9 +8,11 @@ mod peers;
 mod scale;
 mod world;
 
+mod changes;
 mod closing;
 mod guards;
 mod http2;
+mod leaving;
 mod limits;
 mod matrix;
 mod memory;
@@ -22,3 +24,4 @@ mod sharing;
 mod soak;
 mod streams;
 mod switches;
+mod upgrades;

@@ -1,13 +1,15 @@
 //! Servers of protocol TCP: what is passed on unread arrives in its place, to the end of each direction.
 
 mod ends;
+pub(crate) mod late;
 
 use crate::{
-    peers::{Backend, Content, Read, Reader, WRITES, Write, connect, send},
+    peers::{Backend, Content, PATIENCE, Read, Reader, WRITES, Write, connect, send},
     scale,
     world::{self, Fast, Gateway, MODES, WAYS, Way, World, streams_to},
 };
 use fastrand::Rng;
+use harness::wait;
 use parking_lot::Mutex;
 use std::{
     io,
@@ -92,10 +94,20 @@ fn streams(world: &World, fast: Fast) {
         assert!(faults.is_empty(), "{} went wrong:\n{}", faults.len(), faults.join("\n"));
     }
     let (up, down) = carried.into_inner();
+    // What TCP has carried is counted in full when a connection ends.
+    wait::until("the connections to end", PATIENCE, || {
+        let pairs = &gateway.status()["pairs"];
+        [&pairs["callers"], &pairs["endpoints"]].iter().all(|count| count.as_u64().unwrap_or(0) == 0).then_some(())
+    });
     for (counts, carried) in gateway.directions().iter().zip([up, down, up, down]) {
         println!("{fast:?}: {carried} bytes, {counts:?}");
         if fast.is_on() {
             assert!(counts.redirected > 0, "the kernel moved nothing of {carried} bytes: {counts:?}");
+            let counted = counts.bytes + counts.passed_bytes;
+            assert!(
+                (carried - carried / 50..carried + carried / 50).contains(&counted),
+                "{counted} of {carried} bytes are accounted for: {counts:?}"
+            );
         } else {
             assert_eq!(counts.redirected, 0, "the kernel was to stay away");
         }

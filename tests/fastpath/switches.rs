@@ -35,6 +35,16 @@ pub(crate) fn settings(map: u64, enabled: bool) -> String {
     format!("map update id {map} key 0 0 0 0 value {}", bytes.join(" "))
 }
 
+/// Throws the switch, and returns when it has been thrown: a heartbeat of the same moment may write the old value back.
+pub(crate) fn throw(gateway: &Gateway<'_>, enabled: bool) {
+    let map = gateway.map("gw_settings");
+    wait::until("the switch to be thrown", PATIENCE, || {
+        batch([settings(map, enabled)].into_iter());
+        let dump = bpftool(&["map", "dump", "id", &map.to_string()]);
+        (dump[0]["formatted"]["value"]["enabled"] == u32::from(enabled)).then_some(())
+    });
+}
+
 #[test]
 fn the_off_switch_thrown_in_mid_stream_changes_no_byte() {
     world::run("fastpath::the_off_switch_thrown_in_mid_stream_changes_no_byte", |world| {

@@ -13,6 +13,7 @@ mod drain;
 mod failures;
 mod faults;
 mod forwarding;
+mod framing;
 mod gateway;
 mod heads;
 mod http2;

@@ -28,7 +28,10 @@ pub(crate) struct Arguments {
 }
 
 /// What an object for tests can lack: the features `without-…` of gateway-ebpf.
-const GUARDS: [&str; 6] = ["order", "memory", "switch", "proof", "room", "choice"];
+const GUARDS: [&str; 12] = [
+    "unread", "flight", "sticky", "memory", "switch", "stale", "pause", "blocking", "closing", "proof", "room",
+    "choice",
+];
 
 const PACKAGES: [&str; 5] = ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "libpolly-22-dev", "libzstd-dev"];
 const TARGET: &str = "bpfel-unknown-none";

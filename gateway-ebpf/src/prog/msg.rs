@@ -103,7 +103,8 @@ fn stay_away(pair: &mut Pair) {
 fn judge(pair: &Pair, cookie: u64, state: u32, bytes: u32) -> Result<(), Pass> {
     let gateway_reads = Direction::is_read_by_gateway(pair.direction);
     // Who sends to the gateway also reads what it answers.
-    if pair.paused == 0 && is_blocking(if gateway_reads { pair.socket } else { pair.peer_socket }) == Some(true) {
+    let program = if gateway_reads { pair.socket } else { pair.peer_socket };
+    if !cfg!(feature = "without-blocking") && pair.paused == 0 && is_blocking(program) == Some(true) {
         return Err(Pass::Blocking);
     }
     let wanted = wanted(pair);
@@ -111,7 +112,7 @@ fn judge(pair: &Pair, cookie: u64, state: u32, bytes: u32) -> Result<(), Pass> {
         return Err(pass);
     }
     // What is sent after shutdown(SHUT_WR) has to fail, and TCP knows how.
-    if state != BPF_TCP_ESTABLISHED && state != BPF_TCP_CLOSE_WAIT {
+    if !cfg!(feature = "without-closing") && state != BPF_TCP_ESTABLISHED && state != BPF_TCP_CLOSE_WAIT {
         return Err(Pass::Closing);
     }
     let Some(peer) = Peer::of(pair) else {
@@ -152,14 +153,14 @@ fn judge(pair: &Pair, cookie: u64, state: u32, bytes: u32) -> Result<(), Pass> {
 /// continuation: for them TCP, once used, stays.
 #[inline(always)]
 fn in_order(pair: &Pair, peer: &Peer, gateway_reads: bool) -> Result<(), Pass> {
-    if cfg!(feature = "without-order") {
-        Ok(())
-    } else if !gateway_reads {
-        if has_never_used_tcp(pair) { Ok(()) } else { Err(Pass::Sticky) }
-    } else if peer.has_read_all && has_delivered_all(pair) {
+    if gateway_reads {
+        let is_read = cfg!(feature = "without-unread") || peer.has_read_all;
+        let is_delivered = cfg!(feature = "without-flight") || has_delivered_all(pair);
+        if is_read && is_delivered { Ok(()) } else { Err(Pass::Unread) }
+    } else if cfg!(feature = "without-sticky") || has_never_used_tcp(pair) {
         Ok(())
     } else {
-        Err(Pass::Unread)
+        Err(Pass::Sticky)
     }
 }
 
@@ -175,10 +176,11 @@ fn wanted(pair: &Pair) -> Result<(), Pass> {
     }
     let now = now();
     // A heartbeat in the future is a coarse clock's.
-    if now > settings.heartbeat_ns && now - settings.heartbeat_ns > settings.stale_after_ns {
+    let is_stale = now > settings.heartbeat_ns && now - settings.heartbeat_ns > settings.stale_after_ns;
+    if is_stale && !cfg!(feature = "without-stale") {
         return Err(Pass::Stale);
     }
-    if pair.paused != 0 { Err(Pass::Paused) } else { Ok(()) }
+    if pair.paused != 0 && !cfg!(feature = "without-pause") { Err(Pass::Paused) } else { Ok(()) }
 }
 
 /// Everything goes through TCP from now on, until a daemon starts anew; the daemon sees it and says so.

@@ -18,7 +18,7 @@
 use crate::{
     clock::now,
     guard::is_blocking,
-    maps::{gw_ends, gw_events, gw_hints, gw_opt_out, gw_pairs, gw_ports, gw_proofs, gw_socks},
+    maps::{gw_ends, gw_events, gw_hints, gw_opt_out, gw_pairs, gw_ports, gw_proofs, gw_socks, gw_stats},
     sock::Sock,
 };
 use aya_ebpf::{
@@ -54,14 +54,39 @@ pub(crate) fn gw_sockops(ctx: SockOpsContext) -> u32 {
         }
         BPF_SOCK_OPS_STATE_CB => {
             if ctx.arg(1) == BPF_TCP_CLOSE {
-                // Not an error when there is none: the other end was never proven.
-                let _removed = gw_pairs.remove(sock.cookie());
+                closed(sock);
             }
         }
         BPF_SOCK_OPS_RTT_CB => heard_of(sock),
         _ => {}
     }
     1
+}
+
+/// The end of a socket, and of its entry in `gw_pairs`.
+///
+/// When TCP's buffer is full, the kernel lets the next message pass without asking `gw_msg` again (`tcp_bpf_send_verdict`
+/// keeps its verdict). What TCP has carried in all is known now, and what was not counted is.
+#[inline(never)]
+fn closed(sock: Sock) {
+    let cookie = sock.cookie();
+    // None when the other end was never proven.
+    let Some(pair) = gw_pairs.get_ptr(cookie) else { return };
+    // SAFETY: the verifier proves the pointer; a closed socket sends nothing that would change what is read.
+    #[expect(unsafe_code, reason = "map values are reached through pointers")]
+    let pair = unsafe { &*pair };
+    let uncounted = sock.bytes_carried().saturating_sub(pair.passed_bytes);
+    if pair.passed_messages > 0
+        && uncounted > 0
+        && let Some(stats) = gw_stats.get_ptr_mut(pair.direction)
+    {
+        // SAFETY: the pointer is this CPU's slot of a per-CPU array, which lives as long as the program.
+        #[expect(unsafe_code, reason = "map values are reached through pointers")]
+        unsafe {
+            (*stats).passed_bytes += uncounted;
+        }
+    }
+    let _removed = gw_pairs.remove(cookie);
 }
 
 /// The first acknowledgement of something a socket of the map sent through TCP. If it is a caller that turned out to block,
@@ -139,7 +164,8 @@ fn caller_established(sock: Sock) {
         return;
     }
     let socket = sock.kernel_address();
-    if direction == Direction::CALLER_TO_GATEWAY && is_blocking(socket) != Some(false) {
+    let blocks = || !cfg!(feature = "without-blocking") && is_blocking(socket) != Some(false);
+    if direction == Direction::CALLER_TO_GATEWAY && blocks() {
         count(|events| events.refused_blocking += 1);
         return;
     }

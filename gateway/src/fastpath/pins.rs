@@ -86,11 +86,16 @@ pub(super) fn existing(cgroup: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     Ok(of_cgroups.iter().flat_map(|path| directories(path)).collect())
 }
 
-/// Removes a directory of pins, and its parents of ours when they are empty then.
+/// Removes a directory of pins, and its parents of ours when they are empty then. It may have gone already: a daemon of
+/// another layout has removed it.
 pub(super) fn remove_directory(directory: &Path) -> io::Result<()> {
     // The link first: from then on no new socket is taken in.
     remove_pin(&directory.join(LINK))?;
-    for entry in fs::read_dir(directory)? {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         remove_pin(&entry?.path())?;
     }
     fs::remove_dir(directory)?;

@@ -2,6 +2,7 @@
 //! request.
 
 use super::{settings::Limits, transport::Transport};
+use crate::message::framing;
 use bytes::Bytes;
 use std::{
     cell::{Cell, RefCell},
@@ -71,6 +72,10 @@ pub(super) struct Activity {
     stalled: Cell<bool>,
     /// The last read has found nothing, so that whatever comes announces itself.
     is_drained: Cell<bool>,
+    /// The body of the last request has not been read to its end: what comes next may be the rest of it.
+    has_body_left: Cell<bool>,
+    /// The head that has come last says twice where its body ends.
+    is_framed_twice: Cell<bool>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -114,6 +119,8 @@ impl Activity {
             is_writing: Cell::new(false),
             stalled: Cell::new(false),
             is_drained: Cell::new(false),
+            has_body_left: Cell::new(false),
+            is_framed_twice: Cell::new(false),
         }
     }
 
@@ -167,6 +174,25 @@ impl Activity {
         }
         self.phase.set(phase);
         self.since.set(None);
+    }
+
+    /// A request begins, with or without a body. Returns whether its head says twice where that ends, as far as could be
+    /// seen.
+    pub(super) fn begin_request(&self, has_body: bool) -> bool {
+        self.has_body_left.set(has_body);
+        self.is_framed_twice.take()
+    }
+
+    /// All of the request's body has been read.
+    pub(super) fn has_read_body(&self) {
+        self.has_body_left.set(false);
+    }
+
+    /// `bytes` have come while the connection waited for a request: a head begins with them, or with what hyper has of it
+    /// already.
+    fn receive_head(&self, bytes: &[u8]) {
+        self.enter(Phase::Head);
+        self.is_framed_twice.set(!self.has_body_left.get() && framing::is_framed_twice(bytes));
     }
 
     /// A piece of the request's body has come.
@@ -307,19 +333,23 @@ impl ClientSocket {
 impl AsyncRead for ClientSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
+        // What comes on a connection of HTTP/2 may be anything.
+        let is_head = self.activity.phase.get() == Phase::Idle && self.activity.streams.get().is_none();
         if self.unread.is_empty() {
             let read = Pin::new(&mut self.transport).poll_read(cx, buf);
             self.activity.is_drained.set(read.is_pending());
             ready!(read)?;
+            if is_head && buf.filled().len() > before {
+                self.activity.receive_head(&buf.filled()[before..]);
+            }
         } else {
+            if is_head {
+                // All of it, though there may not be room for that.
+                self.activity.receive_head(&self.unread);
+            }
             let length = self.unread.len().min(buf.remaining());
             buf.put_slice(&self.unread.split_to(length));
             self.activity.is_drained.set(false);
-        }
-        let activity = &self.activity;
-        // What comes on a connection of HTTP/2 may be anything.
-        if buf.filled().len() > before && activity.phase.get() == Phase::Idle && activity.streams.get().is_none() {
-            activity.enter(Phase::Head);
         }
         Poll::Ready(Ok(()))
     }

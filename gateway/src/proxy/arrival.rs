@@ -71,6 +71,11 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     let (parts, body) = request.into_parts();
     let (method, uri, version, mut headers) = (parts.method, parts.uri, parts.version, parts.headers);
 
+    // The one framing that hyper has left may be the other one for somebody else.
+    if client.activity.begin_request(!http_body::Body::is_end_stream(&body)) {
+        let reply = LocalReply::with_text(StatusCode::BAD_REQUEST, Outcome::TWO_FRAMINGS, "Bad Request");
+        return Err(Box::new(closing(reply)));
+    }
     // Envoy finds no route for either: nothing in a VirtualService can name them.
     if method == Method::CONNECT || uri.path() == "*" {
         let reply = LocalReply::new(StatusCode::NOT_FOUND, Outcome::NO_ROUTE);
@@ -84,7 +89,8 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
     }
     if headers.get(TRANSFER_ENCODING).is_some_and(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        let reply = LocalReply::new(StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING);
+        let (status, outcome) = (StatusCode::NOT_IMPLEMENTED, Outcome::UNKNOWN_TRANSFER_ENCODING);
+        let reply = LocalReply::with_text(status, outcome, "Not Implemented");
         return Err(Box::new(closing(reply)));
     }
     let websocket = wants_websocket(&mut headers, version)?;

@@ -87,7 +87,11 @@ pub(super) fn poll_client(
     activity: &Activity,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+    let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+    if frame.is_none() || incoming.is_end_stream() {
+        activity.has_read_body();
+    }
+    match frame {
         None if activity.is_stream() && !incoming.is_end_stream() => Poll::Ready(Some(Err(BodyError::GivenUp))),
         frame => Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Client))),
     }

@@ -50,8 +50,18 @@ pub(super) struct Client {
     pub(super) activity: Rc<Activity>,
     /// `None` for a client that came in the clear.
     pub(super) tls: Option<Rc<TlsFacts>>,
-    /// Set by the exchange that switches protocols; HTTP ends with it.
-    pub(super) tunnel: RefCell<Option<Tunnel>>,
+    /// Set by the exchange that switches protocols; HTTP ends with it. Boxed: few do.
+    pub(super) tunnel: RefCell<Option<Box<Tunnel>>>,
+}
+
+/// What a connection goes on with.
+enum Next {
+    Http1(Rc<Client>, Transport),
+    Http2(Rc<Client>, Transport),
+    /// Bytes that nobody here reads.
+    Stream(Pin<Box<dyn Future<Output = ()>>>),
+    /// It is over.
+    Nothing,
 }
 
 /// Why the HTTP part of a connection is over.
@@ -124,26 +134,49 @@ pub(super) async fn serve(
     local: SocketAddr,
 ) {
     let activity = Rc::new(Activity::new(Rc::clone(worker.clock())));
-    let Ok(mut socket) = Socket::new(stream, worker.settings().fastpath.as_ref()) else { return };
+    let Ok(socket) = Socket::new(stream, worker.settings().fastpath.as_ref()) else { return };
     let _registration = worker.register(&activity);
-    let (mut peer, mut local, mut first) = (peer, local, Bytes::new());
+    // Boxed, here and below: what one part of a connection needs is not kept while another lasts.
+    match Box::pin(begin(worker, listener, socket, peer, local, activity)).await {
+        Next::Http1(client, transport) => http1(&client, transport).await,
+        Next::Http2(client, transport) => Box::pin(http2::serve(&client, transport)).await,
+        Next::Stream(rest) => rest.await,
+        Next::Nothing => {}
+    }
+}
+
+/// Reads of `socket` what is needed to know what is spoken on it.
+async fn begin(
+    worker: Rc<Worker>,
+    listener: ListenerKey,
+    mut socket: Socket,
+    mut peer: SocketAddr,
+    mut local: SocketAddr,
+    activity: Rc<Activity>,
+) -> Next {
+    let mut first = Bytes::new();
     if worker.settings().proxy_protocol {
-        match Box::pin(prologue::read(&mut socket, &activity)).await {
+        match prologue::read(&mut socket, &activity).await {
             Ok(prologue) => {
                 if let Some(Addresses { source, destination }) = prologue.addresses {
                     (peer, local) = (source, destination);
                 }
                 first = prologue.first;
             }
-            Err(why) => return worker.prologue_failed(listener, peer, &why),
+            Err(why) => {
+                worker.prologue_failed(listener, peer, &why);
+                return Next::Nothing;
+            }
         }
     }
-    let Ok(peer_text) = HeaderValue::try_from(plain(peer.ip()).to_string()) else { return };
+    let Ok(peer_text) = HeaderValue::try_from(plain(peer.ip()).to_string()) else { return Next::Nothing };
     let begun = if worker.published().load().speaks(listener).tls {
-        // Boxed: what a handshake needs is not kept while the connection lives.
-        match Box::pin(handshake::begin(&worker, listener, first, socket, &activity)).await {
+        match handshake::begin(&worker, listener, first, socket, &activity).await {
             Ok(begun) => begun,
-            Err(failed) => return worker.handshake_failed(listener, peer, local, &failed),
+            Err(failed) => {
+                worker.handshake_failed(listener, peer, local, &failed);
+                return Next::Nothing;
+            }
         }
     } else {
         let plain = Transport::Plain(socket);
@@ -158,21 +191,22 @@ pub(super) async fn serve(
     }
     if let Some(bound) = bound {
         let caller = Caller { peer, local, server_name };
-        return Box::pin(stream::serve(&worker, bound, transport, &caller, &activity)).await;
+        return Next::Stream(Box::pin(
+            async move { stream::serve(&worker, bound, transport, &caller, &activity).await },
+        ));
     }
     let client = Client { worker, listener, peer, local, peer_text, activity, tls, tunnel: RefCell::new(None) };
     let client = Rc::new(client);
-    if speaks_http2 {
-        // Boxed, as below: nobody else keeps room for it.
-        return Box::pin(http2::serve(&client, transport)).await;
-    }
+    if speaks_http2 { Next::Http2(client, transport) } else { Next::Http1(client, transport) }
+}
 
+/// Serves HTTP/1, or what turns out to be HTTP/2 in the clear.
+async fn http1(client: &Rc<Client>, transport: Transport) {
     let progress = Progress::default();
     let limits = &client.worker.settings().limits;
     let mut socket = ClientSocket::new(transport, Rc::clone(&client.activity));
     while rest::until_readable(&socket, &client.activity).await {
-        // Boxed: what HTTP needs is not kept while the connection rests.
-        match Box::pin(exchanges(&client, socket, &progress)).await {
+        match Box::pin(exchanges(client, socket, &progress)).await {
             End::Rest(resting) => socket = resting,
             End::PartOfHead(waiting, part) => {
                 socket = waiting;
@@ -180,13 +214,13 @@ pub(super) async fn serve(
                 progress.head_due.set(Some(due));
                 let activity = &client.activity;
                 if !Box::pin(slow_head::until_whole(&mut socket, activity, part, limits.head_bytes, due)).await {
-                    return refuse_slow_head(socket).await;
+                    return Box::pin(refuse_slow_head(socket)).await;
                 }
             }
-            End::Http2(transport) => return Box::pin(http2::serve(&client, transport)).await,
+            End::Http2(transport) => return Box::pin(http2::serve(client, transport)).await,
             End::Over => return,
             End::Switched(tunnel, socket, early) => return Box::pin(tunnel.run(socket, early)).await,
-            End::HeadTimeout(socket) => return refuse_slow_head(socket).await,
+            End::HeadTimeout(socket) => return Box::pin(refuse_slow_head(socket)).await,
         }
     }
     let _ended = socket.shutdown().await.is_ok();
@@ -252,7 +286,7 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
                 && let Some(tunnel) = client.tunnel.take()
             {
                 let parts = connection.into_parts();
-                return End::Switched(Box::new(tunnel), parts.io.into_inner(), parts.read_buf);
+                return End::Switched(tunnel, parts.io.into_inner(), parts.read_buf);
             }
             result
         }
@@ -279,4 +313,22 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
 /// The IPv4 address that a dual-stack socket shows as `::ffff:a.b.c.d`.
 fn plain(address: IpAddr) -> IpAddr {
     address.to_canonical()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The memory of `future(..)`, which is not called.
+    fn size<A, B, C, D, E, F: Future>(_future: impl Fn(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Thousands of connections do nothing: each of them costs this, a kilobyte with what tokio keeps beside it.
+    #[test]
+    fn what_every_connection_keeps_is_small() {
+        assert!(size(serve) <= 704, "{} bytes of state", size(serve));
+        assert!(size_of::<Client>() <= 176, "{} bytes that exchanges share", size_of::<Client>());
+        assert!(size_of::<ClientSocket>() <= 88, "{} bytes of a socket", size_of::<ClientSocket>());
+    }
 }

@@ -200,7 +200,7 @@ async fn make(worker: &Worker, listener: ListenerKey, first: Bytes, mut socket: 
         server_name: server_name.clone(),
     };
     let speaks_http2 = connection.alpn_protocol() == Some(ALPN_HTTP_2);
-    Ok(Begun { transport: Transport::Tls(Box::new(stream)), tls: Some(Rc::new(tls)), speaks_http2, server_name, bound })
+    Ok(Begun { transport: Transport::secured(stream), tls: Some(Rc::new(tls)), speaks_http2, server_name, bound })
 }
 
 /// Reads on behind `first` until it is clear how the connection begins.

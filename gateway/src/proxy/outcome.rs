@@ -20,6 +20,8 @@ impl Outcome {
     pub(crate) const TARGET_TOO_LONG: Self = Self { flags: "DPE", details: "http1.uri_too_long" };
     pub(crate) const UNKNOWN_TRANSFER_ENCODING: Self =
         Self { flags: "DPE", details: "http1.invalid_transfer_encoding" };
+    pub(crate) const TWO_FRAMINGS: Self =
+        Self { flags: "DPE", details: "http1.content_length_and_chunked_not_allowed" };
     pub(crate) const UPGRADE_REFUSED: Self = Self { flags: "-", details: "upgrade_failed" };
     pub(crate) const REQUEST_BODY_TIMEOUT: Self = Self { flags: "SI", details: "stream_idle_timeout" };
     pub(crate) const CLIENT_GONE: Self = Self { flags: "DC", details: "downstream_remote_disconnect" };

@@ -128,7 +128,7 @@ pub(super) async fn switch(
     load.keep(connection.take_lease());
     let upstream = connection.into_tunnel().await;
     let tunnel = Tunnel::new(upstream.io.into_inner(), upstream.read_buf, record, load);
-    client.tunnel.replace(Some(tunnel));
+    client.tunnel.replace(Some(Box::new(tunnel)));
     Response::from_parts(parts, ResponseBody::Empty)
 }
 

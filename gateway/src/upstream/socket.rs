@@ -24,15 +24,15 @@ const SMALL_MESSAGE: usize = 2048;
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: TcpStream,
-    /// `None` where there is only TCP.
-    flow: Option<Flow>,
+    /// `None` where there is only TCP. Boxed: a socket has its place in several states of a connection.
+    flow: Option<Box<Flow>>,
 }
 
 impl Socket {
     /// Wraps `stream` and switches Nagle's algorithm off: every write of ours is a whole message or a full buffer.
     pub(crate) fn new(stream: TcpStream, fastpath: Option<&Sockets>) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, flow: fastpath.map(|sockets| Flow::new(sockets.clone())) })
+        Ok(Self { stream, flow: fastpath.map(|sockets| Box::new(Flow::new(sockets.clone()))) })
     }
 
     /// Of our end; `None` when the connection has gone.

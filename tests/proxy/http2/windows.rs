@@ -13,15 +13,17 @@ use std::{sync::mpsc, time::Duration};
 const SOON: Duration = Duration::from_millis(200);
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// An answer that lies in the gateway as a whole, and one that does not.
+/// An answer of one piece, one of several that lies in the gateway as a whole, and one that does not.
+const PIECE: usize = 2000;
 const SMALL: usize = 40_000;
 const LARGE: usize = 4 << 20;
 
-/// Of `/small`, `/large` and, without a body, everything else.
+/// Of `/piece`, `/small`, `/large` and, without a body, everything else.
 fn backend() -> Backend {
     Backend::start(|exchange| {
         exchange.read_body()?;
         let length = match exchange.request.target() {
+            "/piece" => PIECE,
             "/small" => SMALL,
             "/large" => LARGE,
             _ => 0,
@@ -47,7 +49,9 @@ fn ask(frames: &mut Frames, stream: u32, path: &str) {
 #[test]
 fn an_answer_that_gets_no_window_ends_its_stream_and_no_other() {
     let backend = backend();
-    for (window, path) in [(0, "/small"), (1, "/small"), (0, "/large"), (1, "/large"), (20_000, "/large")] {
+    let short = [(0, "/piece"), (1, "/piece"), (1999, "/piece")];
+    let long = [(0, "/small"), (1, "/small"), (0, "/large"), (1, "/large"), (20_000, "/large")];
+    for (window, path) in short.into_iter().chain(long) {
         let mut gateway = Gateway::with(&everything_to(backend.address()), |settings| {
             settings.limits.answer_idle_timeout = SOON;
         });
