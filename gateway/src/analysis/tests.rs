@@ -393,6 +393,6 @@ fn annotations_of_istio_are_known_and_where_they_belong() {
     check(&pod("labels: {sidecar.istio.io/inject: 'true'}, annotations: {sidecar.istio.io/inject: 'true'}"), &[]);
     check(&pod("annotations: {kubernetes.io/ingress.class: istio}"), &["IST0107 Pod default/p metadata.annotations"]);
     let namespace =
-        "apiVersion: v1\nkind: Namespace\nmetadata: {name: n, annotations: {proxy.istio.io/config: '{}'}}\n";
-    check(namespace, &["IST0107 Namespace n metadata.annotations"]);
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, annotations: {proxy.istio.io/config: '{}'}}\n";
+    check(namespace, &["IST0107 Namespace shop metadata.annotations"]);
 }

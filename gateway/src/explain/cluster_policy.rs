@@ -52,7 +52,11 @@ impl ClusterPolicy {
         });
         let connect_timeout = connections.and_then(|pool| pool.connect_timeout).unwrap_or(Duration::from_secs(10));
         Self {
-            lb: traffic.map_or("LEAST_REQUEST", |traffic| name(&traffic.balancer.settings().algorithm)),
+            lb: match traffic {
+                _ if cluster.dynamic.is_some() => "CLUSTER_PROVIDED",
+                Some(traffic) => name(&traffic.balancer.settings().algorithm),
+                None => "LEAST_REQUEST",
+            },
             circuit_breakers: limits
                 .into_iter()
                 .flatten()
