@@ -5,7 +5,6 @@
 #![allow(clippy::panic, clippy::print_stdout, reason = "a test fails by panicking, and says what it measured")]
 
 mod peers;
-mod scale;
 mod world;
 
 mod changes;
@@ -25,3 +24,5 @@ mod soak;
 mod streams;
 mod switches;
 mod upgrades;
+
+use harness::scale;

@@ -18,6 +18,7 @@ pub mod netns;
 pub mod objects;
 pub mod privilege;
 pub mod process;
+pub mod scale;
 pub mod servers;
 pub mod tls;
 pub mod traffic;

@@ -8,7 +8,7 @@ use crate::{
     programs::{file, programs, text},
     stage::Stage,
 };
-use harness::process::Process;
+use harness::{process::Process, scale};
 use std::{
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
@@ -16,7 +16,9 @@ use std::{
 };
 
 /// For everything that one client does.
-const PATIENCE: Duration = Duration::from_secs(240);
+fn patience() -> Duration {
+    Duration::from_secs(if scale::is_full() { 1800 } else { 240 })
+}
 
 /// One program in one way of speaking.
 #[derive(Clone, Copy, Debug)]
@@ -183,7 +185,7 @@ impl Client {
         let name = format!("{} {verb} {}", self.name, NEXT.fetch_add(1, Ordering::Relaxed));
         let start = || Process::start(&name, stage.directory.path(), Path::new(&program), &arguments, &environment);
         let mut process = stage.world.caller.enter(start);
-        let status = process.wait(PATIENCE);
+        let status = process.wait(patience());
         assert!(status.success(), "{name}: {status}\n{}", process.tail());
         process.output()
     }

@@ -7,14 +7,19 @@ use crate::{
     stage::Stage,
     world::{self, Fast},
 };
+use harness::scale;
 
 const SIZES: [usize; 4] = [1, 300, 64 << 10, 1 << 20];
-const LARGE: usize = 10_000_000;
+
+/// For every pair of a client and a backend. At full size tens of gigabytes pass.
+fn large() -> usize {
+    scale::of(10_000_000, 100_000_000)
+}
 
 #[test]
 fn every_client_gets_and_gives_every_byte() {
     world::run("peers::every_client_gets_and_gives_every_byte", |world| {
-        let sizes = [&SIZES[..], &[LARGE]].concat();
+        let sizes = [&SIZES[..], &[large()]].concat();
         let stage = Stage::set(world, &BACKENDS, &sizes);
         let _gateway = stage.gateway(Fast::Off);
         let mut outcomes = Outcomes::default();
@@ -28,7 +33,7 @@ fn every_client_gets_and_gives_every_byte() {
 #[test]
 fn every_client_gets_and_gives_every_byte_through_the_kernel() {
     world::run("peers::every_client_gets_and_gives_every_byte_through_the_kernel", |world| {
-        let sizes = [&SIZES[..], &[LARGE]].concat();
+        let sizes = [&SIZES[..], &[large()]].concat();
         let backends: Vec<Backend> = BACKENDS.into_iter().filter(|it| it.speaks == Speaks::Http1).collect();
         let stage = Stage::set(world, &backends, &sizes);
         let gateway = stage.gateway(Fast::Require);
@@ -46,7 +51,7 @@ fn every_client_gets_and_gives_every_byte_through_the_kernel() {
 #[test]
 fn every_client_gets_and_gives_every_byte_by_tls() {
     world::run("peers::every_client_gets_and_gives_every_byte_by_tls", |world| {
-        let sizes = [1, 64 << 10, 1 << 20];
+        let sizes = [1, 64 << 10, scale::of(1 << 20, 100_000_000)];
         let stage = Stage::set(world, &BACKENDS, &sizes);
         let _gateway = stage.gateway(Fast::Off);
         let mut outcomes = Outcomes::default();

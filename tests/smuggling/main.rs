@@ -14,7 +14,7 @@ mod mutations;
 mod origins;
 
 use fastrand::Rng;
-use harness::{daemon, daemon::Daemon, netns, objects, privilege, wait};
+use harness::{daemon, daemon::Daemon, netns, objects, privilege, scale, wait};
 use origins::{ORIGINS, Programs, Running};
 use std::{
     env, fs,
@@ -32,7 +32,7 @@ const MOMENT: Duration = Duration::from_millis(40);
 
 /// Requests to each origin, of which most have others in tow.
 fn requests() -> usize {
-    if env::var_os("NODE_GATEWAY_SCALE").is_some_and(|scale| scale == "full") { 5000 } else { 720 }
+    scale::of(720, 5000)
 }
 
 fn seed() -> u64 {

@@ -10,7 +10,7 @@ use super::{
     problems::NodeProblems,
     prologue::NoPrologue,
     refusals::Refusals,
-    rest::Resting,
+    rest::{Left, Resting},
     settings::ProxySettings,
 };
 use crate::{
@@ -376,7 +376,8 @@ impl Worker {
             true
         });
         self.recorder.borrow_mut().resting.set(resting);
-        self.resting.borrow_mut().count(resting);
+        let ended = self.next_connection.get() - self.connections.borrow().len() as u64;
+        self.resting.borrow_mut().count(Left { resting, ended });
     }
 
     fn sweep_pool(&self) {

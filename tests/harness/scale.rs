@@ -3,10 +3,11 @@
 use std::env;
 
 /// The number for this run.
-pub(crate) fn of(short: usize, full: usize) -> usize {
+pub fn of(short: usize, full: usize) -> usize {
     if is_full() { full } else { short }
 }
 
-pub(crate) fn is_full() -> bool {
+/// Whether this is a run at full size.
+pub fn is_full() -> bool {
     env::var_os("NODE_GATEWAY_SCALE").is_some_and(|value| value == "full")
 }
