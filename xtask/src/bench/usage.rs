@@ -50,6 +50,20 @@ fn of_process(process: u32) -> anyhow::Result<(f64, f64)> {
     Ok((user, kernel))
 }
 
+/// Seconds in which the threads of a process ran, to the nanosecond: the ticks of /proc/PID/stat say nothing of one that
+/// hardly does anything. A thread that ends takes its time with it.
+pub(super) fn of_threads(process: u32) -> anyhow::Result<f64> {
+    let tasks = format!("/proc/{process}/task");
+    let mut nanoseconds = 0.0;
+    for task in fs::read_dir(&tasks).with_context(|| format!("read {tasks}"))? {
+        let path = task.with_context(|| format!("read {tasks}"))?.path().join("schedstat");
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let ran = text.split_whitespace().next().and_then(|word| word.parse::<f64>().ok());
+        nanoseconds += ran.with_context(|| format!("{} has no number", path.display()))?;
+    }
+    Ok(nanoseconds / 1e9)
+}
+
 /// Proportional set size of a process in MiB: what is shared with others counts in part.
 pub(super) fn pss(process: u32) -> anyhow::Result<f64> {
     let path = format!("/proc/{process}/smaps_rollup");

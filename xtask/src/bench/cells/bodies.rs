@@ -48,8 +48,8 @@ fn no_harm(bench: &Bench<'_>, stage: &Stage<'_>) -> anyhow::Result<Vec<Cell>> {
     for size in sizes {
         for &connections in counts {
             let load = Load::plain(&format!("/v1/{size}"), connections, bench.effort.seconds);
-            // Eighteen cells, which are to fit half an hour with all the others.
-            let rounds = bench.effort.rounds.min(5);
+            // Eighteen cells, which are to fit half an hour with all the others, and are far from their floor.
+            let rounds = bench.effort.rounds.min(3);
             let turns =
                 interleaved("P7", &contenders, rounds, bench.interrupt, |contender| load.run(stage, contender))?;
             let what = format!("{} with {connections} connections{}", bytes(*size), set(stage));

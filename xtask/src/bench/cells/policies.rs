@@ -23,7 +23,7 @@ use std::{
 const RULES: usize = 5_000;
 /// Without what is measured.
 const WITHOUT: &str = "without";
-/// The CPU of a gateway at rest is read over so long: a hundredth of a second is the least that shows.
+/// The CPU of a gateway at rest is read over so long: what it does every second is done ten times.
 const AT_REST: Duration = Duration::from_secs(10);
 /// A gateway at rest may take so much of a CPU, whatever it takes without: a ratio of nothing says nothing.
 const LEAST_CPU: f64 = 0.1;
@@ -77,14 +77,14 @@ fn rules(policy: &str) -> String {
 }
 
 fn idle_percent(bench: &Bench<'_>, process: u32) -> anyhow::Result<f64> {
-    let (before, began) = (usage::Cpu::now(Some(process))?, Instant::now());
+    let (before, began) = (usage::of_threads(process)?, Instant::now());
     // Nobody sends: the timeout is the pause.
     let (_sender, pause) = mpsc::channel::<()>();
     while began.elapsed() < AT_REST {
         bench.interrupt.check()?;
         let _ = pause.recv_timeout(Duration::from_millis(200));
     }
-    let used = usage::Cpu::now(Some(process))?.process - before.process;
+    let used = usage::of_threads(process)? - before;
     Ok(100.0 * used / began.elapsed().as_secs_f64())
 }
 
