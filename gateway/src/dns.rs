@@ -2,12 +2,13 @@
 //! `control`. No request ever waits for it. Another asks for the names that requests themselves bring (resolution
 //! DYNAMIC_DNS), which those wait for once.
 
+mod in_flight;
 mod lookup;
 pub mod on_demand;
 mod schedule;
 
 use crate::{control::delta::Delta, routing::names::NameAnswer};
-use lookup::Resolver;
+use in_flight::InFlight;
 use schedule::Schedule;
 use std::{
     collections::BTreeSet,
@@ -15,10 +16,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::sync::{mpsc, watch};
 
 /// Names asked for at once. A DNS server answers thousands a second, and a node is one client of many.
 const AT_ONCE: usize = 32;
@@ -39,8 +37,7 @@ pub struct DnsSettings {
 /// Keeps the answers for the names that are `wanted` fresh, until nobody listens.
 pub async fn run(settings: DnsSettings, mut wanted: Wanted, deltas: mpsc::Sender<Delta>) {
     let mut schedule = Schedule::default();
-    let mut resolver: Option<Resolver> = None;
-    let mut lookups: JoinSet<(Arc<str>, Result<lookup::Found, String>)> = JoinSet::new();
+    let mut lookups = InFlight::new(settings);
     loop {
         let now = Instant::now();
         let refused = schedule.want(&wanted.borrow_and_update().clone(), MOST_NAMES, now);
@@ -51,18 +48,7 @@ pub async fn run(settings: DnsSettings, mut wanted: Wanted, deltas: mpsc::Sender
             }
         }
         for name in schedule.take_due(now, AT_ONCE.saturating_sub(lookups.len())) {
-            // Made when first needed: without a ServiceEntry of that kind, no file is read and no socket opened.
-            let made = match &resolver {
-                Some(resolver) => Ok(resolver.clone()),
-                None => Resolver::new(&settings).inspect(|made| resolver = Some(made.clone())),
-            };
-            lookups.spawn(async move {
-                let found = match made {
-                    Ok(resolver) => resolver.addresses(&name).await,
-                    Err(reason) => Err(reason),
-                };
-                (name, found)
-            });
+            lookups.begin(name);
         }
         // At the bound the next lookup waits for one to end.
         let due = schedule.due().filter(|_| lookups.len() < AT_ONCE);
@@ -72,7 +58,7 @@ pub async fn run(settings: DnsSettings, mut wanted: Wanted, deltas: mpsc::Sender
                     return;
                 }
             }
-            Some(ended) = lookups.join_next() => {
+            Some(ended) = lookups.next() => {
                 let Ok((name, found)) = ended else { continue };
                 let answer = match found {
                     Ok(lookup::Found { addresses, valid_for }) => {

@@ -3,10 +3,7 @@
 //! What is kept is bounded, and so is what is asked at once. An answer whose time is over is used while the next one is on
 //! its way, and for as long as there is none (Envoy's `DnsCacheImpl` in source/extensions/common/dynamic_forward_proxy).
 
-use super::{
-    DnsSettings,
-    lookup::{Found, Resolver},
-};
+use super::{DnsSettings, in_flight::InFlight, lookup::Found};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -16,7 +13,6 @@ use std::{
 };
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
     time::timeout,
 };
 
@@ -107,25 +103,14 @@ impl Lookups {
 
 /// Answers what requests ask, until nobody can ask any more.
 pub async fn answer(settings: DnsSettings, mut questions: Questions) {
-    let mut resolver: Option<Resolver> = None;
-    let mut lookups: JoinSet<(Arc<str>, Result<Found, String>)> = JoinSet::new();
+    let mut lookups = InFlight::new(settings);
     loop {
         tokio::select! {
             asked = questions.asked.recv(), if lookups.len() < AT_ONCE => {
                 let Some(name) = asked else { return };
-                let made = match &resolver {
-                    Some(resolver) => Ok(resolver.clone()),
-                    None => Resolver::new(&settings).inspect(|made| resolver = Some(made.clone())),
-                };
-                lookups.spawn(async move {
-                    let found = match made {
-                        Ok(resolver) => resolver.addresses(&name).await,
-                        Err(reason) => Err(reason),
-                    };
-                    (name, found)
-                });
+                lookups.begin(name);
             }
-            Some(ended) = lookups.join_next() => {
+            Some(ended) = lookups.next() => {
                 let Ok((name, found)) = ended else { continue };
                 keep(&questions.known, &name, found, Instant::now());
             }
