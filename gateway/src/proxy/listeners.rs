@@ -23,6 +23,9 @@ use tokio::{
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
 
+/// Connections accepted before others have their turn: one costs as much as a request.
+const TURN: usize = 8;
+
 /// A handshake that has begun ends within a round trip of a cluster's network, with room to spare.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(200);
 
@@ -147,7 +150,10 @@ fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListe
 async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
     let room = Room::of_this_process();
     let mut is_full = false;
-    loop {
+    for number in 1_usize.. {
+        if number.is_multiple_of(TURN) {
+            task::yield_now().await;
+        }
         let accepted = tokio::select! {
             biased;
             accepted = listener.accept() => accepted,

@@ -3,7 +3,10 @@
 //! hyper holds two buffers of some kilobytes and its own state for every connection it serves. Thousands may send a head byte
 //! by byte, so that the pieces are gathered here, and HTTP is made anew once they are a whole.
 
-use super::activity::{Activity, ClientSocket, Order};
+use super::{
+    activity::{Activity, ClientSocket, Order},
+    turn,
+};
 use bytes::Bytes;
 use std::{
     future::poll_fn,
@@ -19,6 +22,9 @@ use tokio::{
 /// Read at once, from the stack.
 const PIECE: usize = 4096;
 
+/// Pieces read before others have their turn.
+const TURN: usize = 4;
+
 /// Gathers the head of which `part` has come until there is something to be judged: its end, more than `most` bytes, or the
 /// end of the connection. All of it can then be read from `socket` again. Returns `false` when its time is over before, at
 /// `due` or when the sweep says so.
@@ -33,7 +39,7 @@ pub(super) async fn until_whole(
     let mut time = pin!(sleep_until(due));
     let is_whole = poll_fn(|cx| {
         activity.set_waker(cx.waker());
-        loop {
+        for _ in 0..TURN {
             if activity.order() == Order::Expire || time.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(false);
             }
@@ -47,6 +53,8 @@ pub(super) async fn until_whole(
                 return Poll::Ready(true);
             }
         }
+        turn::ends(cx);
+        Poll::Pending
     })
     .await;
     socket.give_back(head.into());
