@@ -7,7 +7,7 @@ use nix::{
     sched::{CpuSet, sched_setaffinity},
     unistd::{Pid, gettid},
 };
-use std::{fs, process::Command, sync::OnceLock, thread};
+use std::{fs, path::Path, process::Command, sync::OnceLock, thread, time::Duration};
 
 const OTHERS: usize = 0;
 
@@ -47,6 +47,14 @@ pub(crate) fn before_others<T>(start: impl FnOnce() -> T) -> T {
         set_policy("--other", 0);
     }
     started
+}
+
+/// How long the thread with this `schedstat` could have gone on and had no CPU (Documentation/scheduler/sched-stats.rst of
+/// the kernel: the second field, in nanoseconds).
+pub(crate) fn waited(schedstat: &Path) -> Duration {
+    let text = fs::read_to_string(schedstat).unwrap_or_default();
+    let nanoseconds = text.split_whitespace().nth(1).and_then(|number| number.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 fn set_policy(policy: &str, priority: u32) {

@@ -110,6 +110,14 @@ impl Target {
         Duration::from_millis(ticks * 10)
     }
 
+    /// Of the thread that all connections are on: where the kernel says how long it has waited for a CPU.
+    pub(crate) fn worker(&self) -> PathBuf {
+        let tasks = fs::read_dir(self.proc("task")).expect("the threads of a process of ours").flatten();
+        let mut tasks = tasks.map(|task| task.path());
+        let is_worker = |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "worker-0\n");
+        tasks.find(is_worker).expect("a worker").join("schedstat")
+    }
+
     fn proc(&self, file: &str) -> PathBuf {
         Path::new("/proc").join(self.process.id().to_string()).join(file)
     }

@@ -8,6 +8,7 @@ use harness::{
 use parking_lot::Mutex;
 use std::{
     panic,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,11 +21,20 @@ use std::{
 /// Two hundred requests a second.
 const PACE: Duration = Duration::from_millis(5);
 
+/// What an answer took.
+#[derive(Clone, Copy)]
+struct Took {
+    all: Duration,
+    /// Without the time in which the gateway or the victim could have gone on and had no CPU, which other programs had:
+    /// attackers have none of the gateway's, where figures are wanted.
+    on_cpu: Duration,
+}
+
 /// Asks all the time, on one connection, until it is stopped.
 pub(crate) struct Victim {
     attack: &'static str,
     /// Of every answer so far.
-    times: Arc<Mutex<Vec<Duration>>>,
+    times: Arc<Mutex<Vec<Took>>>,
     /// So many of them were in peace.
     in_peace: usize,
     /// So many were over when the attack stood.
@@ -45,21 +55,26 @@ impl Victim {
     }
 
     fn asking_for(path: &'static str, attack: &'static str, target: &Target) -> Self {
-        let times = Arc::<Mutex<Vec<Duration>>>::default();
+        let times = Arc::<Mutex<Vec<Took>>>::default();
         let stop = Arc::<AtomicBool>::default();
-        let gateway = target.address;
+        let (gateway, worker) = (target.address, target.worker());
         let ask = {
             let (stop, times) = (Arc::clone(&stop), Arc::clone(&times));
             move || {
                 let mut client = Client::connect(gateway);
                 // A channel nobody sends to: its timeout is the pause between two requests.
                 let (_sender, pause) = mpsc::channel::<()>();
+                let own = PathBuf::from("/proc/thread-self/schedstat");
+                let waited = || placement::waited(&worker) + placement::waited(&own);
                 while !stop.load(Ordering::SeqCst) {
                     let _waited = pause.recv_timeout(PACE);
+                    let before = waited();
                     let asked = Instant::now();
                     let answer = client.exchange(get("victim", path));
                     assert_eq!((answer.status(), answer.text()), (200, "here"));
-                    times.lock().push(asked.elapsed());
+                    let all = asked.elapsed();
+                    let on_cpu = all.saturating_sub(waited().saturating_sub(before));
+                    times.lock().push(Took { all, on_cpu });
                 }
             }
         };
@@ -105,16 +120,17 @@ impl Victim {
         let times = self.times.lock();
         let (earlier, beside) = times.split_at(self.before);
         let (peace, setting_up) = earlier.split_at(self.in_peace);
-        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
-        let [peace, beside_p99] = [peace, beside].map(|times| milliseconds(part(times, 99, 100)));
+        let p99 = |times: &[Took]| (part(times, 99, |took| took.all), part(times, 99, |took| took.on_cpu));
+        let ((peace, own_peace), (attacked, own_attacked)) = (p99(peace), p99(beside));
         // Figures to look at: a machine that others use too may say anything. The bars make a table of the lines.
         println!(
-            "| {} | {:.2} ({} answers) | {peace:.2} | {beside_p99:.2} | {:.1} | {:.2} | {} | 0 |",
+            "| {} | {:.2} ({}) | {peace:.2} | {attacked:.2} | {:.1} | {own_peace:.2} | {own_attacked:.2} | {:.1} | {:.2} | {} | 0 |",
             self.attack,
-            milliseconds(part(setting_up, 1, 1)),
+            part(setting_up, 100, |took| took.on_cpu),
             setting_up.len(),
-            beside_p99 / peace,
-            milliseconds(part(beside, 1, 2)),
+            attacked / peace,
+            own_attacked / own_peace,
+            part(beside, 50, |took| took.on_cpu),
             beside.len(),
         );
     }
@@ -136,12 +152,12 @@ fn enough() -> usize {
     scale::of(20, 1000)
 }
 
-/// The time that `part` of `whole` of `times` do not exceed.
-fn part(times: &[Duration], part: usize, whole: usize) -> Duration {
-    let mut times = times.to_vec();
+/// Milliseconds that `percent` of `times` do not exceed.
+fn part(times: &[Took], percent: usize, which: fn(&Took) -> Duration) -> f64 {
+    let mut times: Vec<Duration> = times.iter().map(which).collect();
     times.sort_unstable();
     let last = times.len().saturating_sub(1);
-    times.get((times.len() * part / whole).min(last)).copied().unwrap_or_default()
+    times.get((times.len() * percent / 100).min(last)).copied().unwrap_or_default().as_secs_f64() * 1e3
 }
 
 impl Drop for Victim {
