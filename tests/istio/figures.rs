@@ -18,6 +18,7 @@ use nix::{
 use serde_json::{Value, json};
 use std::{
     env, fs,
+    ops::Range,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
@@ -30,7 +31,7 @@ pub(crate) struct Wanted {
     /// Measure instead of comparing, and print JSON
     #[arg(long)]
     figures: bool,
-    /// VirtualServices that are there besides
+    /// VirtualServices that are there besides, from the fewest to the most
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [3_000, 10_000], requires = "figures")]
     sizes: Vec<usize>,
     /// Edits at each size, alone and then while others change
@@ -70,19 +71,24 @@ pub(crate) fn run(lab: &Lab, wanted: &Wanted) -> anyhow::Result<()> {
     let sizes = match (wanted.services, &wanted.kwok) {
         (Some(number), Some(kwok)) => vec![among_services(lab, kwok, &kubeconfig, number, wanted.edits)?],
         _ => {
-            let sizes = wanted.sizes.iter();
-            sizes
-                .map(|&size| among_virtual_services(lab, &kubeconfig, size, wanted.edits))
-                .collect::<anyhow::Result<_>>()?
+            let mut there = 0;
+            let sizes = wanted.sizes.iter().map(|&size| {
+                let figures = among_virtual_services(lab, &kubeconfig, there..size, wanted.edits);
+                there = size;
+                figures
+            });
+            sizes.collect::<anyhow::Result<_>>()?
         }
     };
     println!("{}", Value::Array(sizes));
     Ok(())
 }
 
-fn among_virtual_services(lab: &Lab, kubeconfig: &Path, size: usize, edits: usize) -> anyhow::Result<Value> {
-    let others: Vec<Value> = (0..size).map(|index| virtual_service(&other(index), "/")).collect();
-    let _cleared = super::run::Cleared { lab, objects: &others };
+/// Among so many as `more` ends with, of which those before it are there already. They stay for the next size, and go with
+/// the cluster, which serves nothing else.
+fn among_virtual_services(lab: &Lab, kubeconfig: &Path, more: Range<usize>, edits: usize) -> anyhow::Result<Value> {
+    let size = more.end;
+    let others: Vec<Value> = more.map(|index| virtual_service(&other(index), "/")).collect();
     lab.apply(&others)?;
     lab.settle()?;
     let mut figures = measure(lab, size, edits, |changes, over| change_until(kubeconfig, size, changes, over))?;

@@ -100,7 +100,8 @@ pub(crate) fn run(arguments: &Arguments, interrupt: &Interrupt) -> anyhow::Resul
     if let Some(revision) = &arguments.compare {
         return compare::run(revision, profile, effort, arguments.noisy, arguments.json, interrupt);
     }
-    let tools = Tools::ready(profile, interrupt)?;
+    let everything = arguments.only.is_empty() && !arguments.quick;
+    let tools = Tools::ready(profile, everything, interrupt)?;
     let mut report = Report {
         command: command(arguments),
         machine: Machine::look(&tools, profile),

@@ -82,9 +82,21 @@ pub(crate) fn gateway(profile: Profile, name: &str, output: &Path, interrupt: &I
 
 /// The daemon of `checkout` as it is in the image.
 pub(crate) fn daemon(checkout: &Path, profile: Profile, interrupt: &Interrupt) -> anyhow::Result<PathBuf> {
+    daemon_and(None, checkout, profile, interrupt)
+}
+
+/// The daemon of `checkout`, and with it what `another` package of it has: the linker optimises each program on one CPU, and
+/// two of them side by side.
+pub(crate) fn daemon_and(
+    another: Option<(&str, &str)>,
+    checkout: &Path,
+    profile: Profile,
+    interrupt: &Interrupt,
+) -> anyhow::Result<PathBuf> {
+    let (packages, binaries): (Vec<&str>, Vec<&str>) = another.into_iter().chain([("gateway", "gateway")]).unzip();
     let mut built = Vec::new();
     step("daemon", |bar| {
-        built = binary::build(checkout, profile, "gateway", &["gateway"], interrupt, bar)?;
+        built = binary::build(checkout, profile, &packages, &binaries, interrupt, bar)?;
         Ok(format!("static, profile {}", profile.name()))
     })?;
     built.pop().context("cargo has built nothing")
@@ -94,12 +106,7 @@ pub(crate) fn daemon(checkout: &Path, profile: Profile, interrupt: &Interrupt) -
 pub(crate) fn test_images(profile: Profile, interrupt: &Interrupt) -> anyhow::Result<Vec<Archive>> {
     let tool = |program, package| Tool { program, package };
     prepare(&[tool("curl", "curl"), tool("busybox", "busybox-static")], interrupt)?;
-    let names: Vec<&str> = ONE_BINARY.into_iter().chain([LOAD]).collect();
-    let mut built = Vec::new();
-    step("test pods", |bar| {
-        built = binary::build(&workspace::root(), profile, "gateway-tests", &names, interrupt, bar)?;
-        Ok(names.join(", "))
-    })?;
+    let built = test_pods(profile, interrupt)?;
     let mut archives = Vec::new();
     for (name, binary) in ONE_BINARY.into_iter().zip(&built) {
         archives.push(one_binary(name, binary, interrupt)?);
@@ -109,6 +116,17 @@ pub(crate) fn test_images(profile: Profile, interrupt: &Interrupt) -> anyhow::Re
         toolbox::fill(context, load, interrupt)
     })?);
     Ok(archives)
+}
+
+/// The programs of the tests' pods: those of [`ONE_BINARY`], then [`LOAD`].
+pub(crate) fn test_pods(profile: Profile, interrupt: &Interrupt) -> anyhow::Result<Vec<PathBuf>> {
+    let names: Vec<&str> = ONE_BINARY.into_iter().chain([LOAD]).collect();
+    let mut built = Vec::new();
+    step("test pods", |bar| {
+        built = binary::build(&workspace::root(), profile, &["gateway-tests"], &names, interrupt, bar)?;
+        Ok(names.join(", "))
+    })?;
+    Ok(built)
 }
 
 /// Programs of tests/ that are a pod's only one, each in the image `localhost/<name>:dev`.

@@ -1,18 +1,15 @@
 //! Ctrl-C as a value: the verbs stop where they are and their guards clean up, instead of the process dying.
 
 use anyhow::Context;
+use parking_lot::{Condvar, Mutex};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The user, or whoever runs us, wants us to stop.
@@ -29,40 +26,41 @@ impl std::error::Error for Interrupted {}
 
 /// Remembers whether SIGINT, SIGTERM or SIGHUP has arrived.
 pub(crate) struct Interrupt {
-    raised: Arc<AtomicBool>,
-    arrivals: mpsc::Receiver<()>,
+    raised: Arc<Raised>,
+}
+
+#[derive(Default)]
+struct Raised {
+    is_raised: Mutex<bool>,
+    arrival: Condvar,
 }
 
 impl Interrupt {
     /// From here on the three signals no longer end the process.
     pub(crate) fn install() -> anyhow::Result<Self> {
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("install the signal handlers")?;
-        let raised = Arc::new(AtomicBool::new(false));
-        let (sender, arrivals) = mpsc::channel();
-        let flag = Arc::clone(&raised);
+        let raised = Arc::new(Raised::default());
+        let told = Arc::clone(&raised);
         thread::spawn(move || {
             for _ in signals.forever() {
-                flag.store(true, Ordering::SeqCst);
-                if sender.send(()).is_err() {
-                    break;
-                }
+                *told.is_raised.lock() = true;
+                told.arrival.notify_all();
             }
         });
-        Ok(Self { raised, arrivals })
+        Ok(Self { raised })
     }
 
     /// Errs once a signal has arrived.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
-        if self.raised.load(Ordering::SeqCst) { Err(Interrupted) } else { Ok(()) }
+        if *self.raised.is_raised.lock() { Err(Interrupted) } else { Ok(()) }
     }
 
     /// Waits for `pause`, or less when a signal arrives.
     pub(crate) fn pause(&self, pause: Duration) -> Result<(), Interrupted> {
-        self.check()?;
-        match self.arrivals.recv_timeout(pause) {
-            Err(mpsc::RecvTimeoutError::Timeout) => Ok(()),
-            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Err(Interrupted),
-        }
+        let until = Instant::now() + pause;
+        let mut is_raised = self.raised.is_raised.lock();
+        while !*is_raised && !self.raised.arrival.wait_until(&mut is_raised, until).timed_out() {}
+        if *is_raised { Err(Interrupted) } else { Ok(()) }
     }
 
     /// Waits for a signal.

@@ -48,6 +48,10 @@ const REMOVED: [&str; 23] = [
     "x-forwarded-client-cert",
 ];
 
+/// The fields that a request gets here and on its way to an endpoint: the four below, `x-envoy-attempt-count` and
+/// `x-envoy-decorator-operation`, and one to spare.
+const ADDED: usize = 7;
+
 /// What the gateway knows about a request that the request itself must not claim.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival<'a> {
@@ -77,6 +81,8 @@ pub struct Sender {
 /// overwritten, `Expect` answered by us and not passed on. Returns whose request it is (`mutateRequestHeaders` in
 /// source/common/http/conn_manager_utility.cc, with `use_remote_address` and `xff_num_trusted_hops`).
 pub fn receive(headers: &mut HeaderMap, arrival: &Arrival<'_>) -> Sender {
+    // A small map doubles with every other field that is added, and places all anew each time.
+    let _has_room = headers.try_reserve(ADDED).is_ok();
     let address = arrival.trusted_proxies.checked_sub(1).and_then(|skipped| address_from_last(headers, skipped));
     let mut unwanted = SmallVec::<[HeaderName; 2]>::new();
     let mut was_forwarded = false;

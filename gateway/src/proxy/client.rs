@@ -134,7 +134,7 @@ pub(super) async fn serve(
     local: SocketAddr,
 ) {
     let activity = Rc::new(Activity::new(Rc::clone(worker.clock())));
-    let Ok(socket) = Socket::new(stream, worker.settings().fastpath.as_ref()) else { return };
+    let socket = Socket::new(stream, worker.settings().fastpath.as_ref());
     let _registration = worker.register(&activity);
     // Boxed, here and below: what one part of a connection needs is not kept while another lasts.
     match Box::pin(begin(worker, listener, socket, peer, local, activity)).await {

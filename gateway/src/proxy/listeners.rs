@@ -134,6 +134,8 @@ fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListe
         // `::` serves IPv4 callers too.
         socket.set_only_v6(false)?;
     }
+    // Every connection that is accepted has it from here, and needs no call of its own.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     let announced = fastpath.and_then(|fastpath| match fastpath.announce(&socket, address.port()) {
         Ok(announced) => Some(announced),
@@ -219,4 +221,18 @@ fn is_about_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::HostUnreachable
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_send_small_messages_at_once() {
+        let (listener, _announced) = bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _peer) = listener.accept().await.unwrap();
+        assert!(!caller.nodelay().unwrap(), "what it is by default");
+        assert!(accepted.nodelay().unwrap());
+    }
 }

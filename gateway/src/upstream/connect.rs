@@ -146,7 +146,8 @@ async fn begin(
     ready: Option<Ready<'_>>,
     used: Use,
 ) -> Result<Stream, ConnectError> {
-    let socket = Socket::new(stream, fastpath).map_err(|error| ConnectError::Failed(error.kind()))?;
+    stream.set_nodelay(true).map_err(|error| ConnectError::Failed(error.kind()))?;
+    let socket = Socket::new(stream, fastpath);
     match ready {
         None => Ok(Stream::Plain(socket)),
         Some(ready) => ready.begin(socket, used).await.map_err(ConnectError::Handshake),

@@ -29,10 +29,9 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Wraps `stream` and switches Nagle's algorithm off: every write of ours is a whole message or a full buffer.
-    pub(crate) fn new(stream: TcpStream, fastpath: Option<&Sockets>) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self { stream, flow: fastpath.map(|sockets| Box::new(Flow::new(sockets.clone()))) })
+    /// Wraps `stream`, whose Nagle's algorithm is off: every write of ours is a whole message or a full buffer.
+    pub(crate) fn new(stream: TcpStream, fastpath: Option<&Sockets>) -> Self {
+        Self { stream, flow: fastpath.map(|sockets| Box::new(Flow::new(sockets.clone()))) }
     }
 
     /// Of our end; `None` when the connection has gone.

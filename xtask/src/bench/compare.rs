@@ -41,7 +41,7 @@ pub(super) fn run(
     json: bool,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    let after = Tools::ready(profile, interrupt)?;
+    let after = Tools::ready(profile, false, interrupt)?;
     let (commit, checkout) = checkout(revision, interrupt)?;
     eprintln!("{revision} is {commit}");
     let before = Tools { gateway: image::daemon(&checkout, profile, interrupt)?, ..after.clone() };

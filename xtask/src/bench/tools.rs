@@ -8,10 +8,11 @@ use crate::{
     interrupt::Interrupt,
     programs, workspace,
 };
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 /// Where the programs are; of peers, why they are not.
@@ -45,8 +46,9 @@ const TOOLS: [Tool; 10] = [
 ];
 
 impl Tools {
-    /// Installs and builds what is missing. A peer that cannot be had is a reason, not an error.
-    pub(super) fn ready(profile: Profile, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    /// Installs and builds what is missing; `everything` that the cells of a whole run need, so that nothing is left to
+    /// build between them. A peer that cannot be had is a reason, not an error.
+    pub(super) fn ready(profile: Profile, everything: bool, interrupt: &Interrupt) -> anyhow::Result<Self> {
         for tool in TOOLS {
             // One by one: a package that cannot be had takes only its own cells with it.
             if let Err(error) = install::tools(&[tool], interrupt) {
@@ -58,8 +60,14 @@ impl Tools {
             interrupt.check()?;
             eprintln!("the BPF object is missing, and with it every figure of ours_s: {error:#}");
         }
-        let gateway = image::daemon(&workspace::root(), profile, interrupt)?;
-        let [client, pod] = ours(interrupt)?;
+        // The linker is busy with the daemon for minutes, on one CPU; the other is there for what is built otherwise.
+        let (gateway, others) = thread::scope(|scope| {
+            let others = scope.spawn(|| others(everything, interrupt));
+            let another = everything.then_some(("gateway-bench", "bench-routing"));
+            let gateway = image::daemon_and(another, &workspace::root(), profile, interrupt);
+            (gateway, others.join().unwrap_or_else(|_| bail!("building the client and the pods ended in a panic")))
+        });
+        let (gateway, [client, pod]) = (gateway?, others?);
         let envoy = programs::envoy(interrupt).map_err(|error| format!("{error:#}"));
         interrupt.check()?;
         let found = |name: &str| install::find(name).with_context(|| format!("{name} is not installed"));
@@ -81,6 +89,16 @@ impl Tools {
         .map(|(name, program, flag)| Some((name, said(program?, flag, interrupt)?)));
         asked.into_iter().flatten().collect()
     }
+}
+
+/// What does not have the daemon's profile.
+fn others(everything: bool, interrupt: &Interrupt) -> anyhow::Result<[PathBuf; 2]> {
+    let ours = ours(interrupt)?;
+    if everything && let Err(error) = image::test_pods(Profile::Quick, interrupt) {
+        interrupt.check()?;
+        eprintln!("the pods of the cluster are missing: {error:#}");
+    }
+    Ok(ours)
 }
 
 /// What is not the gateway: our open loop and whatever else has to be exact, and the pod.

@@ -32,17 +32,18 @@ impl Profile {
     }
 }
 
-/// Builds `binaries` of a package of `checkout` and returns their paths in that order.
+/// Builds `binaries` of the `packages` of `checkout` and returns their paths in that order.
 pub(super) fn build(
     checkout: &Path,
     profile: Profile,
-    package: &str,
+    packages: &[&str],
     binaries: &[&str],
     interrupt: &Interrupt,
     bar: &ProgressBar,
 ) -> anyhow::Result<Vec<PathBuf>> {
     let (mut build, directory) = statically(checkout, "build", profile, interrupt)?;
-    build.args(["--package", package]).args(binaries.iter().flat_map(|name| ["--bin", name]));
+    build.args(packages.iter().flat_map(|name| ["--package", name]));
+    build.args(binaries.iter().flat_map(|name| ["--bin", name]));
     command::watch(&mut build, interrupt, bar)?;
     let built: Vec<PathBuf> = binaries.iter().map(|name| directory.join(profile.name()).join(name)).collect();
     for binary in &built {
