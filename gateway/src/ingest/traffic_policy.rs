@@ -196,8 +196,9 @@ fn check_connection_pool(pool: &istio::ConnectionPool, path: &Path<'_>, findings
         }
         duration::check(tcp.connect_timeout.as_deref(), &path.field("connectTimeout"), findings);
         duration::check(tcp.max_connection_duration.as_deref(), &path.field("maxConnectionDuration"), findings);
-        // 0s turns the timeout off.
-        let idle_timeout = tcp.idle_timeout.as_deref().filter(|text| duration::nanoseconds(text) != Some(0));
+        // 0s turns the timeout off; Istio looks at whole milliseconds.
+        let is_off = |text: &&str| duration::nanoseconds(text).is_some_and(|time| time / 1_000_000 == 0);
+        let idle_timeout = tcp.idle_timeout.as_deref().filter(|text| !is_off(text));
         duration::check(idle_timeout, &path.field("idleTimeout"), findings);
         if let Some(keepalive) = &tcp.tcp_keepalive {
             let path = path.field("tcpKeepalive");
