@@ -4,7 +4,7 @@ mod acceptor;
 mod room;
 mod syn_filter;
 
-use super::{client, problems::NodeProblems, worker::Worker};
+use super::{client, problems::NodeProblems, turn::Turn, worker::Worker};
 use crate::{
     fastpath::{Announced, Sockets},
     model::object::ObjectId,
@@ -154,10 +154,9 @@ fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(Acceptor
 async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Acceptor, mut stopped: oneshot::Receiver<()>) {
     let room = Room::of_this_process();
     let mut is_full = false;
-    for number in 1_usize.. {
-        if number.is_multiple_of(TURN) {
-            task::yield_now().await;
-        }
+    let mut turn = Turn::of(TURN);
+    loop {
+        turn.one().await;
         let accepted = tokio::select! {
             biased;
             accepted = listener.next() => accepted,

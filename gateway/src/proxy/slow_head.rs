@@ -73,7 +73,38 @@ fn ends(head: &[u8], known: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::ends;
+    use super::*;
+    use crate::{
+        proxy::{activity::Clock, transport::Transport},
+        upstream::socket::Socket,
+    };
+    use futures_util::poll;
+    use std::{rc::Rc, time::Duration};
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::{TcpListener, TcpStream},
+    };
+
+    #[tokio::test]
+    async fn a_long_head_is_read_in_turns() {
+        const HEAD: usize = 64 << 10;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        let all = tokio::spawn(async move { caller.write_all(&[b'y'; HEAD]).await });
+        accepted.readable().await.unwrap();
+        let activity = Rc::new(Activity::new(Rc::new(Clock::new())));
+        let mut socket = ClientSocket::new(Transport::Plain(Socket::new(accepted, None)), Rc::clone(&activity));
+        {
+            let due = Instant::now() + Duration::from_secs(60);
+            let gathering = pin!(until_whole(&mut socket, &activity, Bytes::new(), 1 << 20, due));
+            assert!(poll!(gathering).is_pending());
+        }
+        all.await.unwrap().unwrap();
+        let mut rest = Vec::new();
+        socket.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.len() >= HEAD - TURN * PIECE, "{} bytes at once", HEAD - rest.len());
+    }
 
     #[test]
     fn an_empty_line_is_found_wherever_a_piece_ends() {
