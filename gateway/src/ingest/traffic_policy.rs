@@ -60,7 +60,8 @@ pub(super) fn read(
         if let Some(percent) = budget.percent {
             check_range(percent, 0.0..=100.0, &path.field("percent"), findings);
         }
-        duration::check(budget.budget_interval.as_deref(), &path.field("budgetInterval"), findings);
+        // Any duration will do for the webhook; Envoy counts from a millisecond on.
+        duration::parse(budget.budget_interval.as_deref(), &path.field("budgetInterval"), findings);
     }
     Some(served)
 }

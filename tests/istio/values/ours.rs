@@ -189,7 +189,7 @@ fn milliseconds(time: Duration) -> String {
     time.as_millis().to_string()
 }
 
-fn millionths(share: Share) -> u64 {
+fn millionths(share: Share) -> String {
     // At most four decimal places, as the share was read.
-    (share.percent() * 10_000.0).round() as u64
+    format!("{:.0}", share.percent() * 10_000.0)
 }
