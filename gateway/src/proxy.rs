@@ -49,6 +49,7 @@ mod tap;
 mod timing;
 mod transport;
 mod tunnel;
+mod turn;
 mod upload;
 mod upstream_failure;
 mod worker;

@@ -6,7 +6,7 @@ use crate::{
 };
 use harness::{
     http::{
-        backend::{Backend, Then},
+        backend::Backend,
         client::{Client, get},
     },
     wait,
@@ -25,15 +25,11 @@ const ATTACKERS: usize = 400;
 /// everybody is welcome again once there is room.
 #[test]
 fn a_tenth_of_the_descriptors_is_kept_for_those_who_are_here() {
-    // A connection for every request of the victim, so that the reserve is needed.
-    let backend = Backend::start(|exchange| {
-        exchange.read_body()?;
-        exchange.respond("200 OK", &[("connection", "close")], b"here")?;
-        Ok(Then::Close)
-    });
+    let backend = Backend::saying("here");
     let limit = format!("--nofile={DESCRIPTORS}:{DESCRIPTORS}");
     let mut target = Target::within(backend.address(), &["prlimit", &limit, "--"]);
-    let victim = Victim::start("connection flood", target.address);
+    // A connection for every request of the victim, so that the reserve is needed.
+    let mut victim = Victim::start_anew("connection flood", &target);
 
     let attackers: Vec<TcpStream> = (0..ATTACKERS).filter_map(|_| target.connect().ok()).collect();
     let turned_away = || {
@@ -44,6 +40,7 @@ fn a_tenth_of_the_descriptors_is_kept_for_those_who_are_here() {
     let wanted = attackers.len().saturating_sub(DESCRIPTORS);
     wait::until("clients to be turned away", PATIENCE, || (turned_away() >= wanted).then_some(()));
 
+    victim.the_attack_stands();
     let (began, before) = (Instant::now(), target.processor_time());
     let (_sender, pause) = mpsc::channel::<()>();
     while began.elapsed() < Duration::from_secs(1) {
@@ -54,7 +51,8 @@ fn a_tenth_of_the_descriptors_is_kept_for_those_who_are_here() {
     let busy = target.processor_time().saturating_sub(before);
     println!("full for {:?}: {busy:?} of processor time", began.elapsed());
     assert!(busy < began.elapsed() / 2, "something turns: {busy:?} of {:?}", began.elapsed());
-    victim.some_more();
+    // Who was turned away comes again, as fast as that goes.
+    victim.beside(|| drop(target.connect()));
 
     drop(attackers);
     wait::until("room for a new client", PATIENCE, || {

@@ -6,14 +6,15 @@ use crate::{
 };
 use harness::{
     http::{
-        backend::{Backend, Then},
+        backend::Backend,
         client::{Client, get},
     },
     wait,
 };
 use std::{
-    io::Write as _,
-    net::TcpStream,
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,20 +25,22 @@ fn large_heads_cost_what_they_are() {
     const LIMIT_KIB: usize = 60;
     let backend = Backend::saying("here");
     let target = Target::start(backend.address());
-    let victim = Victim::start("large heads cost what they are", target.address);
+    let mut victim = Victim::start("large heads", &target);
     let before = target.memory();
     let part = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat((LIMIT_KIB - 2) << 10));
-    let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
-    for mut attacker in &attackers {
-        attacker.write_all(part.as_bytes()).expect("sent");
-    }
-    let memory = target.memory().saturating_sub(before);
-    assert!(memory <= ATTACKERS * LIMIT_KIB * 4, "{memory} KiB for {ATTACKERS} heads of {LIMIT_KIB} KiB");
-    for mut attacker in &attackers {
-        let _sent = attacker.write_all(&[b'y'; 8 << 10]).is_ok();
-        let said = last_words(attacker);
-        assert!(said.starts_with("HTTP/1.1 431 "), "{said:?}");
-    }
+    victim.beside(|| {
+        let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
+        for mut attacker in &attackers {
+            attacker.write_all(part.as_bytes()).expect("sent");
+        }
+        let memory = target.memory().saturating_sub(before);
+        assert!(memory <= ATTACKERS * LIMIT_KIB * 4, "{memory} KiB for {ATTACKERS} heads of {LIMIT_KIB} KiB");
+        for mut attacker in &attackers {
+            let _sent = attacker.write_all(&[b'y'; 8 << 10]).is_ok();
+            let said = last_words(attacker);
+            assert!(said.starts_with("HTTP/1.1 431 "), "{said:?}");
+        }
+    });
     // Many small fields are a large head too.
     let many: String = (0..200).map(|number| format!("x{number}: 1\r\n")).collect();
     let mut attacker = target.connect().expect("a connection");
@@ -52,13 +55,14 @@ fn bodies_that_stand_still_hold_nobody_up() {
     const ATTACKERS: usize = 200;
     let backend = Backend::saying("here");
     let target = Target::start(backend.address());
-    let victim = Victim::start("bodies that stand still hold nobody up", target.address);
+    let mut victim = Victim::start("bodies that stand still", &target);
     let before = target.memory();
     let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
     for mut attacker in &attackers {
         attacker.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nhalf").expect("sent");
     }
     wait::until("all of them at the backend", PATIENCE, || (backend.connections() >= ATTACKERS).then_some(()));
+    victim.the_attack_stands();
     victim.some_more();
     let memory = target.memory().saturating_sub(before);
     assert!(memory <= ATTACKERS * 128, "{memory} KiB for {ATTACKERS} uploads that stand still");
@@ -70,7 +74,7 @@ fn bodies_that_stand_still_hold_nobody_up() {
 fn endless_pipelines_are_taken_in_turn() {
     let backend = Backend::saying("here");
     let target = Target::start(backend.address());
-    let victim = Victim::start("endless pipelines are taken in turn", target.address);
+    let mut victim = Victim::start("endless pipelines", &target);
     let before = target.memory();
     let attacker = target.connect().expect("a connection");
     attacker.set_nonblocking(true).expect("nonblocking");
@@ -78,14 +82,31 @@ fn endless_pipelines_are_taken_in_turn() {
     let mut sent = 0;
     // As much as is taken; nothing is read back.
     while sent < 64 << 20 {
-        match (&attacker).write(requests.as_bytes()) {
+        match (&attacker).write(&requests.as_bytes()[sent % requests.len()..]) {
             Ok(count) => sent += count,
             Err(_full) => break,
         }
     }
+    victim.the_attack_stands();
     victim.some_more();
     let memory = target.memory().saturating_sub(before);
     assert!(memory <= 8 << 10, "{memory} KiB for one connection");
+    // And with a reader, as fast as that goes.
+    let rest = &requests[sent % requests.len()..];
+    let mut reader = attacker.try_clone().expect("a second handle");
+    attacker.set_nonblocking(false).expect("blocking");
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let _written = (&attacker).write_all(rest.as_bytes()).is_ok();
+            while (&attacker).write_all(requests.as_bytes()).is_ok() {}
+        });
+        victim.beside(|| {
+            let mut answers = vec![0; 1 << 20];
+            assert_ne!(reader.read(&mut answers).expect("answers"), 0, "the attacker is served as well");
+        });
+        attacker.shutdown(Shutdown::Both).expect("an end");
+        writing.join().expect("no panic");
+    });
     victim.stop();
 }
 
@@ -94,7 +115,7 @@ fn endless_pipelines_are_taken_in_turn() {
 fn refused_requests_leave_nothing_behind() {
     let backend = Backend::saying("here");
     let target = Target::start(backend.address());
-    let victim = Victim::start("refused requests leave nothing behind", target.address);
+    let mut victim = Victim::start("refused requests", &target);
     let bad = [
         "GET\r\n\r\n",
         "GET / HTTP/1.1\r\nx : 1\r\n\r\n",
@@ -108,9 +129,9 @@ fn refused_requests_leave_nothing_behind() {
     };
     storm(400);
     let before = target.memory();
-    storm(2000);
+    victim.beside(|| storm(2000));
     let memory = target.memory().saturating_sub(before);
-    assert!(memory <= 4 << 10, "{memory} KiB after 2,000 refused requests");
+    assert!(memory <= 4 << 10, "{memory} KiB after refused requests");
     victim.stop();
 }
 
@@ -120,13 +141,14 @@ fn slow_heads_are_answered_in_their_time() {
     const ATTACKERS: usize = 4000;
     let backend = Backend::saying("here");
     let target = Target::start(backend.address());
-    let victim = Victim::start("slow heads", target.address);
+    let mut victim = Victim::start("slow heads", &target);
     let before = target.memory();
     let mut attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
     let began = Instant::now();
     for attacker in &mut attackers {
         attacker.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nx: ").expect("sent");
     }
+    victim.the_attack_stands();
     victim.some_more();
     let memory = target.memory().saturating_sub(before);
     println!("{ATTACKERS} slow heads: {memory} KiB");
@@ -160,13 +182,14 @@ fn slow_readers_leave_their_answers_at_the_backend() {
         exchange.respond("200 OK", &[], body)
     });
     let target = Target::start(backend.address());
-    let victim = Victim::start("slow readers", target.address);
+    let mut victim = Victim::start("slow readers", &target);
     let before = target.memory();
     let attackers: Vec<TcpStream> = (0..ATTACKERS).map(|_| target.connect().expect("a connection")).collect();
     for mut attacker in &attackers {
         attacker.write_all(get("a", "/large").as_bytes()).expect("sent");
     }
-    wait::until("all of them at the backend", PATIENCE, || (backend.connections() > ATTACKERS).then_some(()));
+    wait::until("all of them at the backend", PATIENCE, || (backend.connections() >= ATTACKERS).then_some(()));
+    victim.the_attack_stands();
     victim.some_more();
     let memory = target.memory().saturating_sub(before);
     println!("{ATTACKERS} slow readers: {memory} KiB");
@@ -180,14 +203,16 @@ fn long_targets_are_refused() {
     const ATTACKERS: usize = 50;
     let backend = Backend::saying("here");
     let target = Target::start(backend.address());
-    let victim = Victim::start("long targets", target.address);
-    for _ in 0..ATTACKERS {
-        let mut attacker = Client::of(target.connect().expect("a connection"));
-        for _ in 0..10 {
-            assert_eq!(attacker.exchange(get("a", &format!("/{}", "x".repeat(9000)))).status(), 414);
+    let mut victim = Victim::start("long targets", &target);
+    victim.beside(|| {
+        for _ in 0..ATTACKERS {
+            let mut attacker = Client::of(target.connect().expect("a connection"));
+            for _ in 0..10 {
+                assert_eq!(attacker.exchange(get("a", &format!("/{}", "x".repeat(9000)))).status(), 414);
+            }
         }
-    }
-    assert!(backend.requests().iter().all(|request| request.target() == "/victim"));
+    });
+    assert!(backend.requests().is_empty());
     victim.stop();
 }
 
@@ -195,25 +220,25 @@ fn long_targets_are_refused() {
 #[test]
 fn a_noisy_neighbour_fails_no_request_of_others() {
     const ATTACKERS: usize = 32;
-    // A connection to the endpoint for each request: those are what a neighbour could run out of.
-    let backend = Backend::start(|exchange| {
+    let backend = Backend::forgetful(|exchange| {
         exchange.read_body()?;
-        exchange.respond("200 OK", &[], b"here")?;
-        Ok(if exchange.request.target() == "/victim" { Then::Close } else { Then::KeepOpen })
+        exchange.respond("200 OK", &[], b"here")
     });
     let target = Target::start(backend.address());
-    let victim = Victim::start("a noisy neighbour", target.address);
-    std::thread::scope(|scope| {
-        for _ in 0..ATTACKERS {
-            scope.spawn(|| {
-                let mut attacker = Client::of(target.connect().expect("a connection"));
-                for _ in 0..20 {
-                    attacker.send(get("noisy", "/noise").repeat(10));
-                    (0..10).for_each(|_| assert_eq!(attacker.response().status(), 200));
-                }
-            });
-        }
-        victim.some_more();
+    // A connection to the endpoint for each request: those are what a neighbour could run out of.
+    let mut victim = Victim::start_anew("noisy neighbour", &target);
+    victim.beside(|| {
+        thread::scope(|scope| {
+            for _ in 0..ATTACKERS {
+                scope.spawn(|| {
+                    let mut attacker = Client::of(target.connect().expect("a connection"));
+                    for _ in 0..20 {
+                        attacker.send(get("noisy", "/noise").repeat(10));
+                        (0..10).for_each(|_| assert_eq!(attacker.response().status(), 200));
+                    }
+                });
+            }
+        });
     });
     victim.stop();
 }

@@ -10,9 +10,16 @@ use harness::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
         WINDOW_UPDATE, block,
     },
-    wait,
+    scale, wait,
 };
-use std::{io, thread};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 /// Connections of an attack at once.
 const ATTACKERS: usize = 8;
@@ -34,9 +41,18 @@ type Round = fn(&mut Frames, u32) -> io::Result<()>;
 /// and the victim has had all its answers. Returns how many of the connections the gateway has ended, and how many of the
 /// attackers' requests have come to the backend.
 fn flood(name: &'static str, round: Round) -> (usize, usize) {
-    let backend = Backend::saying("here");
+    let requests = Arc::<AtomicUsize>::default();
+    // So many that it would run out of descriptors if it remembered them.
+    let backend = Backend::forgetful({
+        let requests = Arc::clone(&requests);
+        move |exchange| {
+            requests.fetch_add(1, Ordering::SeqCst);
+            exchange.read_body()?;
+            exchange.respond("200 OK", &[], b"here")
+        }
+    });
     let target = Target::start(backend.address());
-    let victim = Victim::start(name, target.address);
+    let mut victim = Victim::start(name, &target);
     let before = target.memory();
     let ended = thread::scope(|scope| {
         let attack = || {
@@ -52,7 +68,10 @@ fn flood(name: &'static str, round: Round) -> (usize, usize) {
         let attackers: Vec<_> = (0..ATTACKERS).map(|_| scope.spawn(attack)).collect();
         let over: Vec<_> = attackers.into_iter().map(|attacker| attacker.join().expect("no panic")).collect();
         // While those that are open still are.
-        victim.some_more();
+        if !scale::is_full() {
+            victim.the_attack_stands();
+            victim.some_more();
+        }
         let memory = target.memory().saturating_sub(before);
         println!("{name}: {memory} KiB for {ATTACKERS} connections");
         assert!(memory <= ATTACKERS * KIB_EACH, "{name}: {memory} KiB");
@@ -60,10 +79,24 @@ fn flood(name: &'static str, round: Round) -> (usize, usize) {
             |(ended, frames): (bool, Option<Frames>)| ended || frames.is_some_and(|mut frames| frames.says_goodbye());
         over.into_iter().filter_map(|one| ends(one).then_some(())).count()
     });
+    let reached = requests.load(Ordering::SeqCst);
+    if scale::is_full() {
+        victim.beside(|| again(&target, round));
+    }
     victim.stop();
-    let reached = backend.requests().iter().filter(|request| request.target() == "/attack").count();
     println!("{name}: {ended} of {ATTACKERS} connections ended, {reached} requests came through");
     (ended, reached)
+}
+
+/// All attackers once more, on new connections, which are over when they are not read any more.
+fn again(target: &Target, round: Round) {
+    thread::scope(|scope| {
+        let attack = || {
+            let mut frames = Frames::connect_impatiently(target.address);
+            (0..ROUNDS).find_map(|number| round(&mut frames, number).err())
+        };
+        (0..ATTACKERS).for_each(|_| drop(scope.spawn(attack)));
+    });
 }
 
 /// CVE-2023-44487.
@@ -147,7 +180,7 @@ fn answers_without_a_window_stay_with_the_backend() {
         exchange.respond("200 OK", &[], body)
     });
     let target = Target::start(backend.address());
-    let victim = Victim::start("zero windows", target.address);
+    let mut victim = Victim::start("zero windows", &target);
     let before = target.memory();
     let mut attackers: Vec<Frames> = (0..ATTACKERS).map(|_| Frames::connect(target.address)).collect();
     for frames in &mut attackers {
@@ -159,6 +192,7 @@ fn answers_without_a_window_stay_with_the_backend() {
     }
     let wanted = ATTACKERS * usize::try_from(STREAMS).expect("a small number");
     wait::until("all requests at the backend", PATIENCE, || (backend.connections() >= wanted).then_some(()));
+    victim.the_attack_stands();
     victim.some_more();
     let memory = target.memory().saturating_sub(before);
     println!("zero windows: {memory} KiB for {wanted} answers");

@@ -12,6 +12,7 @@ mod descriptors;
 mod http1;
 mod http2;
 mod memory;
+mod placement;
 mod soak;
 mod target;
 mod victim;

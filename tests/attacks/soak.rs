@@ -65,8 +65,9 @@ fn endure() {
     });
     let launcher = group.launcher();
     let mut target = Target::within(backend.address(), &launcher.each_ref().map(String::as_str));
-    let victim = Victim::start("attacks of all kinds", target.address);
+    let mut victim = Victim::start("attacks of all kinds", &target);
     let before = target.memory();
+    victim.the_attack_stands();
     let attacks = AtomicUsize::new(0);
     let until = Instant::now() + duration();
     let attack = |pace: Duration, most: usize, once: &(dyn Fn(&Target) -> Option<TcpStream> + Sync)| {

@@ -1,8 +1,10 @@
 //! Whom the attacks are for: the daemon as a process of its own, whose memory, processor time and file descriptors can be
 //! counted.
 
+use crate::placement;
 use harness::{
     daemon,
+    http::backend::{Backend, Then},
     objects::{PORT, routes, service},
     process::Process,
     wait,
@@ -24,6 +26,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Clients and gateway of the largest crowd.
 const DESCRIPTORS: u64 = 10_000;
 
+const ROUTES: &str = "
+  - match: [{authority: {exact: victim}}]
+    route: [{destination: {host: victims}}]
+  - route: [{destination: {host: backend}}]";
+
 /// One attack at a time: what a victim gets is to be compared with what it gets in peace.
 static ALONE: Mutex<()> = Mutex::new(());
 
@@ -31,6 +38,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 pub(crate) struct Target {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
+    /// The victim's endpoint: what attackers do to theirs is not to be felt there.
+    _endpoint: Backend,
     _directory: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -51,10 +60,13 @@ impl Target {
         setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("a soft limit");
         let directory = tempfile::tempdir().expect("a directory");
         let objects = directory.path().join("objects.yaml");
-        let yaml = routes("  - route: [{destination: {host: backend}}]") + &service("backend", &[backend]);
+        let endpoint = placement::before_others(victims_endpoint);
+        placement::leave_the_gateway_alone();
+        let yaml = routes(ROUTES) + &service("backend", &[backend]) + &service("victims", &[endpoint.address()]);
         fs::write(&objects, yaml).expect("a file");
         let address = own_address();
-        let mut words: Vec<String> = launcher.iter().map(|&word| word.to_owned()).collect();
+        let launcher = placement::launcher().iter().chain(launcher);
+        let mut words: Vec<String> = launcher.map(|&word| word.to_owned()).collect();
         words.extend([gateway, "run".to_owned(), "-f".to_owned(), objects.display().to_string()]);
         let flags =
             "--workers 1 --fastpath off --admin 127.0.0.1:0 --readiness off --metrics off --drain-announce-seconds 0";
@@ -66,7 +78,7 @@ impl Target {
             process.assert_running();
             TcpStream::connect(address).ok()
         });
-        Self { process, address, _directory: directory, _alone: alone }
+        Self { process, address, _endpoint: endpoint, _directory: directory, _alone: alone }
     }
 
     pub(crate) fn connect(&self) -> io::Result<TcpStream> {
@@ -98,9 +110,25 @@ impl Target {
         Duration::from_millis(ticks * 10)
     }
 
+    /// Of the thread that all connections are on: where the kernel says how long it has waited for a CPU.
+    pub(crate) fn worker(&self) -> PathBuf {
+        let tasks = fs::read_dir(self.proc("task")).expect("the threads of a process of ours").flatten();
+        let mut tasks = tasks.map(|task| task.path());
+        let is_worker = |task: &PathBuf| fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "worker-0\n");
+        tasks.find(is_worker).expect("a worker").join("schedstat")
+    }
+
     fn proc(&self, file: &str) -> PathBuf {
         Path::new("/proc").join(self.process.id().to_string()).join(file)
     }
+}
+
+fn victims_endpoint() -> Backend {
+    Backend::forgetful(|exchange| {
+        exchange.read_body()?;
+        exchange.respond("200 OK", &[], b"here")?;
+        Ok(if exchange.request.target() == "/anew" { Then::Close } else { Then::KeepOpen })
+    })
 }
 
 /// An address of this machine that nobody else uses.

@@ -1,74 +1,116 @@
 //! A client that only wants its answers, and how long it waits for them, in peace and beside an attack.
 
+use crate::{placement, target::Target};
 use harness::{
     http::client::{Client, get},
-    wait,
+    scale, wait,
 };
 use parking_lot::Mutex;
 use std::{
-    net::SocketAddr,
     panic,
+    path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc,
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+/// Two hundred requests a second.
+const PACE: Duration = Duration::from_millis(5);
+
+/// What an answer took.
+#[derive(Clone, Copy)]
+struct Took {
+    all: Duration,
+    /// Without the time in which the gateway or the victim could have gone on and had no CPU, which other programs had:
+    /// attackers have none of the gateway's, where figures are wanted.
+    on_cpu: Duration,
+}
+
 /// Asks all the time, on one connection, until it is stopped.
-pub(super) struct Victim {
+pub(crate) struct Victim {
     attack: &'static str,
     /// Of every answer so far.
-    times: Arc<Mutex<Vec<Duration>>>,
+    times: Arc<Mutex<Vec<Took>>>,
     /// So many of them were in peace.
     in_peace: usize,
-    answers: Arc<AtomicUsize>,
+    /// So many were over when the attack stood.
+    before: usize,
     stop: Arc<AtomicBool>,
     asking: Option<JoinHandle<()>>,
 }
 
 impl Victim {
-    /// Returns when it has had a hundred answers, and `attack` may begin.
-    pub(super) fn start(attack: &'static str, gateway: SocketAddr) -> Self {
-        let times = Arc::<Mutex<Vec<Duration>>>::default();
-        let (answers, stop) = (Arc::<AtomicUsize>::default(), Arc::<AtomicBool>::default());
-        let asking = thread::spawn({
-            let (answers, stop, times) = (Arc::clone(&answers), Arc::clone(&stop), Arc::clone(&times));
+    /// Returns when it has had enough answers in peace, and `attack` may begin. Its endpoint is no attacker's.
+    pub(crate) fn start(attack: &'static str, target: &Target) -> Self {
+        Self::asking_for("/victim", attack, target)
+    }
+
+    /// The same, with a connection to the endpoint for each request.
+    pub(crate) fn start_anew(attack: &'static str, target: &Target) -> Self {
+        Self::asking_for("/anew", attack, target)
+    }
+
+    fn asking_for(path: &'static str, attack: &'static str, target: &Target) -> Self {
+        let times = Arc::<Mutex<Vec<Took>>>::default();
+        let stop = Arc::<AtomicBool>::default();
+        let (gateway, worker) = (target.address, target.worker());
+        let ask = {
+            let (stop, times) = (Arc::clone(&stop), Arc::clone(&times));
             move || {
                 let mut client = Client::connect(gateway);
                 // A channel nobody sends to: its timeout is the pause between two requests.
                 let (_sender, pause) = mpsc::channel::<()>();
+                let own = PathBuf::from("/proc/thread-self/schedstat");
+                let waited = || placement::waited(&worker) + placement::waited(&own);
                 while !stop.load(Ordering::SeqCst) {
-                    let _waited = pause.recv_timeout(Duration::from_millis(5));
+                    let _waited = pause.recv_timeout(PACE);
+                    let before = waited();
                     let asked = Instant::now();
-                    let answer = client.exchange(get("victim", "/victim"));
+                    let answer = client.exchange(get("victim", path));
                     assert_eq!((answer.status(), answer.text()), (200, "here"));
-                    times.lock().push(asked.elapsed());
-                    answers.fetch_add(1, Ordering::SeqCst);
+                    let all = asked.elapsed();
+                    let on_cpu = all.saturating_sub(waited().saturating_sub(before));
+                    times.lock().push(Took { all, on_cpu });
                 }
             }
-        });
-        let mut victim = Self { attack, times, in_peace: 0, answers, stop, asking: Some(asking) };
-        (0..5).for_each(|_| victim.some_more());
-        victim.in_peace = victim.times.lock().len();
+        };
+        let asking = placement::before_others(|| thread::spawn(ask));
+        let mut victim = Self { attack, times, in_peace: 0, before: 0, stop, asking: Some(asking) };
+        victim.until_answered(scale::of(100, 1000));
+        victim.in_peace = victim.answers();
+        victim.before = victim.in_peace;
         victim
     }
 
-    /// Returns when it has had twenty more answers.
-    pub(super) fn some_more(&self) {
-        let wanted = self.answers.load(Ordering::SeqCst) + 20;
-        wait::until("the victim's answers", Duration::from_secs(60), || {
-            let has_failed = self.asking.as_ref().is_some_and(JoinHandle::is_finished);
-            (has_failed || self.answers.load(Ordering::SeqCst) >= wanted).then_some(())
-        });
+    /// The attack has been set up: what comes from now on is beside it.
+    pub(crate) fn the_attack_stands(&mut self) {
+        self.before = self.answers();
+    }
+
+    /// Goes on with `attack` until there are enough answers beside it; once, on every change.
+    pub(crate) fn beside(&mut self, mut attack: impl FnMut()) {
+        self.the_attack_stands();
+        loop {
+            attack();
+            if !scale::is_full() || self.answers() >= self.before + enough() {
+                return;
+            }
+        }
+    }
+
+    /// Returns when it has had some more answers.
+    pub(crate) fn some_more(&self) {
+        self.until_answered(self.answers() + 20);
     }
 
     /// # Panics
     /// When one of its answers was not what it wanted.
-    pub(super) fn stop(mut self) {
-        self.some_more();
+    pub(crate) fn stop(mut self) {
+        self.until_answered(self.before + enough());
         self.stop.store(true, Ordering::SeqCst);
         if let Some(asking) = self.asking.take()
             && let Err(panicked) = asking.join()
@@ -76,16 +118,46 @@ impl Victim {
             panic::resume_unwind(panicked);
         }
         let times = self.times.lock();
-        let (peace, attack) = times.split_at(self.in_peace);
-        // A figure to look at: a machine that others use too may say anything.
-        println!("{}: p99 {:?} beside it, {:?} in peace", self.attack, p99(attack), p99(peace));
+        let (earlier, beside) = times.split_at(self.before);
+        let (peace, setting_up) = earlier.split_at(self.in_peace);
+        let p99 = |times: &[Took]| (part(times, 99, |took| took.all), part(times, 99, |took| took.on_cpu));
+        let ((peace, own_peace), (attacked, own_attacked)) = (p99(peace), p99(beside));
+        // Figures to look at: a machine that others use too may say anything. The bars make a table of the lines.
+        println!(
+            "| {} | {:.2} ({}) | {peace:.2} | {attacked:.2} | {:.1} | {own_peace:.2} | {own_attacked:.2} | {:.1} | {:.2} | {} | 0 |",
+            self.attack,
+            part(setting_up, 100, |took| took.on_cpu),
+            setting_up.len(),
+            attacked / peace,
+            own_attacked / own_peace,
+            part(beside, 50, |took| took.on_cpu),
+            beside.len(),
+        );
+    }
+
+    fn answers(&self) -> usize {
+        self.times.lock().len()
+    }
+
+    fn until_answered(&self, wanted: usize) {
+        wait::until("the victim's answers", Duration::from_secs(120), || {
+            let has_failed = self.asking.as_ref().is_some_and(JoinHandle::is_finished);
+            (has_failed || self.answers() >= wanted).then_some(())
+        });
     }
 }
 
-fn p99(times: &[Duration]) -> Duration {
-    let mut times = times.to_vec();
+/// Answers beside an attack.
+fn enough() -> usize {
+    scale::of(20, 1000)
+}
+
+/// Milliseconds that `percent` of `times` do not exceed.
+fn part(times: &[Took], percent: usize, which: fn(&Took) -> Duration) -> f64 {
+    let mut times: Vec<Duration> = times.iter().map(which).collect();
     times.sort_unstable();
-    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+    let last = times.len().saturating_sub(1);
+    times.get((times.len() * percent / 100).min(last)).copied().unwrap_or_default().as_secs_f64() * 1e3
 }
 
 impl Drop for Victim {

@@ -25,10 +25,15 @@ pub fn remove(headers: &mut HeaderMap) {
     }
     match &found[..] {
         [] => return,
-        // What most endpoints send. The field it names would have been found.
-        [only] if *only == CONNECTION && is_only_keep_alive(headers) => {
-            headers.remove(CONNECTION);
-            return;
+        // What most peers send. The field that `keep-alive` names would have been found.
+        [only] if *only == CONNECTION => {
+            if let Some(option) = only_option(headers) {
+                headers.remove(CONNECTION);
+                if option == "close" {
+                    headers.remove("close");
+                }
+                return;
+            }
         }
         _ => {}
     }
@@ -52,10 +57,11 @@ fn is_well_known(name: &str) -> bool {
     matches!(name.len(), 2 | 7 | 10 | 16 | 17) && WELL_KNOWN.contains(&name)
 }
 
-/// Whether `Connection` is `keep-alive` and no more.
-fn is_only_keep_alive(headers: &HeaderMap) -> bool {
+/// What `Connection` says, if it says one of two things and no more.
+fn only_option(headers: &HeaderMap) -> Option<&'static str> {
     let mut values = headers.get_all(CONNECTION).iter();
-    values.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"keep-alive")) && values.next().is_none()
+    let only = values.next().filter(|_| values.next().is_none())?.as_bytes();
+    ["keep-alive", "close"].into_iter().find(|option| only.eq_ignore_ascii_case(option.as_bytes()))
 }
 
 /// Whether `Connection` names `option`.
@@ -107,6 +113,8 @@ mod tests {
     #[test]
     fn a_lone_connection_field_goes_with_what_it_names() {
         assert_eq!(after_removal(&[("connection", "Keep-Alive"), ("x-a", "1")]), ["x-a: 1"]);
+        assert_eq!(after_removal(&[("connection", "Close"), ("x-a", "1")]), ["x-a: 1"]);
+        assert_eq!(after_removal(&[("connection", "close"), ("connection", "x-a"), ("x-a", "1")]), [""; 0]);
         assert_eq!(
             after_removal(&[("connection", "keep-alive"), ("keep-alive", "timeout=5"), ("x-a", "1")]),
             ["x-a: 1"]

@@ -1,6 +1,7 @@
 //! HTTP/2 on a client's connection: its limits, its streams, its end.
 
 mod answer;
+mod paced;
 mod tasks;
 
 use super::{
@@ -13,6 +14,7 @@ use answer::Answer;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
+use paced::Paced;
 use std::{
     convert::Infallible,
     future::{Future as _, poll_fn},
@@ -67,7 +69,7 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
         .header_table_size(HEADER_TABLE)
         .max_pending_accept_reset_streams(RESET_BY_CLIENT)
         .max_local_error_reset_streams(RESET_BY_US)
-        .serve_connection(TokioIo::new(ClientSocket::new(transport, Rc::clone(activity))), service);
+        .serve_connection(TokioIo::new(Paced::new(ClientSocket::new(transport, Rc::clone(activity)))), service);
     let mut connection = pin!(connection);
 
     let mut last_words: Option<Pin<Box<Sleep>>> = None;

@@ -44,8 +44,15 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
+/// For so long nobody sees that a client with its first request has gone: most have their answer before.
+const UNWATCHED: Duration = Duration::from_millis(10);
+
 /// Between two sweeps while memory runs out.
 const UNDER_PRESSURE: Duration = Duration::from_millis(100);
+
+/// After so many tasks the kernel is asked who else is ready. That costs less than a hundredth of what they do; who is ready
+/// is behind those who were before, and no longer behind those who are again.
+const TASKS_BETWEEN_LOOKS: u32 = 16;
 
 /// How far the end of the gateway has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +94,8 @@ pub(crate) struct Worker {
     connections: RefCell<HashMap<u64, Rc<Activity>, RandomState>>,
     /// Streams whose clients may let their bodies stand still.
     streams: RefCell<Vec<Weak<Activity>>>,
+    /// Clients whose end would not be seen.
+    unwatched: RefCell<Vec<Rc<Activity>>>,
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
@@ -111,7 +120,10 @@ pub(super) struct Registration {
 
 /// Runs a worker until its stage says that it is over. Blocks the thread.
 pub(super) fn run(start: WorkerStart) -> std::io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build_local(runtime::LocalOptions::default())?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(TASKS_BETWEEN_LOOKS)
+        .build_local(runtime::LocalOptions::default())?;
     runtime.block_on(async move {
         let WorkerStart { settings, published, telemetry, problems, pressure, stage, listening } = start;
         let worker = Rc::new(Worker::new(settings, published.clone(), telemetry, stage.clone(), pressure));
@@ -147,6 +159,7 @@ impl Worker {
             recorder: RefCell::new(recorder),
             connections: RefCell::default(),
             streams: RefCell::default(),
+            unwatched: RefCell::default(),
             next_connection: Cell::new(0),
             operations: RefCell::default(),
             refusals: RefCell::default(),
@@ -221,6 +234,21 @@ impl Worker {
         self.connections.borrow_mut().insert(id, Rc::clone(activity));
         self.telemetry.connections().downstream.inc();
         Registration { worker: Rc::clone(self), id }
+    }
+
+    /// Has `client`, whose request is being answered, told to the event loop in a moment, if it is still there then.
+    pub(super) fn watch_soon(self: &Rc<Self>, client: &Rc<Activity>) {
+        let mut unwatched = self.unwatched.borrow_mut();
+        if unwatched.is_empty() {
+            let worker = Rc::clone(self);
+            task::spawn_local(async move {
+                tokio::time::sleep(UNWATCHED).await;
+                for client in worker.unwatched.take() {
+                    client.watch();
+                }
+            });
+        }
+        unwatched.push(Rc::clone(client));
     }
 
     /// Adds a stream of HTTP/2 to what the sweep looks after, until it ends.

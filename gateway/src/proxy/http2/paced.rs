@@ -1,0 +1,146 @@
+//! How much of a connection of HTTP/2 is read before others have their turn.
+//!
+//! h2 reads frames for as long as there are any, and what a few bytes make it do is the sender's choice: a megabyte of PINGs
+//! is sixty thousand answers. So bytes are counted by what they cause. Whoever has sent many waits until everybody else who
+//! is ready has been served, and until what has come meanwhile is known.
+
+use crate::proxy::turn;
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Of one turn, in bytes as [`Frames::read`] counts them: a hundred PINGs, eighteen small requests, 32 KiB of bodies.
+const TURN: usize = 2048;
+
+/// A request costs this much more than its bytes say: each has a task of its own, which comes before whoever is ready next.
+const REQUEST: usize = 96;
+
+/// Bodies pass through, and are held back by their windows: so many bytes of them count for one.
+const BODY_SHARE: usize = 16;
+
+/// Of a frame's head: three bytes of length, one of type, one of flags, four of the stream (RFC 9113 §4.1).
+const HEAD: usize = 9;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+
+/// A connection, read in turns.
+#[derive(Debug)]
+pub(super) struct Paced<S> {
+    stream: S,
+    frames: Frames,
+    /// What has been read in this turn, beyond it too: the rest is taken off the next one.
+    used: usize,
+}
+
+/// Where frames begin and end.
+#[derive(Debug)]
+struct Frames {
+    /// Bytes of the present frame, or of the connection's preface, that are still to come.
+    rest: usize,
+    is_data: bool,
+    head: [u8; HEAD],
+    /// How much of `head` has come.
+    known: usize,
+}
+
+impl<S> Paced<S> {
+    /// `stream`, on which nothing has been read: it begins with the preface (RFC 9113 §3.4).
+    pub(super) const fn new(stream: S) -> Self {
+        const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+        Self { stream, frames: Frames { rest: PREFACE, is_data: false, head: [0; HEAD], known: 0 }, used: 0 }
+    }
+}
+
+impl Frames {
+    /// Notes that `bytes` have come. Returns what they count.
+    fn read(&mut self, mut bytes: &[u8]) -> usize {
+        let mut count = 0;
+        while !bytes.is_empty() {
+            if self.rest == 0 {
+                let (head, others) = bytes.split_at(bytes.len().min(HEAD - self.known));
+                self.head[self.known..self.known + head.len()].copy_from_slice(head);
+                self.known += head.len();
+                bytes = others;
+                count += head.len();
+                if self.known == HEAD {
+                    count += self.begin();
+                }
+            } else {
+                let part = bytes.len().min(self.rest);
+                self.rest -= part;
+                bytes = &bytes[part..];
+                count += if self.is_data { part / BODY_SHARE } else { part };
+            }
+        }
+        count
+    }
+
+    /// Goes on behind a head that has come. Returns what the frame counts beside its bytes.
+    fn begin(&mut self) -> usize {
+        let [a, b, c, kind, ..] = self.head;
+        self.rest = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        self.is_data = kind == DATA;
+        self.known = 0;
+        if kind == HEADERS { REQUEST } else { 0 }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(allowed) = TURN.checked_sub(self.used).filter(|&left| left > 0) else {
+            self.used -= TURN;
+            turn::ends(cx);
+            return Poll::Pending;
+        };
+        let before = buf.filled().len();
+        let is_body = self.frames.is_data && self.frames.rest > 0;
+        let read = if is_body || buf.remaining() <= allowed {
+            Pin::new(&mut self.stream).poll_read(cx, buf)
+        } else {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(allowed));
+            let read = Pin::new(&mut self.stream).poll_read(cx, &mut part);
+            let length = part.filled().len();
+            buf.advance(length);
+            read
+        };
+        if read.is_pending() {
+            self.used = 0;
+        } else {
+            self.used += self.frames.read(&buf.filled()[before..]);
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;
