@@ -263,6 +263,7 @@ impl Explanation {
     fn act(mut self, snapshot: &Snapshot, route: &Route, request: &RequestHead<'_>, question: &Question) -> Self {
         self.route = Some(RouteFacts::of(route));
         self.response_headers = facts::Edits::of(&route.response_headers);
+        self.fault = route.fault.as_deref().map(FaultFacts::of);
         match &route.action {
             RouteAction::Redirect(redirect) => {
                 self.outcome = Outcome::Redirect;

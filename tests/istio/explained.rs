@@ -8,7 +8,7 @@ use super::{
 };
 use anyhow::{Context, anyhow};
 use gateway::{
-    explain::{Explanation, Outcome, Question, explain, listing::Lists},
+    explain::{Explanation, Outcome, Question, explain},
     ingest::{IngestContext, ingest_all},
     k8s,
     routing::{compiler::compile, snapshot::Snapshot},
@@ -37,7 +37,7 @@ impl Explained {
         }
         let (snapshot, found) = compile(resources.into_values(), lab.settings.clone());
         problems.extend(found);
-        let table = Table::of_ours(&Lists::of(&snapshot));
+        let table = Table::of_ours(&snapshot);
         Ok(Self { snapshot, table, problems: problems.iter().map(ToString::to_string).collect() })
     }
 
@@ -124,6 +124,7 @@ fn against_answer(explained: &Explanation, ours: &Answer) -> Vec<String> {
             let broken = explained.clusters.iter().any(|c| c.unknown.is_some() || c.endpoints.is_empty());
             same("forward", if broken { "503".to_owned() } else { "200".to_owned() }, status(ours.status()));
         }
+        (Outcome::Redirect | Outcome::DirectResponse, _) if explained.fault.is_some() => {}
         (outcome, _) => {
             same("status", status(explained.status), status(ours.status()));
             if outcome == Outcome::Redirect {

@@ -23,6 +23,7 @@ mod stream;
 mod table;
 mod tls;
 mod validation;
+mod values;
 
 use clap::Parser;
 use run::Plan;

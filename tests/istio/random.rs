@@ -3,6 +3,7 @@
 //! A world depends on its seed alone. Like a case it keeps to names and hosts of its own, so that many are in force at once.
 
 mod actions;
+mod delegation;
 mod dice;
 mod matches;
 mod policies;
@@ -48,11 +49,13 @@ pub(crate) fn world(seed: u64, requests: usize) -> Case {
     let mut names = vec![("default", "g".to_owned())];
     names.extend(gateways.iter().map(|gateway| (namespace_of(gateway), name_of(gateway))));
     let count = 1 + dice.below(4);
-    let virtual_services = (0..count).map(|index| virtual_service(&mut dice, &world, index, &names));
+    let delegates = delegation::delegates(&mut dice, &world);
+    let virtual_services = (0..count).map(|index| virtual_service(&mut dice, &world, index, &names, &delegates));
     let virtual_services: Vec<Value> = virtual_services.collect();
     let mut objects = services;
     objects.extend(gateways);
     objects.extend(virtual_services);
+    objects.extend(delegates);
     let requests = (0..requests).map(|_| request(&mut dice, &world)).collect();
     Case { name: world.name, feature: FEATURE.to_owned(), objects, pending: None, freezes: None, requests }
 }
@@ -124,7 +127,13 @@ fn gateways(dice: &mut Dice, world: &World) -> Vec<Value> {
         .collect()
 }
 
-fn virtual_service(dice: &mut Dice, world: &World, index: usize, gateways: &[(&str, String)]) -> Value {
+fn virtual_service(
+    dice: &mut Dice,
+    world: &World,
+    index: usize,
+    gateways: &[(&str, String)],
+    delegates: &[Value],
+) -> Value {
     // Two hosts of one object must not overlap: Istio's webhook refuses that.
     let hosts = if dice.once_in(4) { vec![world.host("a.x."), world.host("c.")] } else { vec![world.domain(dice)] };
     let mut bound: Vec<String> = (0..1 + dice.below(2))
@@ -135,7 +144,8 @@ fn virtual_service(dice: &mut Dice, world: &World, index: usize, gateways: &[(&s
         .collect();
     bound.sort();
     bound.dedup();
-    let rules: Vec<Value> = (0..1 + dice.below(5)).map(|_| rule(dice, world, &bound)).collect();
+    let mut rules: Vec<Value> = (0..1 + dice.below(5)).map(|_| rule(dice, world, &bound)).collect();
+    delegation::hand_over(dice, &mut rules, delegates);
     let mut spec = json!({"hosts": hosts, "gateways": bound, "http": rules});
     if dice.once_in(8) {
         spec["exportTo"] = dice.pick(&[json!(["."]), json!(["*"]), json!(["istio-system"]), json!(["team"])]);

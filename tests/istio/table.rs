@@ -1,7 +1,11 @@
 //! A routing table as both gateways can tell it: Envoy's `/config_dump`, and the lists of `gateway config`.
 
+use super::values::{self, Values};
 use anyhow::{Context, ensure};
-use gateway::explain::listing::{ListenerRow, Lists, RouteRow};
+use gateway::{
+    explain::listing::{ListenerRow, Lists, RouteRow},
+    routing::snapshot::Snapshot,
+};
 use harness::http::client::{Client, get};
 use serde_json::Value;
 use std::{
@@ -16,6 +20,8 @@ pub(crate) struct Table {
     pub(crate) clusters: BTreeMap<String, BTreeSet<String>>,
     /// The traffic policy of clusters, from Envoy's dump; ours is in `explain`.
     pub(crate) policies: BTreeMap<String, ClusterPolicy>,
+    /// What their numbers, times and shares are.
+    values: BTreeMap<String, Values>,
     /// Clusters whose endpoints Envoy asks DNS for.
     from_dns: BTreeSet<String>,
 }
@@ -35,6 +41,8 @@ pub(crate) struct Row {
     pub(crate) destinations: Vec<(String, u64)>,
     /// Whatever else happens to the request: `mirrors`, `faults` …
     pub(crate) extras: BTreeSet<String>,
+    /// With which numbers, times and shares.
+    pub(crate) values: Values,
     /// What only Envoy's dump has here; ours comes from `explain`.
     pub(crate) policy: Option<Policy>,
 }
@@ -86,6 +94,7 @@ impl Table {
         let dump = page(admin, "/config_dump?resource=dynamic_active_clusters")?;
         for cluster in list(&dump["configs"]).map(|config| &config["cluster"]) {
             table.policies.insert(text(&cluster["name"]), cluster_policy(cluster));
+            table.values.insert(text(&cluster["name"]), values::of_cluster(cluster));
             if text(&cluster["type"]).ends_with("_DNS") {
                 table.from_dns.insert(text(&cluster["name"]));
             }
@@ -107,9 +116,10 @@ impl Table {
         Ok(table)
     }
 
-    /// The same of our lists. Only clusters that exist, as in Envoy.
-    pub(crate) fn of_ours(lists: &Lists) -> Self {
-        let mut table = Self::default();
+    /// The same of our snapshot. Only clusters that exist, as in Envoy.
+    pub(crate) fn of_ours(snapshot: &Snapshot) -> Self {
+        let lists = &Lists::of(snapshot);
+        let mut table = Self { values: values::of_clusters(snapshot), ..Self::default() };
         let bound: BTreeMap<&str, u16> = lists
             .listeners
             .iter()
@@ -132,6 +142,12 @@ impl Table {
             let domain = row.virtual_host.rsplit_once(':').map_or(row.virtual_host.as_str(), |(domain, _)| domain);
             let port = bound.get(row.virtual_host.as_str()).copied().unwrap_or(row.port);
             table.hosts.entry((port, domain.to_owned())).or_default().push(our_row(row));
+        }
+        for (key, values) in values::of_routes(snapshot) {
+            let rows = table.hosts.get_mut(&key).into_iter().flatten();
+            for (row, values) in rows.zip(values) {
+                row.values = values;
+            }
         }
         for cluster in lists.clusters.iter().filter(|cluster| cluster.state == "known") {
             table.clusters.entry(cluster.name.clone()).or_default();
@@ -165,6 +181,11 @@ impl Table {
                 found.push(format!("endpoints of {name}: Istio {istio:?}, here {ours:?}"));
             }
         }
+        for (name, ours) in &ours.values {
+            if let Some(istio) = self.values.get(name).filter(|istio| *istio != ours) {
+                found.push(format!("values of {name}: Istio {istio:?}, here {ours:?}"));
+            }
+        }
         found
     }
 }
@@ -182,7 +203,8 @@ fn host_differences(at: &str, istio: &[Row], ours: &[Row]) -> Vec<String> {
                 || "none".to_owned(),
                 |row| {
                     let conditions = row.conditions.join(", ");
-                    format!("{} {conditions} → {} {:?} {:?}", row.object, row.action, row.destinations, row.extras)
+                    let Row { object, action, destinations, extras, values, .. } = row;
+                    format!("{object} {conditions} → {action} {destinations:?} {extras:?} {values:?}")
                 },
             )
         };
@@ -203,6 +225,8 @@ fn our_row(row: &RouteRow) -> Row {
         action: row.action.clone(),
         destinations: row.destinations.iter().map(|d| (d.cluster.clone(), d.weight.into())).collect(),
         extras: row.also.iter().cloned().chain(row.hash_policy.then(|| "hash policy".to_owned())).collect(),
+        // Beside the lists: see `of_ours`.
+        values: Values::new(),
         policy: None,
     }
 }
@@ -230,12 +254,14 @@ fn envoy_row(route: &Value) -> Row {
         [.., namespace, "virtual-service", name] => format!("{namespace}/{name}"),
         _ => config,
     };
+    let values = values::of_route(route);
     Row {
         object,
         conditions: envoy_conditions(&route["match"]),
         action: kind.to_owned(),
         destinations,
-        extras: extras(route),
+        extras: extras(route, &values),
+        values,
         policy: action.is_object().then(|| Policy {
             timeout: text(&action["timeout"]),
             attempts: action["retry_policy"]["num_retries"].as_u64().unwrap_or_default(),
@@ -244,20 +270,18 @@ fn envoy_row(route: &Value) -> Row {
     }
 }
 
-/// What else the route does. Istio also writes what has no effect: faults of no request, CORS for an answer of the
+/// What else the route does. Istio also writes what has no effect: faults and mirrors of no request, CORS for an answer of the
 /// gateway's own, the source address as a key that is switched off.
-fn extras(route: &Value) -> BTreeSet<String> {
+fn extras(route: &Value, values: &Values) -> BTreeSet<String> {
     let filters = &route["typed_per_filter_config"];
-    let fault = &filters["envoy.filters.http.fault"];
-    let hits = |kind: &str| fault[kind]["percentage"]["numerator"].as_u64().is_some_and(|share| share > 0);
     let is_switched_off = |key: &Value| {
         let source = &key["connection_properties"];
         source.is_object() && source["source_ip"] != true
     };
     let found = [
-        ("mirrors", route["route"]["request_mirror_policies"].is_array()),
+        ("mirrors", values.contains_key("mirrors")),
         ("hash policy", list(&route["route"]["hash_policy"]).any(|key| !is_switched_off(key))),
-        ("faults", hits("delay") || hits("abort")),
+        ("faults", values.contains_key("delay") || values.contains_key("abort")),
         ("CORS", route["route"].is_object() && filters["envoy.filters.http.cors"].is_object()),
     ];
     found.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned()).collect()

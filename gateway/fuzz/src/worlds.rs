@@ -322,7 +322,7 @@ fn rule(choices: &mut Choices<'_>, index: usize) -> HttpRule {
             policy: None,
         }),
     };
-    HttpRule { index, name: "".into(), matches, action, headers: HeaderRules::default(), delegate: None }
+    HttpRule { index, name: "".into(), matches, action, fault: None, headers: HeaderRules::default(), delegate: None }
 }
 
 fn destination(choices: &mut Choices<'_>) -> Destination {

@@ -4,6 +4,9 @@
 use super::hash_key::{xx_hash, xx_hash_with};
 use std::net::SocketAddr;
 
+/// Istio's `hostSelectionRetryMaxAttempts`.
+const RETRY_DRAWS: u64 = 5;
+
 #[derive(Debug)]
 pub(super) struct Maglev {
     table: Vec<u32>,
@@ -71,10 +74,13 @@ impl Maglev {
         Self { table }
     }
 
-    /// The endpoint of `hash`, then those at the places behind it.
+    /// The endpoint of `hash`, then those that Envoy looks at for a retry, then those at the places behind the first.
     pub(super) fn walk(&self, hash: u64) -> impl Iterator<Item = u32> {
-        let start = usize::try_from(hash % self.table.len().max(1) as u64).unwrap_or(0);
-        let (before, after) = self.table.split_at(start.min(self.table.len()));
-        after.iter().chain(before).copied()
+        let size = self.table.len().max(1) as u64;
+        let place = move |hash: u64| usize::try_from(hash % size).unwrap_or(0);
+        // `OriginalMaglevTable::chooseHost`.
+        let retries = (0..=RETRY_DRAWS).map(move |attempt| place(hash ^ attempt.wrapping_neg()));
+        let (before, after) = self.table.split_at(place(hash).min(self.table.len()));
+        retries.filter_map(|place| self.table.get(place)).chain(after).chain(before).copied()
     }
 }

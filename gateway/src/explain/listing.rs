@@ -186,9 +186,10 @@ impl Lists {
 
 fn routes(snapshot: &Snapshot, listener: &Listener, host: &VirtualHost) -> Vec<RouteRow> {
     let row = |route: &Arc<crate::routing::route::Route>| {
+        let faults = || route.fault.iter().map(|_| "faults".to_owned()).collect();
         let (action, destinations, also) = match &route.action {
-            RouteAction::Redirect(_) => ("redirect", Vec::new(), Vec::new()),
-            RouteAction::DirectResponse(_) => ("direct_response", Vec::new(), Vec::new()),
+            RouteAction::Redirect(_) => ("redirect", Vec::new(), faults()),
+            RouteAction::DirectResponse(_) => ("direct_response", Vec::new(), faults()),
             RouteAction::Forward(forward) => {
                 let destination = |d: &crate::routing::route::RouteDestination| DestinationRow {
                     cluster: snapshot.cluster(d.cluster).label.to_string(),

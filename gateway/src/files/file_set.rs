@@ -31,8 +31,15 @@ pub(super) struct FileSet {
     files: BTreeMap<PathBuf, File>,
     /// What `control` has been told: the object, the file it is from and its fingerprint.
     told: HashMap<ObjectId, (PathBuf, Fingerprint)>,
+    /// Some object could not be told: the next look tries again, whatever it finds.
+    is_untold: bool,
+    /// Objects in more than one file.
+    repeated: Vec<Problem>,
     problems: Vec<Problem>,
     hasher: RandomState,
+    /// How often all objects were compared with what has been told.
+    #[cfg(test)]
+    compared: usize,
 }
 
 /// Tells two versions of one object apart; keyed at random, so nobody can aim for a collision.
@@ -72,8 +79,12 @@ impl FileSet {
             default_namespace,
             files: BTreeMap::new(),
             told: HashMap::new(),
+            is_untold: false,
+            repeated: Vec::new(),
             problems: Vec::new(),
             hasher: RandomState::new(),
+            #[cfg(test)]
+            compared: 0,
         }
     }
 
@@ -100,14 +111,20 @@ impl FileSet {
             };
             self.files.insert(path, file);
         }
+        let mut has_lost = false;
         for (path, mut file) in before {
             // Gone between the last event and this look: the event is on its way and says for how long to wait.
             if !file.missed && !seen.must_read(&path) {
                 file.missed = true;
                 self.files.insert(path, file);
+            } else {
+                has_lost = true;
             }
         }
-        let deltas = self.tell(&mut fresh, &mut problems);
+        // At rest every look would cost time for every object.
+        let is_due = has_lost || !fresh.is_empty() || self.is_untold;
+        let deltas = if is_due { self.tell(&mut fresh) } else { Vec::new() };
+        problems.extend(self.repeated.iter().cloned());
         problems.extend(self.files.values().flat_map(|file| file.problems.iter().cloned()));
         let changed = problems != self.problems;
         self.problems.clone_from(&problems);
@@ -160,12 +177,17 @@ impl FileSet {
 
     /// The difference between what the files hold and what has been told. The last file that names an object wins, as
     /// when the files are applied one after the other.
-    fn tell(&mut self, fresh: &mut HashMap<PathBuf, Vec<Manifest>>, problems: &mut Vec<Problem>) -> Vec<Delta> {
+    fn tell(&mut self, fresh: &mut HashMap<PathBuf, Vec<Manifest>>) -> Vec<Delta> {
+        #[cfg(test)]
+        {
+            self.compared += 1;
+        }
+        let mut repeated = Vec::new();
         let mut now: HashMap<ObjectId, (PathBuf, Fingerprint)> = HashMap::with_capacity(self.told.len());
         for (path, file) in &self.files {
             for (id, fingerprint) in &file.objects {
                 if let Some((other, _)) = now.insert(id.clone(), (path.clone(), *fingerprint)) {
-                    problems.push(defined_twice(id, &other, path));
+                    repeated.push(defined_twice(id, &other, path));
                 }
             }
         }
@@ -184,6 +206,8 @@ impl FileSet {
                 None => untold.push(id.clone()),
             }
         }
+        self.repeated = repeated;
+        self.is_untold = !untold.is_empty();
         for id in untold {
             // The file has changed again meanwhile: the next look finds out.
             let last = self.told.get(&id).cloned();
@@ -227,5 +251,45 @@ fn defined_twice(id: &ObjectId, loser: &Path, winner: &Path) -> Problem {
         severity: Severity::Warning,
         kind: ProblemKind::Conflict,
         message: format!("is defined again in {}, which wins; remove one of them", winner.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(name: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{ports: [{{name: http, port: 80}}]}}\n"
+        )
+    }
+
+    /// What is found is found in every look, but objects are only compared after one that has found something else.
+    #[test]
+    fn a_look_that_finds_nothing_new_compares_no_objects() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("a.yaml"), service("a")).expect("a file");
+        fs::write(at("b.yaml"), service("a")).expect("a file");
+        let mut files = FileSet::new(vec![directory.path().to_owned()], "default".into());
+        let look = |files: &mut FileSet| {
+            let Outcome { deltas, problems } = files.scan(&Seen::default());
+            (deltas.len(), problems.map(|problems| problems.len()), files.compared)
+        };
+        assert_eq!(look(&mut files), (1, Some(1), 1), "one object, twice");
+        assert_eq!(look(&mut files), (0, None, 1));
+        assert_eq!(look(&mut files), (0, None, 1));
+        assert_eq!(files.problems.len(), 1, "it is still there twice");
+        fs::write(at("c.yaml"), service("c")).expect("a file");
+        assert_eq!(look(&mut files), (1, None, 2), "a file has come");
+        fs::write(at("c.yaml"), service("other")).expect("a file");
+        assert_eq!(look(&mut files), (2, None, 3), "a file has changed");
+        fs::remove_file(at("b.yaml")).expect("removed");
+        assert_eq!(look(&mut files), (0, None, 3), "a file that is gone may come back");
+        assert_eq!(look(&mut files), (1, Some(0), 4), "it has not");
+        assert_eq!(look(&mut files), (0, None, 4));
+        files.is_untold = true;
+        assert_eq!(look(&mut files), (0, None, 5), "what could not be told is tried again");
+        assert_eq!(look(&mut files), (0, None, 5));
     }
 }

@@ -45,25 +45,29 @@ pub(super) fn nanoseconds(text: &str) -> Option<i128> {
     (total <= i128::from(i64::MAX)).then_some(sign * total)
 }
 
+/// Nanoseconds of a duration; reports what is none.
+pub(super) fn parse(text: Option<&str>, path: &Path<'_>, findings: &mut Findings<'_>) -> Option<i128> {
+    let text = text?;
+    let found = nanoseconds(text);
+    if found.is_none() {
+        findings.schema(path, format!("{text:?} is no duration: write it as 1h, 1m, 1.5s or 10ms"));
+    }
+    found
+}
+
 /// Checks a duration that must be at least 1 ms and whole milliseconds (`ValidateDuration` in
 /// istio/pkg/config/validation/agent/validation.go). Returns its nanoseconds when it is.
 pub(super) fn check(text: Option<&str>, path: &Path<'_>, findings: &mut Findings<'_>) -> Option<i128> {
-    let text = text?;
-    match nanoseconds(text) {
-        None => {
-            findings.schema(path, format!("{text:?} is no duration: write it as 1h, 1m, 1.5s or 10ms"));
-            None
-        }
-        Some(duration) if duration < MILLISECOND => {
-            findings.invalid(path, format!("{text} is shorter than 1ms, the least that is allowed"));
-            None
-        }
-        Some(duration) if duration % MILLISECOND != 0 => {
-            findings.invalid(path, format!("{text} is finer than a millisecond: round it"));
-            None
-        }
-        duration => duration,
+    let (duration, text) = (parse(text, path, findings)?, text?);
+    if duration < MILLISECOND {
+        findings.invalid(path, format!("{text} is shorter than 1ms, the least that is allowed"));
+        return None;
     }
+    if duration % MILLISECOND != 0 {
+        findings.invalid(path, format!("{text} is finer than a millisecond: round it"));
+        return None;
+    }
+    Some(duration)
 }
 
 /// The same as a duration in whole milliseconds; `None` where there is none that lasts.

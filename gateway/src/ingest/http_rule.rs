@@ -7,8 +7,12 @@ use super::{
 };
 use crate::{
     istio::http_route as istio,
-    model::virtual_service::{Action, Destination, Forward, HttpRule},
+    model::{
+        fault::Fault,
+        virtual_service::{Action, Destination, Forward, HttpRule},
+    },
 };
+use std::sync::Arc;
 
 /// Reads the rule at `index` of its list, in an object of `namespace` (`validateHTTPRoute` in
 /// istio/pkg/config/validation/virtualservice.go). `None`, with a finding, when it cannot be served as it is meant; its
@@ -40,7 +44,9 @@ pub(super) fn read(
     if conflicts == Conflicts::NoAction || matches_nothing {
         return None;
     }
-    Some(HttpRule { index, name: route.name.as_str().into(), matches, action: action?, headers: rules, delegate: None })
+    let (action, fault) = action?;
+    let name = route.name.as_str().into();
+    Some(HttpRule { index, name, matches, action, fault, headers: rules, delegate: None })
 }
 
 /// What [`check_conflicts`] found.
@@ -98,13 +104,14 @@ fn check_authority(route: &istio::HttpRoute, path: &Path<'_>, findings: &mut Fin
     }
 }
 
+/// What a rule does, and with which faults where it does not forward.
 fn action(
     route: &istio::HttpRoute,
     namespace: &str,
     context: &IngestContext,
     path: &Path<'_>,
     findings: &mut Findings<'_>,
-) -> Option<Action> {
+) -> Option<(Action, Option<Arc<Fault>>)> {
     let redirect = route
         .redirect
         .as_ref()
@@ -116,17 +123,18 @@ fn action(
     let rewrite = route.rewrite.as_ref().map(|rewrite| http_action::rewrite(rewrite, &path.field("rewrite"), findings));
     let destinations = destinations(route, namespace, context, &path.field("route"), findings);
     let policy = http_policy::read(route, namespace, context, path, findings);
-    if let Some(redirect) = redirect {
-        return redirect.map(Action::Redirect);
-    }
-    if let Some(response) = response {
-        return response.map(Action::DirectResponse);
+    let own = redirect
+        .map(|redirect| redirect.map(Action::Redirect))
+        .or_else(|| response.map(|response| response.map(Action::DirectResponse)));
+    if let Some(own) = own {
+        // CORS is no matter of such a rule, but faults are.
+        return Some((own?, policy.and_then(|policy| policy.fault).map(Arc::new)));
     }
     let rewrite = match rewrite {
         Some(rewrite) => Some(rewrite?),
         None => None,
     };
-    Some(Action::Forward(Forward { destinations: destinations?, rewrite, policy }))
+    Some((Action::Forward(Forward { destinations: destinations?, rewrite, policy }), None))
 }
 
 /// Reads `route[]` (`validateHTTPRouteDestinations` in validation.go). `None`, with a finding, when the shares cannot be

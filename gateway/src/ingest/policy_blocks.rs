@@ -84,8 +84,11 @@ pub(super) fn connection_pool(pool: &istio::ConnectionPool) -> ConnectionPool {
     let count = |number: i32| u32::try_from(number).ok().filter(|number| *number > 0);
     let http = pool.http.as_ref();
     let tcp = pool.tcp.as_ref();
-    // An idle timeout of 0s keeps unused connections.
-    let idle = |text: Option<&str>| text.and_then(duration::nanoseconds).and_then(from_nanoseconds);
+    // An idle timeout of 0s keeps unused connections, and so does one of less than a millisecond.
+    let idle = |text: Option<&str>| {
+        let time = text.and_then(duration::nanoseconds).and_then(from_nanoseconds)?;
+        Some(if time < Duration::from_millis(1) { Duration::ZERO } else { time })
+    };
     ConnectionPool {
         max_connections: tcp.and_then(|tcp| count(tcp.max_connections)),
         max_pending_requests: http.and_then(|http| count(http.http1_max_pending_requests)),
@@ -95,8 +98,8 @@ pub(super) fn connection_pool(pool: &istio::ConnectionPool) -> ConnectionPool {
         connect_timeout: tcp.and_then(|tcp| positive(tcp.connect_timeout.as_deref())),
         keepalive: tcp.and_then(|tcp| tcp.tcp_keepalive.as_ref()).map(|keepalive| Keepalive {
             probes: Some(keepalive.probes).filter(|probes| *probes > 0),
-            time: positive(keepalive.time.as_deref()),
-            interval: positive(keepalive.interval.as_deref()),
+            time: whole_seconds(keepalive.time.as_deref()),
+            interval: whole_seconds(keepalive.interval.as_deref()),
         }),
         idle_timeout: idle(http.and_then(|http| http.idle_timeout.as_deref()))
             .or_else(|| idle(tcp.and_then(|tcp| tcp.idle_timeout.as_deref()))),
@@ -158,6 +161,12 @@ pub(super) fn proxy_protocol(settings: &istio::ProxyProtocol) -> ProxyProtocol {
 fn positive(text: Option<&str>) -> Option<Duration> {
     let duration = from_nanoseconds(duration::nanoseconds(text?)?)?;
     (duration >= Duration::from_millis(1)).then_some(duration)
+}
+
+/// `setKeepAliveSettings` in istio's cluster.go; less than a second is not given.
+fn whole_seconds(text: Option<&str>) -> Option<Duration> {
+    let seconds = positive(text)?.as_secs();
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn from_nanoseconds(nanoseconds: i128) -> Option<Duration> {

@@ -34,7 +34,7 @@ pub(super) fn read(retries: &istio::HttpRetry, path: &Path<'_>, findings: &mut F
         attempts,
         per_try_timeout,
         back_off: back_off.unwrap_or(DEFAULT_BACK_OFF),
-        ignore_previous_hosts: retries.retry_ignore_previous_hosts.unwrap_or(true),
+        ignore_previous_hosts: retries.retry_ignore_previous_hosts,
         remote_localities: retries.retry_remote_localities.unwrap_or(false),
         ..Retries::default()
     };

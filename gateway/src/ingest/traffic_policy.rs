@@ -60,7 +60,8 @@ pub(super) fn read(
         if let Some(percent) = budget.percent {
             check_range(percent, 0.0..=100.0, &path.field("percent"), findings);
         }
-        duration::check(budget.budget_interval.as_deref(), &path.field("budgetInterval"), findings);
+        // Any duration will do for the webhook; Envoy counts from a millisecond on.
+        duration::parse(budget.budget_interval.as_deref(), &path.field("budgetInterval"), findings);
     }
     Some(served)
 }
@@ -196,8 +197,9 @@ fn check_connection_pool(pool: &istio::ConnectionPool, path: &Path<'_>, findings
         }
         duration::check(tcp.connect_timeout.as_deref(), &path.field("connectTimeout"), findings);
         duration::check(tcp.max_connection_duration.as_deref(), &path.field("maxConnectionDuration"), findings);
-        // 0s turns the timeout off.
-        let idle_timeout = tcp.idle_timeout.as_deref().filter(|text| duration::nanoseconds(text) != Some(0));
+        // 0s turns the timeout off; Istio looks at whole milliseconds.
+        let is_off = |text: &&str| duration::nanoseconds(text).is_some_and(|time| time / 1_000_000 == 0);
+        let idle_timeout = tcp.idle_timeout.as_deref().filter(|text| !is_off(text));
         duration::check(idle_timeout, &path.field("idleTimeout"), findings);
         if let Some(keepalive) = &tcp.tcp_keepalive {
             let path = path.field("tcpKeepalive");

@@ -74,7 +74,7 @@ fn unconfigured() -> Retries {
         attempts: UNCONFIGURED_ATTEMPTS,
         on: RetryOn::NOTHING,
         back_off: DEFAULT_BACK_OFF,
-        ignore_previous_hosts: false,
+        ignore_previous_hosts: Some(false),
         text: "".into(),
         ..Retries::default()
     }

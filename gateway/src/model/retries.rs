@@ -20,8 +20,9 @@ pub struct Retries {
     pub per_try_timeout: Option<Duration>,
     /// The longest wait before the first retry; it doubles with every further one, up to ten times this.
     pub back_off: Duration,
-    /// An endpoint that has failed the request is not drawn again if another is found.
-    pub ignore_previous_hosts: bool,
+    /// An endpoint that has failed the request is not drawn again if another is found. `None` where the rule does not say: then
+    /// it depends on whether the request is hashed.
+    pub ignore_previous_hosts: Option<bool>,
     /// After two attempts, the localities of the endpoints that were tried are left out, as long as others are left.
     pub remote_localities: bool,
     /// `on` in Envoy's words, as Istio hands them over.
@@ -116,7 +117,7 @@ impl Default for Retries {
             fields: Vec::new(),
             per_try_timeout: None,
             back_off: DEFAULT_BACK_OFF,
-            ignore_previous_hosts: true,
+            ignore_previous_hosts: None,
             remote_localities: false,
             text: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes".into(),
         }

@@ -227,8 +227,9 @@ impl TrafficPolicy {
     }
 
     /// What is hashed of requests to a destination that names `port`, or no port (`HashForHTTPDestination` in istio's
-    /// route.go): a port's own settings count only for a destination that names it.
-    pub fn hash_key(service: Option<&Self>, subset: Option<&Self>, port: Option<u16>) -> Option<HashKey> {
+    /// route.go): a port's own settings count only for a destination that names it. `None` without hashing, `Some(None)` where
+    /// it has no key.
+    pub fn hash(service: Option<&Self>, subset: Option<&Self>, port: Option<u16>) -> Option<Option<HashKey>> {
         fn of_port(policy: &TrafficPolicy, port: Option<u16>) -> Option<&ConsistentHash> {
             policy.ports.iter().find(|(number, _)| Some(*number) == port)?.1.consistent_hash()
         }
@@ -236,7 +237,7 @@ impl TrafficPolicy {
             let hash = policy.and_then(|policy| of_port(policy, port).or_else(|| policy.blocks.consistent_hash()));
             hash.map(|hash| hash.key.clone())
         };
-        nearest(subset).or_else(|| nearest(service)).flatten()
+        nearest(subset).or_else(|| nearest(service))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     export::Visibility,
+    fault::Fault,
     forward_policy::ForwardPolicy,
     headers::HeaderOperations,
     host::HostPattern,
@@ -41,6 +42,9 @@ pub struct HttpRule {
     /// Empty: every request.
     pub matches: Vec<HttpMatch>,
     pub action: Action,
+    /// Before an answer of the gateway's own: `fault` of a root whose delegate redirects or responds itself. A rule that
+    /// forwards has its own in [`Forward::policy`].
+    pub fault: Option<Arc<Fault>>,
     pub headers: HeaderRules,
     /// Where the rule was written, when this object delegates to another.
     pub delegate: Option<Arc<Delegated>>,

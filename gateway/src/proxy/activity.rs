@@ -76,6 +76,19 @@ pub(super) struct Activity {
     has_body_left: Cell<bool>,
     /// The head that has come last says twice where its body ends.
     is_framed_twice: Cell<bool>,
+    watch: Cell<Watch>,
+}
+
+/// Whether somebody looks for the end of a client that the event loop does not know, while its request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    /// Nobody has wanted to.
+    Unwanted,
+    /// hyper would read now, if only to see the end.
+    Wanted,
+    /// Soon, unless the answer comes first.
+    Soon,
+    Now,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -121,6 +134,7 @@ impl Activity {
             is_drained: Cell::new(false),
             has_body_left: Cell::new(false),
             is_framed_twice: Cell::new(false),
+            watch: Cell::new(Watch::Unwanted),
         }
     }
 
@@ -240,6 +254,45 @@ impl Activity {
         }
     }
 
+    /// Whether a client that the event loop does not know may stay so: its request is whole, and being answered. It asks
+    /// for nothing but to see the client's end, which can wait for a moment.
+    fn stays_unknown(&self) -> bool {
+        let is_whole = self.phase.get() == Phase::Exchange && !self.has_body_left.get() && self.streams.get().is_none();
+        let stays = is_whole && self.watch.get() != Watch::Now;
+        if stays && self.watch.get() == Watch::Unwanted {
+            self.watch.set(Watch::Wanted);
+        }
+        stays
+    }
+
+    /// Whether [`Self::watch`] is to be called in a moment. Says so once.
+    pub(super) fn wants_watch(&self) -> bool {
+        let is_wanted = self.watch.get() == Watch::Wanted;
+        if is_wanted {
+            self.watch.set(Watch::Soon);
+        }
+        is_wanted
+    }
+
+    /// Whether hyper, which waits for what comes, has to look once more: the answer is over and the connection goes on, and
+    /// nobody has told the event loop of it. Says so once.
+    pub(super) fn must_look_again(&self) -> bool {
+        let must = matches!(self.watch.get(), Watch::Wanted | Watch::Soon) && self.phase.get() != Phase::Exchange;
+        if must {
+            self.watch.set(Watch::Now);
+        }
+        must
+    }
+
+    /// From now on the end of the client is seen at once.
+    pub(super) fn watch(&self) {
+        if self.watch.replace(Watch::Now) != Watch::Now
+            && let Some(waker) = self.waker.borrow_mut().take()
+        {
+            waker.wake();
+        }
+    }
+
     /// Who is to be woken when the sweep decides something.
     pub(super) fn set_waker(&self, waker: &Waker) {
         let mut known = self.waker.borrow_mut();
@@ -321,12 +374,18 @@ impl ClientSocket {
     }
 
     /// Ready when there may be something to read, without a place to read it to.
-    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.unread.is_empty() || !self.activity.is_drained.get() {
             return Poll::Ready(());
         }
+        if self.transport.is_unknown()
+            && let Some(first) = self.transport.socket_mut().read_first()
+        {
+            self.unread = first;
+            return Poll::Ready(());
+        }
         // An error is met by whoever reads.
-        self.transport.socket().poll_read_ready(cx).map(|_| ())
+        self.transport.socket_mut().poll_read_ready(cx).map(|_| ())
     }
 }
 
@@ -336,6 +395,9 @@ impl AsyncRead for ClientSocket {
         // What comes on a connection of HTTP/2 may be anything.
         let is_head = self.activity.phase.get() == Phase::Idle && self.activity.streams.get().is_none();
         if self.unread.is_empty() {
+            if self.transport.is_unknown() && self.activity.stays_unknown() {
+                return Poll::Pending;
+            }
             let read = Pin::new(&mut self.transport).poll_read(cx, buf);
             self.activity.is_drained.set(read.is_pending());
             ready!(read)?;

@@ -13,14 +13,13 @@ use std::net::IpAddr;
 #[derive(Debug, Default)]
 pub(super) struct Affinity {
     pub(super) hash: Option<u64>,
-    /// Retries go where the first try went: Istio leaves its predicate of previous hosts out for a rule whose only
-    /// destination is hashed (`ConvertPolicy` in istio's retry.go).
+    /// See [`ForwardAction::stays_with_endpoint`].
     pub(super) stays: bool,
     cookies: Vec<HeaderValue>,
 }
 
 impl Affinity {
-    /// `None` when `cluster`, which was drawn, does not hash. The keys are those of all destinations of the rule, as Istio
+    /// `None` when `cluster`, which was drawn, does not hash, and its key makes no difference. The keys are those of all destinations of the rule, as Istio
     /// writes them on the route (`processWeightedDestination` in istio's route.go).
     pub(super) fn of(
         client: &Client,
@@ -29,8 +28,13 @@ impl Affinity {
         cluster: &Cluster,
         arrived: &Arrived,
     ) -> Option<Box<Self>> {
-        cluster.traffic.as_deref().filter(|traffic| traffic.balancer.hashes())?;
-        let mut affinity = Self { stays: action.destinations.len() == 1, ..Self::default() };
+        let hashes = cluster.traffic.as_deref().is_some_and(|traffic| traffic.balancer.hashes());
+        // The settings of a port may have another algorithm than the rule, whose key counts for retries all the same.
+        let stays = (hashes || cluster.is_hashed) && action.stays_with_endpoint(snapshot);
+        if !hashes {
+            return stays.then(|| Box::new(Self { stays, ..Self::default() }));
+        }
+        let mut affinity = Self { stays, ..Self::default() };
         let keys = action.destinations.iter().filter_map(|d| snapshot.cluster(d.cluster).hash_key.as_ref());
         let source = arrived.remote.ip().to_canonical();
         let request = HashedRequest { headers: &arrived.headers, query: arrived.target.query(), source };

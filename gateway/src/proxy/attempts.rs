@@ -58,7 +58,7 @@ impl<'p> Attempts<'p> {
 
     /// The endpoints that are not to be drawn again.
     pub(super) fn tried(&self) -> &[SocketAddr] {
-        if self.policy.ignore_previous_hosts { &self.tried } else { &[] }
+        if self.policy.ignore_previous_hosts.unwrap_or(true) { &self.tried } else { &[] }
     }
 
     /// The endpoints whose localities are to be left behind.

@@ -41,11 +41,11 @@ pub(super) fn choose(
     tried: &[SocketAddr],
     left: &[SocketAddr],
 ) -> Option<Chosen> {
+    let tried = if affinity.is_some_and(|affinity| affinity.stays) { &[] } else { tried };
     let Some(traffic) = &cluster.traffic else {
         let endpoint = choose_by_load(cluster.endpoints(), tried)?;
         return Some(Chosen { endpoint: Arc::clone(endpoint), member: None });
     };
-    let tried = if affinity.is_some_and(|affinity| affinity.stays) { &[] } else { tried };
     let choice = Choice { now: now(), hash: affinity.and_then(|affinity| affinity.hash), tried, left };
     let index = traffic.balancer.choose(choice, &mut || fastrand::u64(..))?;
     let endpoint = Arc::clone(traffic.balancer.endpoint(index)?);

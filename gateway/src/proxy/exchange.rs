@@ -170,8 +170,13 @@ fn follow(
         RouteAction::Redirect(redirect) => moved(redirect.status, redirect::location(redirect, route, &arrived.head())),
         RouteAction::DirectResponse(direct) => direct_response(direct, &arrived.head()),
     };
-    let fields = ResponseFields::of_route(client, route, &arrived);
-    Decision::Reply(reply, fields.map(Box::new)).into()
+    let Faults { delay, abort } = Faults::draw(route.fault.as_deref(), || fastrand::u64(..));
+    let decision = match abort {
+        None => Decision::Reply(reply, ResponseFields::of_route(client, route, &arrived).map(Box::new)),
+        // The route's header operations are the router's, which an aborted request does not come to.
+        Some(status) => Decision::Reply(faults::aborted(status), None),
+    };
+    Decided { delay, decision }
 }
 
 /// Forwards, unless the route's CORS policy has the answer.

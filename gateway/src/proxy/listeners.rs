@@ -1,5 +1,6 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
+mod acceptor;
 mod room;
 mod syn_filter;
 
@@ -9,12 +10,13 @@ use crate::{
     model::object::ObjectId,
     routing::snapshot::{ListenerKey, Snapshot, Speech},
 };
+use acceptor::Acceptor;
 use hashbrown::HashMap;
+use mio::net::TcpStream;
 use room::Room;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::oneshot,
     task::{self, JoinHandle},
     time::timeout,
@@ -125,7 +127,7 @@ impl Listeners {
 }
 
 /// A listening socket that shares its address with the other workers', and with another gateway's during an upgrade.
-fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListener, Option<Announced>)> {
+fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(Acceptor, Option<Announced>)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -145,11 +147,11 @@ fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListe
         }
     });
     socket.listen(BACKLOG)?;
-    Ok((TcpListener::from_std(socket.into())?, announced))
+    Ok((Acceptor::new(socket.into())?, announced))
 }
 
 /// Accepts until told to stop, and then what is still in the queue.
-async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Acceptor, mut stopped: oneshot::Receiver<()>) {
     let room = Room::of_this_process();
     let mut is_full = false;
     let mut turn = Turn::of(TURN);
@@ -157,7 +159,7 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
         turn.one().await;
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = listener.next() => accepted,
             _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
@@ -189,12 +191,12 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut
 }
 
 /// Accepts the connections whose clients count on us already, so that closing the socket resets none of them.
-async fn accept_last(worker: &Rc<Worker>, key: ListenerKey, listener: &TcpListener) {
+async fn accept_last(worker: &Rc<Worker>, key: ListenerKey, listener: &Acceptor) {
     if let Err(error) = syn_filter::attach(listener) {
         tracing::debug!(%error, "cannot hold off new connections");
     }
     let accept_all = async {
-        while let Ok((stream, peer)) = listener.accept().await {
+        while let Ok((stream, peer)) = listener.next().await {
             serve(worker, key, stream, peer);
         }
     };
@@ -225,12 +227,14 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::SockRef;
 
     #[tokio::test]
     async fn connections_send_small_messages_at_once() {
         let (listener, _announced) = bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
-        let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (accepted, _peer) = listener.accept().await.unwrap();
+        let caller =
+            std::net::TcpStream::connect(SockRef::from(&listener).local_addr().unwrap().as_socket().unwrap()).unwrap();
+        let (accepted, _peer) = listener.next().await.unwrap();
         assert!(!caller.nodelay().unwrap(), "what it is by default");
         assert!(accepted.nodelay().unwrap());
     }

@@ -39,6 +39,8 @@ pub struct Cluster {
     pub traffic: Option<Box<Traffic>>,
     /// What is hashed of requests to a destination that is this cluster.
     pub hash_key: Option<HashKey>,
+    /// There is hashing for such a destination, if only of nothing: without a key.
+    pub is_hashed: bool,
     /// Of connections that are passed on unread.
     pub stream: StreamPolicy,
     pub speaks: EndpointSpeech,

@@ -163,6 +163,7 @@ fn nothing() -> Cluster {
         state: ClusterState::Unknown(UnknownCluster::Host),
         traffic: None,
         hash_key: None,
+        is_hashed: false,
         stream: StreamPolicy::default(),
         speaks: EndpointSpeech::default(),
         dynamic: None,

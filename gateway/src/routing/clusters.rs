@@ -148,6 +148,7 @@ pub(super) fn resolve(
                 state,
                 traffic: None,
                 hash_key: None,
+                is_hashed: false,
                 stream: StreamPolicy::default(),
                 speaks: EndpointSpeech::default(),
                 dynamic: None,
@@ -172,7 +173,8 @@ pub(super) fn resolve(
     let written_subset = request.subset.as_ref().map(|name| written.subset(name));
     let written_own = written_subset.flatten().and_then(|subset| subset.traffic_policy.as_deref());
     // A route hashes for all of its destinations together, whether each is there or not.
-    let hash_key = TrafficPolicy::hash_key(written.traffic_policy(), written_own, request.port);
+    let hash = TrafficPolicy::hash(written.traffic_policy(), written_own, request.port);
+    let (is_hashed, hash_key) = (hash.is_some(), hash.flatten());
     let stream = StreamPolicy::of(written.traffic_policy(), written_subset.map(|_| written_own));
 
     // An ExternalName service is an alias: the cluster is its target's (`GetDestinationCluster` in istio's route.go).
@@ -185,6 +187,7 @@ pub(super) fn resolve(
                 _ => {
                     let mut resolved = unknown(&alias, port, &target.namespace, UnknownCluster::Host, depends_on);
                     (resolved.cluster.hash_key, resolved.cluster.stream) = (hash_key, stream);
+                    resolved.cluster.is_hashed = is_hashed;
                     return resolved;
                 }
             }
@@ -202,6 +205,7 @@ pub(super) fn resolve(
     let missing = |why, depends_on| {
         let mut resolved = unknown(&target.host, port, &target.namespace, why, depends_on);
         resolved.cluster.hash_key.clone_from(&hash_key);
+        resolved.cluster.is_hashed = is_hashed;
         resolved.cluster.stream.clone_from(&stream);
         resolved
     };
@@ -245,6 +249,7 @@ pub(super) fn resolve(
     let dynamic = || Arc::new(Dynamic::new(target.host.clone(), begins_tls, guard, world));
     resolved.cluster.dynamic = is_dynamic.then(dynamic);
     resolved.cluster.hash_key = hash_key;
+    resolved.cluster.is_hashed = is_hashed;
     resolved.cluster.stream = stream;
     Resolved { names: found.names, ..resolved }
 }

@@ -2,11 +2,13 @@
 
 use super::{
     cluster::{ClusterId, ClusterName},
-    route_policy::RoutePolicy,
+    route_policy::{self, RoutePolicy},
+    snapshot::Snapshot,
 };
 use crate::{
     balance::weighted::WeightedDraw,
     model::{
+        fault::Fault,
         headers::{HeaderOperations, HeaderTemplate},
         object::ObjectId,
         string_match::{FullMatch, StringMatch},
@@ -38,6 +40,8 @@ pub struct Route {
     pub origin: RouteOrigin,
     pub condition: Condition,
     pub action: RouteAction,
+    /// Before a redirect or a direct response; where requests are forwarded, faults are in [`ForwardAction::policy`].
+    pub fault: Option<Arc<Fault>>,
     /// The rule's own response header operations, for every answer of this route, local ones included.
     pub response_headers: HeaderEdits,
     pub operation: Operation,
@@ -104,6 +108,8 @@ pub enum RouteAction {
 pub struct ForwardAction {
     /// Destinations with weight 0 beside others are left out.
     pub destinations: Vec<RouteDestination>,
+    /// The rule names one destination, rather than one with a weight beside others without.
+    pub names_one: bool,
     /// Draws an index into `destinations`.
     pub draw: WeightedDraw,
     pub rewrite: Option<Rewrite>,
@@ -115,6 +121,18 @@ pub struct ForwardAction {
     /// The authority to send upstream: `rewrite.authority`, else a Host header operation of the rule, else one of its
     /// only destination. It wins over [`RouteDestination::authority`].
     pub authority: Option<Arc<str>>,
+}
+
+impl ForwardAction {
+    /// Whether a retry may go to the endpoint that has just failed: as the rule says, else if its only destination is hashed
+    /// (`ConvertPolicy` in istio's retry.go, `applyHTTPRouteDestination` in its route.go).
+    pub fn stays_with_endpoint(&self, snapshot: &Snapshot) -> bool {
+        let is_hashed = || {
+            let mut destinations = self.destinations.iter();
+            self.names_one && destinations.any(|only| snapshot.cluster(only.cluster).is_hashed)
+        };
+        route_policy::retries(self.policy.as_deref()).ignore_previous_hosts.map_or_else(is_hashed, |ignores| !ignores)
+    }
 }
 
 /// One weighted destination.

@@ -105,6 +105,7 @@ fn route(
         operation: operation(service, rule, &condition, server.port),
         condition,
         action,
+        fault: rule.fault.clone(),
         response_headers,
         server_port: server.port,
     })
@@ -149,7 +150,9 @@ fn forward_action(
     };
     let draw = WeightedDraw::new(destinations.iter().map(|destination| destination.weight))?;
     let policy = forward.policy.as_deref().map(|policy| Arc::new(RoutePolicy::of(policy, id)));
-    Some(ForwardAction { destinations, draw, rewrite: forward.rewrite.clone(), policy, request_headers, authority })
+    let names_one = forward.destinations.len() == 1;
+    let rewrite = forward.rewrite.clone();
+    Some(ForwardAction { destinations, names_one, draw, rewrite, policy, request_headers, authority })
 }
 
 fn condition(entry: &HttpMatch) -> Condition {

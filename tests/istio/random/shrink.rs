@@ -81,6 +81,8 @@ fn cut(case: &Case, at: usize) -> Option<Case> {
                     "corsPolicy",
                     "mirror",
                     "mirrorPercentage",
+                    "mirrorPercent",
+                    "directResponse",
                     "mirrors",
                 ]
                 .map(|field| format!("/{index}{at}/{field}")),

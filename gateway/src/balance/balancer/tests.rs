@@ -284,3 +284,20 @@ fn a_place_on_the_ring_is_envoy_s() {
     let beyond = points.keys().next_back().map(|last| last + 1);
     assert_eq!(balancer.choose(Choice { hash: beyond, ..NOTHING }, &mut numbers(1)), points.values().next().copied());
 }
+
+#[test]
+fn a_retry_looks_where_envoy_looks_in_the_table() {
+    let balancer = hashing(HashTable::Maglev { size: 1009 }, 0..3);
+    let place = |hash: u64, tried: &[SocketAddr]| {
+        balancer.choose(Choice { hash: Some(hash), tried, ..NOTHING }, &mut numbers(1)).expect("an endpoint")
+    };
+    for hash in (0..1000u64).map(|step| step.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+        let first = place(hash, &[]);
+        let tried = [balancer.hosts[first].endpoint.address];
+        // `hash ^= ~0ULL - attempt + 1` until the place is another endpoint's.
+        let expected = (1..=5u64).map(|attempt| place(hash ^ (!0 - attempt + 1), &[])).find(|found| *found != first);
+        if let Some(expected) = expected {
+            assert_eq!(place(hash, &tried), expected, "{hash:#x}");
+        }
+    }
+}

@@ -35,6 +35,22 @@ fn read(rules: &str, delegate: &str) -> (VirtualService, Vec<Problem>) {
     }
 }
 
+#[test]
+fn faults_of_the_root_come_before_whatever_the_delegate_answers() {
+    let rules =
+        "  - {fault: {abort: {httpStatus: 418, percentage: {value: 100}}}, delegate: {name: d, namespace: team}}";
+    let delegate = "
+  http:
+  - {match: [{uri: {prefix: /a}}], redirect: {uri: /b}}
+  - {match: [{uri: {prefix: /b}}], directResponse: {status: 200}}
+  - {route: [{destination: {host: c}}]}";
+    let (root, problems) = read(rules, delegate);
+    assert_eq!(problems, []);
+    let before: Vec<bool> = root.http.iter().map(|rule| rule.fault.is_some()).collect();
+    assert_eq!(before, [true, true, false], "who forwards has it among its policies");
+    assert!(format!("{:?}", root.http[2].action).contains("418"));
+}
+
 const TO_TEAM: &str = "  - match: [{uri: {prefix: /d}}]\n    delegate: {name: d, namespace: team}";
 
 #[test]

@@ -572,6 +572,8 @@ fn traffic_policies() {
     );
     let at = "spec.trafficPolicy.connectionPool";
     policy("{connectionPool: {tcp: {maxConnections: 1, idleTimeout: 0s}, http: {http1MaxPendingRequests: 1}}}", &[]);
+    policy("{connectionPool: {tcp: {idleTimeout: 500us}}}", &[]);
+    policy("{retryBudget: {budgetInterval: 0s}}", &[]);
     policy("{connectionPool: {}}", &[(Invalid, at, "neither")]);
     policy(
         "{connectionPool: {tcp: {maxConnections: -1}}}",

@@ -268,7 +268,8 @@ fn retries_are_read() {
     assert_eq!(all.on, RetryOn::SERVER_ERRORS.and(RetryOn::RESET).and(RetryOn::STATUSES));
     assert_eq!((all.statuses, &*all.text), (vec![418], "5xx,reset,retriable-status-codes"));
     assert_eq!((all.per_try_timeout, all.back_off), (Some(ms(2000)), ms(1000)));
-    assert!(!all.ignore_previous_hosts && all.remote_localities);
+    assert_eq!((all.ignore_previous_hosts, all.remote_localities), (Some(false), true));
+    assert_eq!(retries("{attempts: 1}").ignore_previous_hosts, None, "hashing decides");
 
     let codes = retries("{attempts: 1, retryOn: '503,504'}");
     assert_eq!((codes.statuses, &*codes.text), (vec![503, 504], ",retriable-status-codes"));
@@ -335,4 +336,17 @@ fn cors_is_read() {
     assert!(all.credentials && all.answers_others);
     assert_eq!(cors("{allowOrigin: ['*', b]}").origins.len(), 2, "deprecated, but served");
     assert!(!cors("{unmatchedPreflights: FORWARD}").answers_others);
+}
+
+#[test]
+fn times_of_connections_are_read_as_istio_rounds_them() {
+    let tcp = |settings: &str| {
+        let spec = format!("{{host: a, trafficPolicy: {{connectionPool: {{tcp: {settings}}}}}}}");
+        let Resource::DestinationRule(rule) = object("DestinationRule", &spec) else { panic!() };
+        rule.traffic_policy.and_then(|policy| policy.blocks.connection_pool).expect("a pool")
+    };
+    let keepalive = tcp("{tcpKeepalive: {time: 1999ms, interval: 999ms}}").keepalive.expect("keepalive");
+    assert_eq!((keepalive.time, keepalive.interval), (Some(std::time::Duration::from_secs(1)), None));
+    let idle = |text: &str| tcp(&format!("{{idleTimeout: {text}}}")).idle_timeout.map(|time| time.as_millis());
+    assert_eq!([idle("0s"), idle("999us"), idle("1ms")], [Some(0), Some(0), Some(1)]);
 }

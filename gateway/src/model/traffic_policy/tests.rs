@@ -80,7 +80,7 @@ fn the_nearest_hash_key_wins_and_a_port_s_only_where_the_destination_names_it() 
     };
     let subset =
         TrafficPolicy { blocks: blocks(hash("subset")), ports: vec![(80, blocks(hash("subset-port")))], tunnel: None };
-    let of = TrafficPolicy::hash_key;
+    let of = |service, subset, port| TrafficPolicy::hash(service, subset, port).flatten();
     assert_eq!(of(Some(&service), Some(&subset), Some(80)), key("subset-port"));
     assert_eq!(of(Some(&service), Some(&subset), None), key("subset"));
     assert_eq!(of(Some(&service), None, Some(80)), key("service-port"));
