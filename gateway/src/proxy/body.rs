@@ -7,6 +7,7 @@ use super::{
     record::Record,
     tap::Tap,
     timing::Timing,
+    turn,
     upload::{Position, Upload},
     worker::Worker,
 };
@@ -19,6 +20,9 @@ use std::{
     rc::Rc,
     task::{Context, Poll, ready},
 };
+
+/// Bytes of an answer that are passed on before others have their turn: what takes as long as a few small requests.
+const TURN: usize = 128 * 1024;
 
 /// A request's body, from the client to the endpoint.
 #[derive(Debug)]
@@ -59,6 +63,8 @@ pub(crate) struct StreamingBody {
     /// `None` for a route without a timeout.
     timing: Option<Box<Timing>>,
     _load: LoadShare,
+    /// Bytes that have come in one go.
+    in_turn: usize,
 }
 
 /// Why a body ends before its end.
@@ -220,10 +226,15 @@ impl StreamingBody {
         timing: Option<Box<Timing>>,
         load: LoadShare,
     ) -> Box<Self> {
-        Box::new(Self { first, incoming, carrier: Some(carrier), worker, record, timing, _load: load })
+        Box::new(Self { first, incoming, carrier: Some(carrier), worker, record, timing, _load: load, in_turn: 0 })
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.in_turn >= TURN {
+            self.in_turn = 0;
+            turn::ends(cx);
+            return Poll::Pending;
+        }
         let mut frame = match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(first))),
             None => Pin::new(&mut self.incoming).poll_frame(cx),
@@ -243,6 +254,9 @@ impl StreamingBody {
             self.record.ended(Outcome::TIMED_OUT);
             return Poll::Ready(Some(Err(BodyError::TimedOut)));
         }
+        if frame.is_pending() {
+            self.in_turn = 0;
+        }
         let frame = match ready!(frame) {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
@@ -261,6 +275,7 @@ impl StreamingBody {
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         if let Some(data) = frame.data_ref() {
             self.record.sent_body(data.len());
+            self.in_turn += data.len();
         }
         if self.incoming.is_end_stream() {
             self.finish();

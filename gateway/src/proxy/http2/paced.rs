@@ -18,6 +18,13 @@ const TURN: usize = 2048;
 /// A request costs this much more than its bytes say: each has a task of its own, which comes before whoever is ready next.
 const REQUEST: usize = 96;
 
+/// A request that is taken back has cost as much as one that is not, and nobody waits for its answer (CVE-2023-44487): who
+/// does so again and again is the last one whose turn it is.
+const RESET: usize = 1024;
+
+/// Read at once of what is no body: what that costs is known only behind it.
+const PIECE: usize = 512;
+
 /// Bodies pass through, and are held back by their windows: so many bytes of them count for one.
 const BODY_SHARE: usize = 16;
 
@@ -26,6 +33,7 @@ const HEAD: usize = 9;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 
 /// A connection, read in turns.
 #[derive(Debug)]
@@ -85,7 +93,11 @@ impl Frames {
         self.rest = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.is_data = kind == DATA;
         self.known = 0;
-        if kind == HEADERS { REQUEST } else { 0 }
+        match kind {
+            HEADERS => REQUEST,
+            RST_STREAM => RESET,
+            _ => 0,
+        }
     }
 }
 
@@ -98,10 +110,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         };
         let before = buf.filled().len();
         let is_body = self.frames.is_data && self.frames.rest > 0;
-        let read = if is_body || buf.remaining() <= allowed {
+        let read = if is_body || buf.remaining() <= allowed.min(PIECE) {
             Pin::new(&mut self.stream).poll_read(cx, buf)
         } else {
-            let mut part = ReadBuf::new(buf.initialize_unfilled_to(allowed));
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(allowed.min(PIECE)));
             let read = Pin::new(&mut self.stream).poll_read(cx, &mut part);
             let length = part.filled().len();
             buf.advance(length);

@@ -32,13 +32,18 @@ fn frame(kind: u8, length: u16) -> Vec<u8> {
     frame
 }
 
-/// Frames of `kind` and `length` that are read in one turn of many, by a reader with `room`.
+/// Frames of `kind` and `length` that are read in one turn, in the mean of many, by a reader with `room`.
 fn a_turn(kind: u8, length: u16, room: usize) -> usize {
+    turns(kind, length, room).1
+}
+
+/// As many in one turn at most, and in the mean.
+fn turns(kind: u8, length: u16, room: usize) -> (usize, usize) {
     let frame = frame(kind, length);
     let size = frame.len();
     let mut paced = Paced::new(Endless { frame, next: 0, preface: 24 });
     let mut cx = Context::from_waker(Waker::noop());
-    let (mut bytes, mut turns) = (0, 0);
+    let (mut bytes, mut turns, mut before, mut most) = (0, 0, 0, 0);
     // The last of them may have had more than its share.
     while turns < 1000 {
         let mut memory = vec![0; room];
@@ -48,10 +53,14 @@ fn a_turn(kind: u8, length: u16, room: usize) -> usize {
                 read.expect("bytes");
                 bytes += buf.filled().len();
             }
-            Poll::Pending => turns += 1,
+            Poll::Pending => {
+                turns += 1;
+                most = most.max(bytes - before);
+                before = bytes;
+            }
         }
     }
-    bytes / size / turns
+    (most / size, bytes / size / turns)
 }
 
 /// Without an end to it h2 read a hundred and twenty-eight times eight kilobytes in a turn: 61,000 PINGs.
@@ -66,6 +75,16 @@ fn a_flood_is_read_in_small_pieces() {
     }
 }
 
+/// What has been read is not held back any more.
+#[test]
+fn no_turn_has_more_than_a_piece_too_much() {
+    let size = frame(HEADERS, 5).len();
+    let (most, mean) = turns(HEADERS, 5, 8 << 10);
+    assert!(most <= (PIECE + TURN) / size, "{most} requests in one turn, {mean} in most");
+    let (most, mean) = turns(RST_STREAM, 4, 8 << 10);
+    assert!(most <= PIECE / 13 + 1 && mean <= 2, "{most} resets in one turn, {mean} in most");
+}
+
 #[test]
 fn bodies_are_read_in_large_pieces() {
     let bytes = a_turn(DATA, 16 << 10, 16 << 10) << 14;
@@ -78,7 +97,7 @@ fn a_turn_begins_anew_when_there_is_nothing_left() {
     let mut paced = Paced::new(Once(None));
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..100 {
-        paced.stream.0 = Some(vec![0; TURN / 2]);
+        paced.stream.0 = Some(vec![0; PIECE]);
         let mut memory = [0; TURN];
         let mut buf = ReadBuf::new(&mut memory);
         assert!(Pin::new(&mut paced).poll_read(&mut cx, &mut buf).is_ready());
