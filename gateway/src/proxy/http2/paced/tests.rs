@@ -80,7 +80,7 @@ fn a_flood_is_read_in_small_pieces() {
 fn no_turn_has_more_than_a_piece_too_much() {
     let size = frame(HEADERS, 5).len();
     let (most, mean) = turns(HEADERS, 5, 8 << 10);
-    assert!(most <= (PIECE + TURN) / size, "{most} requests in one turn, {mean} in most");
+    assert!(most <= PIECE / size + TURN / (size + REQUEST), "{most} requests in one turn, {mean} in most");
     let (most, mean) = turns(RST_STREAM, 4, 8 << 10);
     assert!(most <= PIECE / 13 + 1 && mean <= 2, "{most} resets in one turn, {mean} in most");
 }
