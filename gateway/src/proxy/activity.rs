@@ -190,6 +190,12 @@ impl Activity {
         self.since.set(None);
     }
 
+    /// The head of a request has come, and says whether a body follows.
+    pub(super) fn head_has_come(&self, has_body: bool) {
+        self.enter(Phase::Exchange);
+        self.has_body_left.set(has_body);
+    }
+
     /// A request begins, with or without a body. Returns whether its head says twice where that ends, as far as could be
     /// seen.
     pub(super) fn begin_request(&self, has_body: bool) -> bool {

@@ -238,6 +238,8 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
         let client = Rc::clone(client);
         progress.has_begun.set(true);
         progress.head_due.set(None);
+        // hyper looks for the client's end before it lets anybody answer.
+        client.activity.head_has_come(!http_body::Body::is_end_stream(request.body()));
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
     let limits = &client.worker.settings().limits;
