@@ -12,6 +12,7 @@ mod cors;
 mod drain;
 mod failures;
 mod faults;
+mod first_requests;
 mod forwarding;
 mod framing;
 mod gateway;

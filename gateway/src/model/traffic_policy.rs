@@ -209,6 +209,18 @@ impl TrafficPolicy {
     pub fn effective(service: Option<&Self>, subset: Option<&Self>, port: u16) -> PolicyBlocks {
         let base = service.map(|policy| policy.for_port(port).0);
         let Some(subset) = subset else { return base.cloned().unwrap_or_default() };
+        let merged = Self::merged(base, subset, port);
+        // The cluster of a subset is of the type that its service's has, or its own policy asks for without a look at ports,
+        // and one of that type has no other algorithm (`buildSubsetCluster` in istio's cluster_builder.go).
+        let passes = base.is_some_and(PolicyBlocks::passes) || subset.blocks.passes();
+        if !passes || merged.passes() {
+            return merged;
+        }
+        let balancer = merged.load_balancer.unwrap_or_default();
+        PolicyBlocks { load_balancer: Some(LoadBalancer { algorithm: Algorithm::Passthrough, ..balancer }), ..merged }
+    }
+
+    fn merged(base: Option<&PolicyBlocks>, subset: &Self, port: u16) -> PolicyBlocks {
         let (own, for_port) = subset.for_port(port);
         let Some(base) = base else { return own.clone() };
         let retry_budget = own.retry_budget.or(base.retry_budget);
@@ -242,6 +254,10 @@ impl TrafficPolicy {
 }
 
 impl PolicyBlocks {
+    fn passes(&self) -> bool {
+        self.load_balancer.as_ref().is_some_and(|balancer| balancer.algorithm == Algorithm::Passthrough)
+    }
+
     fn consistent_hash(&self) -> Option<&ConsistentHash> {
         match &self.load_balancer.as_ref()?.algorithm {
             Algorithm::ConsistentHash(hash) => Some(hash),

@@ -497,6 +497,33 @@ mod tests {
     }
 
     #[test]
+    fn a_client_stays_unknown_only_while_its_whole_request_is_answered() {
+        let activity = Activity::new(Rc::new(Clock::new()));
+        assert!(!activity.stays_unknown(), "a request is to come");
+        activity.enter(Phase::Exchange);
+        activity.begin_request(true);
+        assert!(!activity.stays_unknown(), "its body is to come");
+        assert!(!activity.wants_watch());
+        activity.has_read_body();
+        assert!(activity.stays_unknown());
+        assert!(activity.wants_watch() && !activity.wants_watch(), "said once");
+        assert!(!activity.must_look_again(), "it is being answered");
+        activity.watch();
+        assert!(!activity.stays_unknown(), "it has been long enough");
+    }
+
+    /// hyper does not look by itself: its last read has been told to wait.
+    #[test]
+    fn what_comes_behind_the_answer_is_looked_for_at_once() {
+        let activity = Activity::new(Rc::new(Clock::new()));
+        activity.enter(Phase::Exchange);
+        assert!(activity.stays_unknown());
+        activity.enter(Phase::Idle);
+        assert!(activity.must_look_again() && !activity.must_look_again(), "said once");
+        assert!(!activity.stays_unknown());
+    }
+
+    #[test]
     fn the_stronger_order_stays() {
         let activity = idle();
         activity.give_order(Order::Close);

@@ -122,3 +122,20 @@ fn a_port_of_a_subset_leaves_the_services_proxy_protocol() {
     assert_eq!(effective(&of(first, &[]), Some(&of(second, &[]))), second);
     assert_eq!(effective(&of(first, &[]), Some(&of(second, &ports))), first, "the subset's port has none of its own");
 }
+
+#[test]
+fn subsets_pass_on_what_their_service_does_or_their_own_policy_asks_for() {
+    let blocks = |algorithm| PolicyBlocks { load_balancer: lb(algorithm), ..PolicyBlocks::default() };
+    let of =
+        |algorithm, ports: Vec<(u16, PolicyBlocks)>| TrafficPolicy { blocks: blocks(algorithm), ports, tunnel: None };
+    let passes = |service: &TrafficPolicy, subset: &TrafficPolicy| {
+        TrafficPolicy::effective(Some(service), Some(subset), 80).passes()
+    };
+    let (passing, random) = (of(Algorithm::Passthrough, Vec::new()), of(Algorithm::Random, Vec::new()));
+    assert!(passes(&passing, &random) && passes(&random, &passing) && !passes(&random, &random));
+    let but_for_port = of(Algorithm::Passthrough, vec![(80, blocks(Algorithm::Random))]);
+    assert!(!passes(&but_for_port, &random), "the service's settings of the port are what its cluster is made of");
+    assert!(passes(&random, &but_for_port), "nobody looks at the ports of a subset");
+    let for_port = of(Algorithm::Random, vec![(80, blocks(Algorithm::Passthrough))]);
+    assert!(passes(&for_port, &random) && passes(&random, &for_port));
+}
