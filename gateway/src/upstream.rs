@@ -18,5 +18,4 @@ pub(crate) mod secure;
 pub(crate) mod shelves;
 pub(crate) mod socket;
 pub(crate) mod stream;
-mod tcp;
 pub(crate) mod tunnel;

@@ -1,4 +1,4 @@
-//! The first request of a connection, of which the event loop is not told before somebody has to wait for it.
+//! The first request of a connection: in pieces, with others behind it, from clients that go, for clients that wait.
 
 use crate::gateway::{Gateway, everything_to};
 use harness::{

@@ -76,19 +76,6 @@ pub(super) struct Activity {
     has_body_left: Cell<bool>,
     /// The head that has come last says twice where its body ends.
     is_framed_twice: Cell<bool>,
-    watch: Cell<Watch>,
-}
-
-/// Whether somebody looks for the end of a client that the event loop does not know, while its request is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Watch {
-    /// Nobody has wanted to.
-    Unwanted,
-    /// hyper would read now, if only to see the end.
-    Wanted,
-    /// Soon, unless the answer comes first.
-    Soon,
-    Now,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -134,7 +121,6 @@ impl Activity {
             is_drained: Cell::new(false),
             has_body_left: Cell::new(false),
             is_framed_twice: Cell::new(false),
-            watch: Cell::new(Watch::Unwanted),
         }
     }
 
@@ -188,12 +174,6 @@ impl Activity {
         }
         self.phase.set(phase);
         self.since.set(None);
-    }
-
-    /// The head of a request has come, and says whether a body follows.
-    pub(super) fn head_has_come(&self, has_body: bool) {
-        self.enter(Phase::Exchange);
-        self.has_body_left.set(has_body);
     }
 
     /// A request begins, with or without a body. Returns whether its head says twice where that ends, as far as could be
@@ -257,45 +237,6 @@ impl Activity {
     pub(super) fn set_stalled(&self, is_stalled: bool) {
         if self.stalled.replace(is_stalled) != is_stalled {
             self.since.set(None);
-        }
-    }
-
-    /// Whether a client that the event loop does not know may stay so: its request is whole, and being answered. It asks
-    /// for nothing but to see the client's end, which can wait for a moment.
-    fn stays_unknown(&self) -> bool {
-        let is_whole = self.phase.get() == Phase::Exchange && !self.has_body_left.get() && self.streams.get().is_none();
-        let stays = is_whole && self.watch.get() != Watch::Now;
-        if stays && self.watch.get() == Watch::Unwanted {
-            self.watch.set(Watch::Wanted);
-        }
-        stays
-    }
-
-    /// Whether [`Self::watch`] is to be called in a moment. Says so once.
-    pub(super) fn wants_watch(&self) -> bool {
-        let is_wanted = self.watch.get() == Watch::Wanted;
-        if is_wanted {
-            self.watch.set(Watch::Soon);
-        }
-        is_wanted
-    }
-
-    /// Whether hyper, which waits for what comes, has to look once more: the answer is over and the connection goes on, and
-    /// nobody has told the event loop of it. Says so once.
-    pub(super) fn must_look_again(&self) -> bool {
-        let must = matches!(self.watch.get(), Watch::Wanted | Watch::Soon) && self.phase.get() != Phase::Exchange;
-        if must {
-            self.watch.set(Watch::Now);
-        }
-        must
-    }
-
-    /// From now on the end of the client is seen at once.
-    pub(super) fn watch(&self) {
-        if self.watch.replace(Watch::Now) != Watch::Now
-            && let Some(waker) = self.waker.borrow_mut().take()
-        {
-            waker.wake();
         }
     }
 
@@ -380,18 +321,12 @@ impl ClientSocket {
     }
 
     /// Ready when there may be something to read, without a place to read it to.
-    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.unread.is_empty() || !self.activity.is_drained.get() {
             return Poll::Ready(());
         }
-        if self.transport.is_unknown()
-            && let Some(first) = self.transport.socket_mut().read_first()
-        {
-            self.unread = first;
-            return Poll::Ready(());
-        }
         // An error is met by whoever reads.
-        self.transport.socket_mut().poll_read_ready(cx).map(|_| ())
+        self.transport.socket().poll_read_ready(cx).map(|_| ())
     }
 }
 
@@ -401,9 +336,6 @@ impl AsyncRead for ClientSocket {
         // What comes on a connection of HTTP/2 may be anything.
         let is_head = self.activity.phase.get() == Phase::Idle && self.activity.streams.get().is_none();
         if self.unread.is_empty() {
-            if self.transport.is_unknown() && self.activity.stays_unknown() {
-                return Poll::Pending;
-            }
             let read = Pin::new(&mut self.transport).poll_read(cx, buf);
             self.activity.is_drained.set(read.is_pending());
             ready!(read)?;
@@ -500,33 +432,6 @@ mod tests {
         let activity = idle();
         activity.is_writing.set(true);
         assert!(!activity.takes_rest());
-    }
-
-    #[test]
-    fn a_client_stays_unknown_only_while_its_whole_request_is_answered() {
-        let activity = Activity::new(Rc::new(Clock::new()));
-        assert!(!activity.stays_unknown(), "a request is to come");
-        activity.enter(Phase::Exchange);
-        activity.begin_request(true);
-        assert!(!activity.stays_unknown(), "its body is to come");
-        assert!(!activity.wants_watch());
-        activity.has_read_body();
-        assert!(activity.stays_unknown());
-        assert!(activity.wants_watch() && !activity.wants_watch(), "said once");
-        assert!(!activity.must_look_again(), "it is being answered");
-        activity.watch();
-        assert!(!activity.stays_unknown(), "it has been long enough");
-    }
-
-    /// hyper does not look by itself: its last read has been told to wait.
-    #[test]
-    fn what_comes_behind_the_answer_is_looked_for_at_once() {
-        let activity = Activity::new(Rc::new(Clock::new()));
-        activity.enter(Phase::Exchange);
-        assert!(activity.stays_unknown());
-        activity.enter(Phase::Idle);
-        assert!(activity.must_look_again() && !activity.must_look_again(), "said once");
-        assert!(!activity.stays_unknown());
     }
 
     #[test]

@@ -20,7 +20,6 @@ use bytes::Bytes;
 use http::{HeaderValue, Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use mio::net::TcpStream;
 use std::{
     cell::{Cell, RefCell},
     convert::Infallible,
@@ -30,7 +29,7 @@ use std::{
     rc::Rc,
     task::Poll,
 };
-use tokio::{io::AsyncWriteExt as _, time::Instant};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
 /// The answer to a head that does not come to its end, written past hyper, which has nothing to say here.
 const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 15\r\ncontent-type: text/plain\r\n\
@@ -135,7 +134,7 @@ pub(super) async fn serve(
     local: SocketAddr,
 ) {
     let activity = Rc::new(Activity::new(Rc::clone(worker.clock())));
-    let Ok(socket) = Socket::accepted(stream, worker.settings().fastpath.as_ref()) else { return };
+    let socket = Socket::new(stream, worker.settings().fastpath.as_ref());
     let _registration = worker.register(&activity);
     // Boxed, here and below: what one part of a connection needs is not kept while another lasts.
     match Box::pin(begin(worker, listener, socket, peer, local, activity)).await {
@@ -206,7 +205,7 @@ async fn http1(client: &Rc<Client>, transport: Transport) {
     let progress = Progress::default();
     let limits = &client.worker.settings().limits;
     let mut socket = ClientSocket::new(transport, Rc::clone(&client.activity));
-    while rest::until_readable(&mut socket, &client.activity).await {
+    while rest::until_readable(&socket, &client.activity).await {
         match Box::pin(exchanges(client, socket, &progress)).await {
             End::Rest(resting) => socket = resting,
             End::PartOfHead(waiting, part) => {
@@ -238,8 +237,6 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
         let client = Rc::clone(client);
         progress.has_begun.set(true);
         progress.head_due.set(None);
-        // hyper looks for the client's end before it lets anybody answer.
-        client.activity.head_has_come(!http_body::Body::is_end_stream(request.body()));
         async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
     });
     let limits = &client.worker.settings().limits;
@@ -260,14 +257,7 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
         }
-        let mut polled = Pin::new(&mut connection).poll(cx);
-        if polled.is_pending() && activity.must_look_again() {
-            polled = Pin::new(&mut connection).poll(cx);
-        }
-        if activity.wants_watch() {
-            client.worker.watch_soon(activity);
-        }
-        match polled {
+        match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(result) => Poll::Ready(Pause::Over(result)),
             Poll::Pending if activity.waits_for_head() => Poll::Ready(Pause::PartOfHead),
             Poll::Pending if activity.takes_rest() => Poll::Ready(Pause::Rest),
@@ -296,7 +286,6 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
                 && let Some(tunnel) = client.tunnel.take()
             {
                 let parts = connection.into_parts();
-                activity.watch();
                 return End::Switched(tunnel, parts.io.into_inner(), parts.read_buf);
             }
             result

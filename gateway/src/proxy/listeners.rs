@@ -1,6 +1,5 @@
 //! One worker's listening sockets: as many as the snapshot has listeners, each worker with its own (SO_REUSEPORT).
 
-mod acceptor;
 mod room;
 mod syn_filter;
 
@@ -10,13 +9,12 @@ use crate::{
     model::object::ObjectId,
     routing::snapshot::{ListenerKey, Snapshot, Speech},
 };
-use acceptor::Acceptor;
 use hashbrown::HashMap;
-use mio::net::TcpStream;
 use room::Room;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
+    net::{TcpListener, TcpStream},
     sync::oneshot,
     task::{self, JoinHandle},
     time::timeout,
@@ -127,7 +125,7 @@ impl Listeners {
 }
 
 /// A listening socket that shares its address with the other workers', and with another gateway's during an upgrade.
-fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(Acceptor, Option<Announced>)> {
+fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(TcpListener, Option<Announced>)> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
@@ -147,11 +145,11 @@ fn bind(address: SocketAddr, fastpath: Option<&Sockets>) -> io::Result<(Acceptor
         }
     });
     socket.listen(BACKLOG)?;
-    Ok((Acceptor::new(socket.into())?, announced))
+    Ok((TcpListener::from_std(socket.into())?, announced))
 }
 
 /// Accepts until told to stop, and then what is still in the queue.
-async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Acceptor, mut stopped: oneshot::Receiver<()>) {
+async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
     let room = Room::of_this_process();
     let mut is_full = false;
     let mut turn = Turn::of(TURN);
@@ -159,7 +157,7 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Acceptor, mut st
         turn.one().await;
         let accepted = tokio::select! {
             biased;
-            accepted = listener.next() => accepted,
+            accepted = listener.accept() => accepted,
             _ = &mut stopped => return accept_last(&worker, key, &listener).await,
         };
         match accepted {
@@ -191,12 +189,12 @@ async fn accept(worker: Rc<Worker>, key: ListenerKey, listener: Acceptor, mut st
 }
 
 /// Accepts the connections whose clients count on us already, so that closing the socket resets none of them.
-async fn accept_last(worker: &Rc<Worker>, key: ListenerKey, listener: &Acceptor) {
+async fn accept_last(worker: &Rc<Worker>, key: ListenerKey, listener: &TcpListener) {
     if let Err(error) = syn_filter::attach(listener) {
         tracing::debug!(%error, "cannot hold off new connections");
     }
     let accept_all = async {
-        while let Ok((stream, peer)) = listener.next().await {
+        while let Ok((stream, peer)) = listener.accept().await {
             serve(worker, key, stream, peer);
         }
     };
@@ -227,14 +225,12 @@ fn is_about_one_connection(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use socket2::SockRef;
 
     #[tokio::test]
     async fn connections_send_small_messages_at_once() {
         let (listener, _announced) = bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
-        let caller =
-            std::net::TcpStream::connect(SockRef::from(&listener).local_addr().unwrap().as_socket().unwrap()).unwrap();
-        let (accepted, _peer) = listener.next().await.unwrap();
+        let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _peer) = listener.accept().await.unwrap();
         assert!(!caller.nodelay().unwrap(), "what it is by default");
         assert!(accepted.nodelay().unwrap());
     }

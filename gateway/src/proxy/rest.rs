@@ -45,7 +45,7 @@ impl Resting {
 }
 
 /// Waits until there is something to read. Returns `false` when the sweep ends the connection instead.
-pub(super) async fn until_readable(socket: &mut ClientSocket, activity: &Activity) -> bool {
+pub(super) async fn until_readable(socket: &ClientSocket, activity: &Activity) -> bool {
     activity.set_resting(true);
     let is_readable = poll_fn(|cx| {
         activity.set_waker(cx.waker());

@@ -45,19 +45,6 @@ impl Transport {
             Self::Tls(secured) => secured.stream.get_ref().0,
         }
     }
-
-    pub(super) fn socket_mut(&mut self) -> &mut Socket {
-        match self {
-            Self::Plain(socket) => socket,
-            Self::Begun(_, rest) => rest.socket_mut(),
-            Self::Tls(secured) => secured.stream.get_mut().0,
-        }
-    }
-
-    /// Whether nothing that comes wakes anybody: [`Socket::is_unknown`].
-    pub(super) fn is_unknown(&self) -> bool {
-        matches!(self, Self::Plain(socket) if socket.is_unknown())
-    }
 }
 
 impl AsyncRead for Transport {

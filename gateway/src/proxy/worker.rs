@@ -44,9 +44,6 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 
-/// For so long nobody sees that a client with its first request has gone: most have their answer before.
-const UNWATCHED: Duration = Duration::from_millis(10);
-
 /// Between two sweeps while memory runs out.
 const UNDER_PRESSURE: Duration = Duration::from_millis(100);
 
@@ -94,8 +91,6 @@ pub(crate) struct Worker {
     connections: RefCell<HashMap<u64, Rc<Activity>, RandomState>>,
     /// Streams whose clients may let their bodies stand still.
     streams: RefCell<Vec<Weak<Activity>>>,
-    /// Clients whose end would not be seen.
-    unwatched: RefCell<Vec<Rc<Activity>>>,
     next_connection: Cell<u64>,
     operations: RefCell<Operations>,
     refusals: RefCell<Refusals>,
@@ -159,7 +154,6 @@ impl Worker {
             recorder: RefCell::new(recorder),
             connections: RefCell::default(),
             streams: RefCell::default(),
-            unwatched: RefCell::default(),
             next_connection: Cell::new(0),
             operations: RefCell::default(),
             refusals: RefCell::default(),
@@ -234,21 +228,6 @@ impl Worker {
         self.connections.borrow_mut().insert(id, Rc::clone(activity));
         self.telemetry.connections().downstream.inc();
         Registration { worker: Rc::clone(self), id }
-    }
-
-    /// Has `client`, whose request is being answered, told to the event loop in a moment, if it is still there then.
-    pub(super) fn watch_soon(self: &Rc<Self>, client: &Rc<Activity>) {
-        let mut unwatched = self.unwatched.borrow_mut();
-        if unwatched.is_empty() {
-            let worker = Rc::clone(self);
-            task::spawn_local(async move {
-                tokio::time::sleep(UNWATCHED).await;
-                for client in worker.unwatched.take() {
-                    client.watch();
-                }
-            });
-        }
-        unwatched.push(Rc::clone(client));
     }
 
     /// Adds a stream of HTTP/2 to what the sweep looks after, until it ends.

@@ -1,8 +1,7 @@
 //! A TCP stream as both sides of the gateway use it.
 
-use super::{flow::Flow, tcp::Tcp};
+use super::flow::Flow;
 use crate::fastpath::Sockets;
-use bytes::Bytes;
 use smallvec::SmallVec;
 use std::{
     io,
@@ -20,14 +19,11 @@ use tokio::{
 /// writev(2) of a list, by more than the copy.
 const SMALL_MESSAGE: usize = 2048;
 
-/// Room for what comes with a connection: most heads are smaller, and of a larger one the rest is read behind it.
-const FIRST: usize = 1024;
-
 /// A TCP stream that may have a second queue on both sides, where the kernel moves bytes past TCP: its reads go on until
 /// nothing is left in either, and its writes leave the reader time to catch up.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: Tcp,
+    stream: TcpStream,
     /// `None` where there is only TCP. Boxed: a socket has its place in several states of a connection.
     flow: Option<Box<Flow>>,
 }
@@ -35,48 +31,22 @@ pub(crate) struct Socket {
 impl Socket {
     /// Wraps `stream`, whose Nagle's algorithm is off: every write of ours is a whole message or a full buffer.
     pub(crate) fn new(stream: TcpStream, fastpath: Option<&Sockets>) -> Self {
-        Self { stream: Tcp::Known(stream), flow: fastpath.map(|sockets| Box::new(Flow::new(sockets.clone()))) }
-    }
-
-    /// The same for one that has been accepted, and that the event loop does not know yet.
-    ///
-    /// # Errors
-    /// Those of epoll_ctl(2), with `fastpath`: what the kernel moves past TCP is announced by epoll alone.
-    pub(crate) fn accepted(stream: mio::net::TcpStream, fastpath: Option<&Sockets>) -> io::Result<Self> {
-        match fastpath {
-            None => Ok(Self { stream: Tcp::unknown(stream), flow: None }),
-            Some(_) => Ok(Self::new(TcpStream::from_std(stream.into())?, fastpath)),
-        }
-    }
-
-    /// Whether the event loop does not know it: nothing that comes wakes anybody.
-    pub(crate) fn is_unknown(&self) -> bool {
-        self.stream.is_unknown()
-    }
-
-    /// The first bytes, where they have come with the connection.
-    pub(crate) fn read_first(&mut self) -> Option<Bytes> {
-        let mut buffer = [0; FIRST];
-        self.stream.read_first(&mut buffer).map(|length| Bytes::copy_from_slice(&buffer[..length]))
+        Self { stream, flow: fastpath.map(|sockets| Box::new(Flow::new(sockets.clone()))) }
     }
 
     /// Of our end; `None` when the connection has gone.
     pub(crate) fn local_address(&self) -> Option<SocketAddr> {
-        self.stream.local_address()
+        self.stream.local_addr().ok()
     }
 
     /// From now on closing it resets the connection, as the other side of it has been reset.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
-        let Some(descriptor) = self.stream.descriptor() else { return Ok(()) };
-        socket2::SockRef::from(&descriptor).set_linger(Some(Duration::ZERO))
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
     /// Ready when something has come since a read found nothing, be it the end.
-    pub(crate) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.stream.known() {
-            Ok(stream) => stream.poll_read_ready(cx),
-            Err(error) => Poll::Ready(Err(error)),
-        }
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
     }
 
     /// How many of `wanted` bytes may be written now.
@@ -97,19 +67,14 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let without_flow = self.flow.is_none();
-        let stream = match self.stream.known() {
-            Ok(stream) => stream,
-            Err(error) => return Poll::Ready(Err(error)),
-        };
-        if without_flow {
-            return Pin::new(stream).poll_read(cx, buf);
+        if self.flow.is_none() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
         // Tokio takes a short read for "nothing left" and waits for the next edge of epoll. With a sockmap, bytes may lie
         // in a second queue that this edge has already announced; only EAGAIN says that both are empty.
         loop {
-            ready!(stream.poll_read_ready(cx))?;
-            match stream.try_read_buf(buf) {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buf) {
                 Ok(_) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -121,7 +86,7 @@ impl AsyncRead for Socket {
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let room = ready!(self.poll_room(buf.len(), cx));
-        let written = self.stream.poll_write(cx, &buf[..room.min(buf.len())]);
+        let written = Pin::new(&mut self.stream).poll_write(cx, &buf[..room.min(buf.len())]);
         self.wrote(written)
     }
 
@@ -132,7 +97,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let wanted = bufs.iter().map(|buf| buf.len()).sum();
         let room = ready!(self.poll_room(wanted, cx));
-        let stream = &mut self.stream;
+        let stream = Pin::new(&mut self.stream);
         let written = match bufs {
             [only] => stream.poll_write(cx, &only[..room.min(only.len())]),
             _ if wanted <= SMALL_MESSAGE && room >= wanted => {
@@ -152,15 +117,14 @@ impl AsyncWrite for Socket {
     }
 
     fn is_write_vectored(&self) -> bool {
-        true
+        self.stream.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TCP keeps nothing back that has been written.
-        Poll::Ready(Ok(()))
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

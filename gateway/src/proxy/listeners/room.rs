@@ -1,13 +1,13 @@
 //! Room for those who are here: a share of the process's file descriptors is not for clients. It is for connections to
 //! endpoints, without which no client is served, for the admin pages and for the API server.
 
-use mio::net::TcpStream;
 use socket2::SockRef;
 use std::{
     fs,
     os::fd::{AsRawFd, RawFd},
     time::Duration,
 };
+use tokio::net::TcpStream;
 
 /// How far clients' connections may fill the table of file descriptors.
 #[derive(Clone, Copy, Debug)]
