@@ -9,6 +9,7 @@
 
 mod crowd;
 mod descriptors;
+mod endpoint;
 mod http1;
 mod http2;
 mod memory;

@@ -1,6 +1,7 @@
-//! Who runs where when figures are wanted, with `NODE_GATEWAY_SCALE=full`: the gateway has a CPU for itself, so that
-//! what a victim waits for is the gateway and not the programs of its attackers. Everybody else shares the other one, where
-//! the victim and its endpoint go before the attackers. Without that, everybody runs where there is room.
+//! Who runs where when figures are wanted, with `NODE_GATEWAY_SCALE=full`: attackers have one CPU, and the gateway the
+//! other, so that what a victim waits for is the gateway and not the programs of its attackers, nor what the kernel does for
+//! them. The victim and its endpoint are with the gateway, and go before it: they need little. Without that, everybody runs
+//! where there is room.
 
 use harness::scale;
 use nix::{
@@ -9,7 +10,8 @@ use nix::{
 };
 use std::{fs, path::Path, process::Command, sync::OnceLock, thread, time::Duration};
 
-const OTHERS: usize = 0;
+const ATTACKERS: usize = 0;
+const GATEWAY: usize = 1;
 
 /// Whether figures are wanted, and there is a CPU for the gateway alone.
 pub(crate) fn is_apart() -> bool {
@@ -28,8 +30,7 @@ pub(crate) fn leave_the_gateway_alone() {
     if !is_apart() {
         return;
     }
-    let mut cpus = CpuSet::new();
-    cpus.set(OTHERS).expect("the first CPU");
+    let cpus = only(ATTACKERS);
     for task in fs::read_dir("/proc/self/task").expect("the threads of this process").flatten() {
         let id = task.file_name().to_str().and_then(|name| name.parse().ok()).expect("a thread's number");
         // It may have ended meanwhile.
@@ -37,16 +38,26 @@ pub(crate) fn leave_the_gateway_alone() {
     }
 }
 
-/// The threads that `start` begins go before all others on their CPU (sched(7): a thread inherits its policy).
-pub(crate) fn before_others<T>(start: impl FnOnce() -> T) -> T {
+/// The threads that `start` begins are on the gateway's CPU, and go before it there (sched(7): a thread inherits its policy
+/// and its CPUs).
+pub(crate) fn before_the_gateway<T>(start: impl FnOnce() -> T) -> T {
+    let own = Pid::from_raw(0);
     if is_apart() {
         set_policy("--fifo", 1);
+        sched_setaffinity(own, &only(GATEWAY)).expect("the second CPU");
     }
     let started = start();
     if is_apart() {
+        sched_setaffinity(own, &only(ATTACKERS)).expect("the first CPU");
         set_policy("--other", 0);
     }
     started
+}
+
+fn only(cpu: usize) -> CpuSet {
+    let mut cpus = CpuSet::new();
+    cpus.set(cpu).expect("a CPU's number");
+    cpus
 }
 
 /// How long the thread with this `schedstat` could have gone on and had no CPU (Documentation/scheduler/sched-stats.rst of

@@ -1,10 +1,12 @@
 //! Whom the attacks are for: the daemon as a process of its own, whose memory, processor time and file descriptors can be
 //! counted.
 
-use crate::placement;
+use crate::{
+    endpoint::{Endpoint, Waits},
+    placement,
+};
 use harness::{
     daemon,
-    http::backend::{Backend, Then},
     objects::{PORT, routes, service},
     process::Process,
     wait,
@@ -38,8 +40,7 @@ static ALONE: Mutex<()> = Mutex::new(());
 pub(crate) struct Target {
     pub(crate) process: Process,
     pub(crate) address: SocketAddr,
-    /// The victim's endpoint: what attackers do to theirs is not to be felt there.
-    _endpoint: Backend,
+    endpoint: Endpoint,
     _directory: TempDir,
     _alone: MutexGuard<'static, ()>,
 }
@@ -60,8 +61,8 @@ impl Target {
         setrlimit(Resource::RLIMIT_NOFILE, most, most).expect("a soft limit");
         let directory = tempfile::tempdir().expect("a directory");
         let objects = directory.path().join("objects.yaml");
-        let endpoint = placement::before_others(victims_endpoint);
         placement::leave_the_gateway_alone();
+        let endpoint = Endpoint::start();
         let yaml = routes(ROUTES) + &service("backend", &[backend]) + &service("victims", &[endpoint.address()]);
         fs::write(&objects, yaml).expect("a file");
         let address = own_address();
@@ -78,7 +79,7 @@ impl Target {
             process.assert_running();
             TcpStream::connect(address).ok()
         });
-        Self { process, address, _endpoint: endpoint, _directory: directory, _alone: alone }
+        Self { process, address, endpoint, _directory: directory, _alone: alone }
     }
 
     pub(crate) fn connect(&self) -> io::Result<TcpStream> {
@@ -118,17 +119,14 @@ impl Target {
         tasks.find(is_worker).expect("a worker").join("schedstat")
     }
 
+    /// How long the victim's endpoint has waited for a CPU.
+    pub(crate) fn waits_of_endpoint(&self) -> Waits {
+        self.endpoint.waits()
+    }
+
     fn proc(&self, file: &str) -> PathBuf {
         Path::new("/proc").join(self.process.id().to_string()).join(file)
     }
-}
-
-fn victims_endpoint() -> Backend {
-    Backend::forgetful(|exchange| {
-        exchange.read_body()?;
-        exchange.respond("200 OK", &[], b"here")?;
-        Ok(if exchange.request.target() == "/anew" { Then::Close } else { Then::KeepOpen })
-    })
 }
 
 /// An address of this machine that nobody else uses.

@@ -25,8 +25,8 @@ const PACE: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy)]
 struct Took {
     all: Duration,
-    /// Without the time in which the gateway or the victim could have gone on and had no CPU, which other programs had:
-    /// attackers have none of the gateway's, where figures are wanted.
+    /// Without the time in which the gateway, the victim or its endpoint could have gone on and had no CPU, which other
+    /// programs had: attackers have none of the gateway's, where figures are wanted.
     on_cpu: Duration,
 }
 
@@ -57,7 +57,7 @@ impl Victim {
     fn asking_for(path: &'static str, attack: &'static str, target: &Target) -> Self {
         let times = Arc::<Mutex<Vec<Took>>>::default();
         let stop = Arc::<AtomicBool>::default();
-        let (gateway, worker) = (target.address, target.worker());
+        let (gateway, worker, endpoint) = (target.address, target.worker(), target.waits_of_endpoint());
         let ask = {
             let (stop, times) = (Arc::clone(&stop), Arc::clone(&times));
             move || {
@@ -65,7 +65,7 @@ impl Victim {
                 // A channel nobody sends to: its timeout is the pause between two requests.
                 let (_sender, pause) = mpsc::channel::<()>();
                 let own = PathBuf::from("/proc/thread-self/schedstat");
-                let waited = || placement::waited(&worker) + placement::waited(&own);
+                let waited = || placement::waited(&worker) + placement::waited(&own) + endpoint.sum();
                 while !stop.load(Ordering::SeqCst) {
                     let _waited = pause.recv_timeout(PACE);
                     let before = waited();
@@ -78,7 +78,7 @@ impl Victim {
                 }
             }
         };
-        let asking = placement::before_others(|| thread::spawn(ask));
+        let asking = placement::before_the_gateway(|| thread::spawn(ask));
         let mut victim = Self { attack, times, in_peace: 0, before: 0, stop, asking: Some(asking) };
         victim.until_answered(scale::of(100, 1000));
         victim.in_peace = victim.answers();
@@ -120,8 +120,8 @@ impl Victim {
         let times = self.times.lock();
         let (earlier, beside) = times.split_at(self.before);
         let (peace, setting_up) = earlier.split_at(self.in_peace);
-        let p99 = |times: &[Took]| (part(times, 99, |took| took.all), part(times, 99, |took| took.on_cpu));
-        let ((peace, own_peace), (attacked, own_attacked)) = (p99(peace), p99(beside));
+        let p99 = |which: fn(&Took) -> Duration| (part(peace, 99, which), part(beside, 99, which));
+        let ((peace, attacked), (own_peace, own_attacked)) = (p99(|took| took.all), p99(|took| took.on_cpu));
         // Figures to look at: a machine that others use too may say anything. The bars make a table of the lines.
         println!(
             "| {} | {:.2} ({}) | {peace:.2} | {attacked:.2} | {:.1} | {own_peace:.2} | {own_attacked:.2} | {:.1} | {:.2} | {} | 0 |",
