@@ -27,6 +27,7 @@ mod fields;
 mod forward;
 mod handshake;
 mod http2;
+mod lane;
 mod listeners;
 mod load_share;
 mod local_reply;

@@ -18,7 +18,8 @@ fn heads_beyond_the_limit_get_431() {
     let mut client = gateway.connect();
     // The gateway may answer and close before it has read everything.
     let _sent = client.try_send(head(70_000)).is_ok();
-    assert_eq!(client.response().status(), 431);
+    let response = client.response();
+    assert_eq!((response.status(), response.field("connection")), (431, Some("close")));
     let many: String = (0..101).map(|number| format!("x-{number}: 1\r\n")).collect();
     assert_eq!(gateway.connect().exchange(format!("GET / HTTP/1.1\r\n{many}\r\n")).status(), 431);
     assert_eq!(backend.requests().len(), 1);
@@ -32,6 +33,23 @@ fn targets_beyond_the_limit_get_414() {
     assert_eq!(client.exchange(get("a", &format!("/{}", "x".repeat(8000)))).status(), 200);
     assert_eq!(client.exchange(get("a", &format!("/{}", "x".repeat(9000)))).status(), 414);
     assert_eq!(client.exchange(get("a", "/")).status(), 200, "the connection lives");
+}
+
+#[test]
+fn long_heads_are_answered_at_once_one_after_the_other() {
+    let backend = Backend::saying("");
+    let gateway = Gateway::start(&everything_to(backend.address()));
+    let mut client = gateway.connect();
+    let began = Instant::now();
+    for length in [7000, 8000, 8100, 9000, 9000, 9000, 20_000, 20_000, 9000, 50_000, 50_000, 100, 50_000, 9000, 9000] {
+        let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx-long: {}\r\n\r\n", "x".repeat(length));
+        assert_eq!(client.exchange(&head).status(), 200, "{length} bytes");
+        // And as many without waiting for the answers.
+        client.send(head.repeat(5));
+        (0..5).for_each(|_| assert_eq!(client.response().status(), 200, "{length} bytes"));
+    }
+    // Whoever has to wait for the sweep waits for half a second.
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -34,4 +34,5 @@ mod rollout;
 mod streams;
 mod timeouts;
 mod tls;
+mod turns;
 mod upgrades;

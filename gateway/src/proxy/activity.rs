@@ -14,6 +14,9 @@ use std::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+/// Of a head that hyper may read in several goes. It reads as much as there is, and looks through all of it each time.
+const HEAD_IN_PIECES: usize = 8 * 1024;
+
 /// A worker's coarse clock: as old as the last request or the last sweep.
 #[derive(Debug)]
 pub(super) struct Clock {
@@ -70,12 +73,20 @@ pub(super) struct Activity {
     is_writing: Cell<bool>,
     /// The client takes nothing of what is to be sent to it.
     stalled: Cell<bool>,
+    /// The answer of a stream has begun.
+    has_answer: Cell<bool>,
     /// The last read has found nothing, so that whatever comes announces itself.
     is_drained: Cell<bool>,
     /// The body of the last request has not been read to its end: what comes next may be the rest of it.
     has_body_left: Cell<bool>,
     /// The head that has come last says twice where its body ends.
     is_framed_twice: Cell<bool>,
+    /// More of a head may have come: it is left to whoever finds that the connection waits for it.
+    is_held: Cell<bool>,
+    /// Bytes of the head that is coming, without those that had been given back.
+    head_bytes: Cell<usize>,
+    /// Something has come since the last request began.
+    has_read: Cell<bool>,
 }
 
 /// A client's socket, which notes when a head begins to arrive.
@@ -118,9 +129,13 @@ impl Activity {
             connection,
             is_writing: Cell::new(false),
             stalled: Cell::new(false),
+            has_answer: Cell::new(false),
             is_drained: Cell::new(false),
             has_body_left: Cell::new(false),
             is_framed_twice: Cell::new(false),
+            is_held: Cell::new(false),
+            head_bytes: Cell::new(0),
+            has_read: Cell::new(false),
         }
     }
 
@@ -183,6 +198,11 @@ impl Activity {
         self.is_framed_twice.take()
     }
 
+    /// Whether the request that begins now had come before the last one was answered: with it, behind it (RFC 9112 §9.3.2).
+    pub(super) fn is_pipelined(&self) -> bool {
+        !self.has_read.take()
+    }
+
     /// All of the request's body has been read.
     pub(super) fn has_read_body(&self) {
         self.has_body_left.set(false);
@@ -225,7 +245,13 @@ impl Activity {
     /// The answer of a stream begins. Whatever has expired before is said by it.
     pub(super) fn begin_answer(&self) {
         self.order.set(Order::None);
+        self.has_answer.set(true);
         self.set_stalled(true);
+    }
+
+    /// Whether the answer of a stream has begun.
+    pub(super) fn has_answer(&self) -> bool {
+        self.has_answer.get()
     }
 
     /// Whether something waits for the client to take it.
@@ -286,7 +312,8 @@ impl Activity {
 
     /// Whether a head has come in part, and nothing else is to be done than to wait for the rest of it.
     pub(super) fn waits_for_head(&self) -> bool {
-        self.phase.get() == Phase::Head && self.is_drained.get() && !self.is_writing.get()
+        let has_no_more = self.is_drained.get() || self.is_held.get();
+        self.phase.get() == Phase::Head && has_no_more && !self.is_writing.get()
     }
 
     /// The connection waits without HTTP, or with it again; the time it has been idle goes on.
@@ -320,6 +347,14 @@ impl ClientSocket {
         self.unread = unread;
     }
 
+    /// Reads on, however long the head is that is coming.
+    pub(super) fn poll_read_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.transport).poll_read(cx, buf);
+        self.activity.is_drained.set(read.is_pending());
+        self.activity.is_held.set(false);
+        read
+    }
+
     /// Ready when there may be something to read, without a place to read it to.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.unread.is_empty() || !self.activity.is_drained.get() {
@@ -336,14 +371,25 @@ impl AsyncRead for ClientSocket {
         // What comes on a connection of HTTP/2 may be anything.
         let is_head = self.activity.phase.get() == Phase::Idle && self.activity.streams.get().is_none();
         if self.unread.is_empty() {
-            let read = Pin::new(&mut self.transport).poll_read(cx, buf);
-            self.activity.is_drained.set(read.is_pending());
-            ready!(read)?;
-            if is_head && buf.filled().len() > before {
-                self.activity.receive_head(&buf.filled()[before..]);
+            let of_head = if is_head { 0 } else { self.activity.head_bytes.get() };
+            if of_head >= HEAD_IN_PIECES && self.activity.phase.get() == Phase::Head && !self.activity.is_writing.get()
+            {
+                // If nobody takes it from here, the head was whole, and this is about what comes behind it.
+                self.activity.is_held.set(true);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
+            ready!(self.poll_read_head(cx, buf))?;
+            let read = &buf.filled()[before..];
+            self.activity.has_read.set(true);
+            if is_head && !read.is_empty() {
+                self.activity.receive_head(read);
+            }
+            self.activity.head_bytes.set(of_head.saturating_add(read.len()));
         } else {
             if is_head {
+                self.activity.head_bytes.set(0);
+                self.activity.has_read.set(true);
                 // All of it, though there may not be room for that.
                 self.activity.receive_head(&self.unread);
             }

@@ -2,12 +2,12 @@
 
 use super::{
     activity::Activity,
+    lane::{Place, ROUND},
     load_share::LoadShare,
     outcome::Outcome,
     record::Record,
     tap::Tap,
     timing::Timing,
-    turn,
     upload::{Position, Upload},
     worker::Worker,
 };
@@ -21,8 +21,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Bytes of an answer that are passed on before others have their turn: what takes as long as a few small requests.
-const TURN: usize = 128 * 1024;
+/// Bytes of an answer that wait for nobody. What more there is at once is passed on in the slow lane, up to a round at a
+/// time.
+const SMALL: usize = 16 * 1024;
 
 /// A request's body, from the client to the endpoint.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(crate) enum ResponseBody {
 /// A response's body that is still arriving. It drives the endpoint's connection, and gives it back to the pool at the end.
 #[derive(Debug)]
 pub(crate) struct StreamingBody {
-    /// What had come with the head.
+    /// What has come and not been passed on: with the head, or more than what is passed on at once.
     first: Option<Frame<Bytes>>,
     incoming: AnswerBody,
     /// Taken when the body is over.
@@ -63,8 +64,9 @@ pub(crate) struct StreamingBody {
     /// `None` for a route without a timeout.
     timing: Option<Box<Timing>>,
     _load: LoadShare,
-    /// Bytes that have come in one go.
-    in_turn: usize,
+    /// Bytes that have been passed on in one go, up to [`SMALL`] of them.
+    passed: usize,
+    place: Place,
 }
 
 /// Why a body ends before its end.
@@ -226,14 +228,22 @@ impl StreamingBody {
         timing: Option<Box<Timing>>,
         load: LoadShare,
     ) -> Box<Self> {
-        Box::new(Self { first, incoming, carrier: Some(carrier), worker, record, timing, _load: load, in_turn: 0 })
+        Box::new(Self {
+            first,
+            incoming,
+            carrier: Some(carrier),
+            worker,
+            record,
+            timing,
+            _load: load,
+            passed: 0,
+            place: Place::default(),
+        })
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.in_turn >= TURN {
-            self.in_turn = 0;
-            turn::ends(cx);
-            return Poll::Pending;
+        if self.passed >= SMALL {
+            ready!(self.worker.lane().poll_turn(&mut self.place, cx));
         }
         let mut frame = match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(first))),
@@ -255,7 +265,10 @@ impl StreamingBody {
             return Poll::Ready(Some(Err(BodyError::TimedOut)));
         }
         if frame.is_pending() {
-            self.in_turn = 0;
+            if self.passed >= SMALL {
+                self.worker.lane().charge(0);
+            }
+            self.passed = 0;
         }
         let frame = match ready!(frame) {
             Some(Ok(frame)) => frame,
@@ -273,11 +286,21 @@ impl StreamingBody {
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let frame = frame.map_data(|mut data| {
+            if data.len() > ROUND {
+                self.first = Some(Frame::data(data.split_off(ROUND)));
+            }
+            data
+        });
         if let Some(data) = frame.data_ref() {
             self.record.sent_body(data.len());
-            self.in_turn += data.len();
+            if self.passed >= SMALL {
+                self.worker.lane().charge(data.len());
+            } else {
+                self.passed += data.len();
+            }
         }
-        if self.incoming.is_end_stream() {
+        if self.first.is_none() && self.incoming.is_end_stream() {
             self.finish();
         }
         frame

@@ -5,7 +5,8 @@ use super::{
     body::ResponseBody,
     exchange,
     handshake::{self, Begun, TlsFacts},
-    http2, prologue, rest, slow_head,
+    http2, prologue, rest,
+    slow_head::{self, Gathered},
     stream::{self, Bound, Caller},
     transport::Transport,
     tunnel::Tunnel,
@@ -31,9 +32,11 @@ use std::{
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
 
-/// The answer to a head that does not come to its end, written past hyper, which has nothing to say here.
+/// The answers to a head that does not come to its end, written past hyper, which has nothing to say here.
 const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 15\r\ncontent-type: text/plain\r\n\
 server: istio-envoy\r\nconnection: close\r\n\r\nrequest timeout";
+const HEAD_TOO_LONG: &[u8] = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 31\r\n\
+content-type: text/plain\r\nserver: istio-envoy\r\nconnection: close\r\n\r\nRequest Header Fields Too Large";
 
 /// Read and write buffers hold this much beyond the head's limit.
 const BUFFER_SLACK: usize = 4096;
@@ -213,22 +216,33 @@ async fn http1(client: &Rc<Client>, transport: Transport) {
                 let due = progress.head_due.get().unwrap_or_else(|| Instant::now() + limits.head_timeout);
                 progress.head_due.set(Some(due));
                 let activity = &client.activity;
-                if !Box::pin(slow_head::until_whole(&mut socket, activity, part, limits.head_bytes, due)).await {
-                    return Box::pin(refuse_slow_head(socket)).await;
+                match Box::pin(slow_head::until_whole(
+                    &mut socket,
+                    activity,
+                    client.worker.lane(),
+                    part,
+                    limits.head_bytes,
+                    due,
+                ))
+                .await
+                {
+                    Gathered::Head => {}
+                    Gathered::TooLong => return Box::pin(refuse_head(socket, HEAD_TOO_LONG)).await,
+                    Gathered::TooLate => return Box::pin(refuse_head(socket, HEAD_TIMEOUT)).await,
                 }
             }
             End::Http2(transport) => return Box::pin(http2::serve(client, transport)).await,
             End::Over => return,
             End::Switched(tunnel, socket, early) => return Box::pin(tunnel.run(socket, early)).await,
-            End::HeadTimeout(socket) => return Box::pin(refuse_slow_head(socket)).await,
+            End::HeadTimeout(socket) => return Box::pin(refuse_head(socket, HEAD_TIMEOUT)).await,
         }
     }
     let _ended = socket.shutdown().await.is_ok();
 }
 
-async fn refuse_slow_head(mut socket: ClientSocket) {
+async fn refuse_head(mut socket: ClientSocket, answer: &[u8]) {
     // The client may be gone; then nobody misses the answer.
-    let _written = socket.write_all(HEAD_TIMEOUT).await.is_ok() && socket.shutdown().await.is_ok();
+    let _written = socket.write_all(answer).await.is_ok() && socket.shutdown().await.is_ok();
 }
 
 /// Serves one exchange after the other, until there are no more or none for a while.
@@ -237,7 +251,18 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
         let client = Rc::clone(client);
         progress.has_begun.set(true);
         progress.head_due.set(None);
-        async move { Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await) }
+        let is_pipelined = client.activity.is_pipelined();
+        if is_pipelined {
+            // What comes while it waits is its body.
+            client.activity.enter(Phase::Exchange);
+        }
+        async move {
+            if is_pipelined {
+                // Whoever sends many requests at once has one in a round.
+                Box::pin(client.worker.lane().round()).await;
+            }
+            Ok::<http::Response<ResponseBody>, Infallible>(exchange::answer(client, request).await)
+        }
     });
     let limits = &client.worker.settings().limits;
     let mut connection = http1::Builder::new()

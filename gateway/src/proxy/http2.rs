@@ -2,6 +2,7 @@
 
 mod answer;
 mod paced;
+mod premature;
 mod tasks;
 
 use super::{
@@ -24,7 +25,10 @@ use std::{
     time::Duration,
 };
 use tasks::Tasks;
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    task::yield_now,
+    time::{Sleep, sleep},
+};
 
 /// Requests at once on one connection: what Envoy recommends at an edge, and the least that RFC 9113 §6.5.2 recommends.
 const STREAMS: u32 = 100;
@@ -54,10 +58,12 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
     let activity = &client.activity;
     activity.multiplex();
     let tasks = Tasks::default();
+    let paced = Paced::new(ClientSocket::new(transport, Rc::clone(activity)), Rc::clone(client.worker.lane()));
+    let resets = paced.resets();
     let service = service_fn(|request: Request<Incoming>| {
         let stream = client.stream();
         tasks.announce(&stream);
-        answer(stream, request)
+        answer(stream, request, resets.are_here())
     });
     let head_bytes = u32::try_from(client.worker.settings().limits.head_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(tasks.clone())
@@ -69,7 +75,7 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
         .header_table_size(HEADER_TABLE)
         .max_pending_accept_reset_streams(RESET_BY_CLIENT)
         .max_local_error_reset_streams(RESET_BY_US)
-        .serve_connection(TokioIo::new(Paced::new(ClientSocket::new(transport, Rc::clone(activity)))), service);
+        .serve_connection(TokioIo::new(paced), service);
     let mut connection = pin!(connection);
 
     let mut last_words: Option<Pin<Box<Sleep>>> = None;
@@ -87,6 +93,15 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
+        if tasks.endings().are_premature() {
+            tracing::debug!(peer = %client.peer, "most requests are taken back at once: the connection ends");
+            connection.as_mut().graceful_shutdown();
+            // Says so, and is over.
+            return Poll::Ready(match connection.as_mut().poll(cx) {
+                Poll::Ready(result) => result,
+                Poll::Pending => Ok(()),
+            });
+        }
         if !is_told || !activity.has_no_streams() {
             last_words = None;
             return Poll::Pending;
@@ -100,8 +115,16 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
     }
 }
 
-/// The answer of one stream.
-async fn answer(stream: Rc<Client>, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+/// The answer of one stream. What may have been taken back already does not begin at once: hyper looks for that as soon as
+/// an answer is not there yet, and nobody has an endpoint's connection opened for a request that is over (CVE-2023-44487).
+async fn answer(
+    stream: Rc<Client>,
+    request: Request<Incoming>,
+    may_be_over: bool,
+) -> Result<Response<Answer>, Infallible> {
+    if may_be_over {
+        yield_now().await;
+    }
     let activity = Rc::clone(&stream.activity);
     // A stream of gRPC may stand still for as long as both sides like.
     if !http_body::Body::is_end_stream(request.body()) && !exchange::is_grpc(&request) {

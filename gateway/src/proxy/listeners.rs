@@ -23,8 +23,8 @@ use tokio::{
 /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`, 4096 by default.
 const BACKLOG: i32 = 4096;
 
-/// Connections accepted before others have their turn: one costs as much as a request.
-const TURN: usize = 8;
+/// Connections accepted before others have their turn: one costs as much as two requests.
+const TURN: usize = 2;
 
 /// A handshake that has begun ends within a round trip of a cluster's network, with room to spare.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(200);

@@ -3,6 +3,7 @@
 //! The end of one direction is passed on, and the other goes on. A connection at rest keeps no buffer: all connections of a
 //! worker read into one, and only what the other side does not take at once is kept, up to the size of a read.
 
+use super::lane::{Lane, Place};
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -19,8 +20,8 @@ use tokio::{
 /// What is read at once, and so the most that waits in one direction.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Reads of one direction before others have their turn.
-const TURNS: usize = 8;
+/// Read of each direction without waiting for others. Who has more goes on in the slow lane.
+const SMALL: usize = 16 * 1024;
 
 /// How long a pair of connections may live.
 #[derive(Clone, Copy, Debug)]
@@ -68,22 +69,30 @@ thread_local! {
 pub(super) async fn relay(
     client: &mut (impl AsyncRead + AsyncWrite + Unpin),
     endpoint: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    lane: &Lane,
     lifetime: Lifetime,
     meter: &mut impl Meter,
 ) -> End {
     let (mut up, mut down) = (Direction::default(), Direction::default());
     let mut moved_at = Instant::now();
     let mut timer = pin!(sleep_until(first_deadline(lifetime, moved_at)));
+    let mut place = Place::default();
+    let mut moved = 0;
     poll_fn(|cx| {
-        BUFFER.with_borrow_mut(|buffer| {
+        if moved >= SMALL {
+            ready!(lane.poll_turn(&mut place, cx));
+        }
+        let is_long = moved >= SMALL;
+        let allowed = if is_long { READ_BYTES } else { SMALL };
+        moved = 0;
+        let relayed = BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(READ_BYTES, 0);
-            let mut moved = 0;
             let mut count = |bytes| moved += bytes;
-            let upward = up.poll(client, endpoint, buffer, cx, &mut |bytes| {
+            let upward = up.poll(client, endpoint, &mut buffer[..allowed], cx, &mut |bytes| {
                 count(bytes);
                 meter.to_endpoint(bytes);
             });
-            let downward = down.poll(endpoint, client, buffer, cx, &mut |bytes| {
+            let downward = down.poll(endpoint, client, &mut buffer[..allowed], cx, &mut |bytes| {
                 count(bytes);
                 meter.to_client(bytes);
             });
@@ -98,7 +107,11 @@ pub(super) async fn relay(
                 moved_at = now;
             }
             poll_deadline(timer.as_mut(), lifetime, moved_at, now, cx)
-        })
+        });
+        if is_long {
+            lane.charge(moved);
+        }
+        relayed
     })
     .await
 }
@@ -135,7 +148,7 @@ fn poll_deadline(
 }
 
 impl Direction {
-    /// Moves what can be moved now. Ready when the direction has ended, or failed.
+    /// Moves what can be moved now, up to the length of `buffer`. Ready when the direction has ended, or failed.
     fn poll(
         &mut self,
         from: &mut (impl AsyncRead + Unpin),
@@ -147,7 +160,8 @@ impl Direction {
         if self.is_over {
             return Poll::Ready(Ok(()));
         }
-        for _ in 0..TURNS {
+        let mut allowed = buffer.len();
+        while allowed > 0 {
             while self.written < self.waiting.len() {
                 let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.waiting[self.written..]))?;
                 self.wrote(written, moved)?;
@@ -160,7 +174,7 @@ impl Direction {
                 self.is_over = true;
                 return Poll::Ready(Ok(()));
             }
-            let mut read = ReadBuf::new(buffer);
+            let mut read = ReadBuf::new(&mut buffer[..allowed]);
             match Pin::new(&mut *from).poll_read(cx, &mut read) {
                 Poll::Ready(result) => result?,
                 Poll::Pending => {
@@ -172,6 +186,7 @@ impl Direction {
                 }
             }
             let bytes = read.filled();
+            allowed -= bytes.len();
             self.is_read = bytes.is_empty();
             if !self.is_read {
                 let taken = match Pin::new(&mut *to).poll_write(cx, bytes) {

@@ -5,60 +5,87 @@
 
 use super::{
     activity::{Activity, ClientSocket, Order},
-    turn,
+    lane::{Lane, Place, ROUND},
 };
 use bytes::Bytes;
 use std::{
     future::poll_fn,
     mem::MaybeUninit,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Poll, ready},
 };
 use tokio::{
-    io::{AsyncRead as _, ReadBuf},
+    io::ReadBuf,
     time::{Instant, sleep_until},
 };
 
 /// Read at once, from the stack.
 const PIECE: usize = 4096;
 
-/// Pieces read before others have their turn.
-const TURN: usize = 4;
+/// Read without waiting for others. The rest of a longer head is read in the slow lane.
+const SMALL: usize = 16 * 1024;
 
-/// Gathers the head of which `part` has come until there is something to be judged: its end, more than `most` bytes, or the
-/// end of the connection. All of it can then be read from `socket` again. Returns `false` when its time is over before, at
-/// `due` or when the sweep says so.
+/// What became of a head that had come in part.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Gathered {
+    /// There is something to be judged: its end, or that of the connection. All of it can be read from the socket again.
+    Head,
+    /// It has more bytes than it may have. Nobody looks through them: they may be many, and say nothing more.
+    TooLong,
+    /// Its time was over before.
+    TooLate,
+}
+
+/// Gathers the head of which `part` has come, until it is whole, has `most` bytes, or its time is over, at `due` or when the
+/// sweep says so.
 pub(super) async fn until_whole(
     socket: &mut ClientSocket,
     activity: &Activity,
+    lane: &Lane,
     part: Bytes,
     most: usize,
     due: Instant,
-) -> bool {
+) -> Gathered {
     let mut head = Vec::from(part);
     let mut time = pin!(sleep_until(due));
-    let is_whole = poll_fn(|cx| {
+    let mut place = Place::default();
+    // What HTTP has read of it before counts as well.
+    let mut unpaid = head.len();
+    let gathered = poll_fn(|cx| {
         activity.set_waker(cx.waker());
-        for _ in 0..TURN {
+        loop {
             if activity.order() == Order::Expire || time.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(false);
+                return Poll::Ready(Gathered::TooLate);
+            }
+            if unpaid >= SMALL {
+                ready!(lane.poll_turn(&mut place, cx));
+                lane.charge(unpaid);
+                unpaid = 0;
             }
             let mut piece = [MaybeUninit::uninit(); PIECE];
             let mut piece = ReadBuf::uninit(&mut piece);
-            let read = ready!(Pin::new(&mut *socket).poll_read(cx, &mut piece));
+            let read = ready!(socket.poll_read_head(cx, &mut piece));
             let known = head.len();
+            unpaid += piece.filled().len();
             head.extend_from_slice(piece.filled());
             // An end, in order or not, is met once more by whoever reads what is here.
-            if read.is_err() || head.len() == known || head.len() >= most || ends(&head, known) {
-                return Poll::Ready(true);
+            if read.is_err() || head.len() == known || ends(&head, known) {
+                if head.len() >= SMALL {
+                    // Looking through it takes as long as anything.
+                    lane.charge(ROUND);
+                }
+                return Poll::Ready(Gathered::Head);
+            }
+            if head.len() >= most {
+                return Poll::Ready(Gathered::TooLong);
             }
         }
-        turn::ends(cx);
-        Poll::Pending
     })
     .await;
-    socket.give_back(head.into());
-    is_whole
+    if gathered == Gathered::Head {
+        socket.give_back(head.into());
+    }
+    gathered
 }
 
 /// Whether an empty line ends `head` behind its first `known` bytes (RFC 9112 §2.2: LF alone may end a line).
@@ -80,30 +107,40 @@ mod tests {
     };
     use futures_util::poll;
     use std::{rc::Rc, time::Duration};
-    use tokio::{
-        io::{AsyncReadExt as _, AsyncWriteExt as _},
-        net::{TcpListener, TcpStream},
-    };
+    use tokio::{io::AsyncWriteExt as _, net::TcpSocket};
 
     #[tokio::test]
     async fn a_long_head_is_read_in_turns() {
-        const HEAD: usize = 64 << 10;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        const HEAD: usize = 256 << 10;
+        let lane = Lane::default();
+        // There is room for all of it between the two.
+        let (server, client) = (TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap());
+        server.set_recv_buffer_size(1 << 20).unwrap();
+        client.set_send_buffer_size(1 << 20).unwrap();
+        server.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = server.listen(1).unwrap();
+        let mut caller = client.connect(listener.local_addr().unwrap()).await.unwrap();
         let (accepted, _) = listener.accept().await.unwrap();
-        let all = tokio::spawn(async move { caller.write_all(&[b'y'; HEAD]).await });
+        caller.write_all(&[b'y'; HEAD]).await.unwrap();
+        drop(caller);
         accepted.readable().await.unwrap();
         let activity = Rc::new(Activity::new(Rc::new(Clock::new())));
         let mut socket = ClientSocket::new(Transport::Plain(Socket::new(accepted, None)), Rc::clone(&activity));
         {
             let due = Instant::now() + Duration::from_secs(60);
-            let gathering = pin!(until_whole(&mut socket, &activity, Bytes::new(), 1 << 20, due));
+            let gathering = pin!(until_whole(&mut socket, &activity, &lane, Bytes::new(), 1 << 20, due));
             assert!(poll!(gathering).is_pending());
         }
-        all.await.unwrap().unwrap();
-        let mut rest = Vec::new();
-        socket.read_to_end(&mut rest).await.unwrap();
-        assert!(rest.len() >= HEAD - TURN * PIECE, "{} bytes at once", HEAD - rest.len());
+        let (mut memory, mut rest) = (vec![0; HEAD], 0);
+        loop {
+            let mut buf = ReadBuf::new(&mut memory);
+            poll_fn(|cx| socket.poll_read_head(cx, &mut buf)).await.unwrap();
+            match buf.filled().len() {
+                0 => break,
+                read => rest += read,
+            }
+        }
+        assert!(rest >= HEAD - SMALL - ROUND, "{} bytes at once", HEAD - rest);
     }
 
     #[test]

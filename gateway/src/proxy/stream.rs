@@ -118,7 +118,7 @@ pub(super) async fn serve(
         idle: Some(idle).filter(|idle| !idle.is_zero()),
         until: bound.policy.max_duration.and_then(|most| began.checked_add(most)),
     };
-    match relay(&mut client, &mut reached.stream, lifetime, &mut record).await {
+    match relay(&mut client, &mut reached.stream, worker.lane(), lifetime, &mut record).await {
         End::Finished | End::Idle | End::Broken { is_reset: false } => {}
         End::TooOld => record.ended("DT"),
         End::Broken { is_reset: true } => {

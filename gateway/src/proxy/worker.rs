@@ -4,6 +4,7 @@ use super::{
     activity::{Activity, Clock, Order, Phase},
     body::RequestBody,
     handshake::Failed,
+    lane::Lane,
     listeners::Listeners,
     load_share::LoadShare,
     pressure::Pressure,
@@ -96,6 +97,7 @@ pub(crate) struct Worker {
     refusals: RefCell<Refusals>,
     mirrors_in_flight: Cell<usize>,
     resting: RefCell<Resting>,
+    lane: Rc<Lane>,
 }
 
 /// The `x-envoy-decorator-operation` of routes of the current generation: it never changes, and building it costs more
@@ -124,6 +126,8 @@ pub(super) fn run(start: WorkerStart) -> std::io::Result<()> {
         let worker = Rc::new(Worker::new(settings, published.clone(), telemetry, stage.clone(), pressure));
         let listeners = Listeners::new(Rc::clone(&worker), problems);
         task::spawn_local(Rc::clone(&worker).sweep());
+        let lane = Rc::clone(&worker.lane);
+        task::spawn_local(async move { lane.run().await });
         worker.follow(published, stage, listeners, listening).await;
     });
     Ok(())
@@ -159,6 +163,7 @@ impl Worker {
             refusals: RefCell::default(),
             mirrors_in_flight: Cell::new(0),
             resting: RefCell::default(),
+            lane: Rc::default(),
         }
     }
 
@@ -177,6 +182,11 @@ impl Worker {
     /// Whether memory runs out.
     pub(super) fn pressure(&self) -> &Pressure {
         &self.pressure
+    }
+
+    /// Where those wait who have much to do.
+    pub(super) const fn lane(&self) -> &Rc<Lane> {
+        &self.lane
     }
 
     pub(super) fn clock(&self) -> &Rc<Clock> {

@@ -1,13 +1,14 @@
 //! How much of a connection of HTTP/2 is read before others have their turn.
 //!
 //! h2 reads frames for as long as there are any, and what a few bytes make it do is the sender's choice: a megabyte of PINGs
-//! is sixty thousand answers. So bytes are counted by what they cause. Whoever has sent many waits until everybody else who
-//! is ready has been served, and until what has come meanwhile is known.
+//! is sixty thousand answers. So bytes are counted by what they cause, and whoever has sent many goes on in the slow lane.
 
-use crate::proxy::turn;
+use crate::proxy::lane::{Lane, Place, ROUND};
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -42,7 +43,16 @@ pub(super) struct Paced<S> {
     frames: Frames,
     /// What has been read in this turn, beyond it too: the rest is taken off the next one.
     used: usize,
+    lane: Rc<Lane>,
+    place: Place,
+    resets: Rc<Resets>,
+    /// What is read next is not of the same go as what was read before.
+    is_new: bool,
 }
+
+/// Whether there are requests that have been taken back in what has been read in one go.
+#[derive(Debug, Default)]
+pub(super) struct Resets(Cell<bool>);
 
 /// Where frames begin and end.
 #[derive(Debug)]
@@ -53,13 +63,27 @@ struct Frames {
     head: [u8; HEAD],
     /// How much of `head` has come.
     known: usize,
+    /// Frames of type RST_STREAM so far.
+    resets: u64,
 }
 
 impl<S> Paced<S> {
     /// `stream`, on which nothing has been read: it begins with the preface (RFC 9113 §3.4).
-    pub(super) const fn new(stream: S) -> Self {
+    pub(super) fn new(stream: S, lane: Rc<Lane>) -> Self {
         const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
-        Self { stream, frames: Frames { rest: PREFACE, is_data: false, head: [0; HEAD], known: 0 }, used: 0 }
+        let frames = Frames { rest: PREFACE, is_data: false, head: [0; HEAD], known: 0, resets: 0 };
+        Self { stream, frames, used: 0, lane, place: Place::default(), resets: Rc::default(), is_new: true }
+    }
+
+    /// Whether requests are being taken back, now and later.
+    pub(super) fn resets(&self) -> Rc<Resets> {
+        Rc::clone(&self.resets)
+    }
+}
+
+impl Resets {
+    pub(super) fn are_here(&self) -> bool {
+        self.0.get()
     }
 }
 
@@ -95,7 +119,10 @@ impl Frames {
         self.known = 0;
         match kind {
             HEADERS => REQUEST,
-            RST_STREAM => RESET,
+            RST_STREAM => {
+                self.resets += 1;
+                RESET
+            }
             _ => 0,
         }
     }
@@ -103,26 +130,36 @@ impl Frames {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Some(allowed) = TURN.checked_sub(self.used).filter(|&left| left > 0) else {
-            self.used -= TURN;
-            turn::ends(cx);
-            return Poll::Pending;
-        };
+        let this = &mut *self;
+        while this.used >= TURN {
+            if this.lane.poll_turn(&mut this.place, cx).is_pending() {
+                this.is_new = true;
+                return Poll::Pending;
+            }
+            this.lane.charge(ROUND);
+            this.used -= TURN;
+        }
+        let piece = PIECE.min(TURN - this.used);
         let before = buf.filled().len();
-        let is_body = self.frames.is_data && self.frames.rest > 0;
-        let read = if is_body || buf.remaining() <= allowed.min(PIECE) {
-            Pin::new(&mut self.stream).poll_read(cx, buf)
+        let is_body = this.frames.is_data && this.frames.rest > 0;
+        let read = if is_body || buf.remaining() <= piece {
+            Pin::new(&mut this.stream).poll_read(cx, buf)
         } else {
-            let mut part = ReadBuf::new(buf.initialize_unfilled_to(allowed.min(PIECE)));
-            let read = Pin::new(&mut self.stream).poll_read(cx, &mut part);
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(piece));
+            let read = Pin::new(&mut this.stream).poll_read(cx, &mut part);
             let length = part.filled().len();
             buf.advance(length);
             read
         };
         if read.is_pending() {
-            self.used = 0;
+            this.used = 0;
+            this.is_new = true;
         } else {
-            self.used += self.frames.read(&buf.filled()[before..]);
+            let resets = this.frames.resets;
+            this.used += this.frames.read(&buf.filled()[before..]);
+            let is_here = this.frames.resets > resets;
+            this.resets.0.set(is_here || this.resets.0.get() && !this.is_new);
+            this.is_new = false;
         }
         read
     }

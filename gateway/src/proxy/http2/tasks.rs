@@ -1,5 +1,6 @@
 //! The tasks of a connection's streams: each ends with its stream, or when its client takes nothing of the answer.
 
+use super::premature::Endings;
 use crate::proxy::client::Client;
 use hyper::rt::Executor;
 use pin_project_lite::pin_project;
@@ -9,6 +10,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
+    time::Instant,
 };
 use tokio::task;
 
@@ -17,6 +19,7 @@ use tokio::task;
 pub(super) struct Tasks {
     /// Of the stream whose task comes next: hyper hands each over as soon as it has shown us the request.
     next: Rc<RefCell<Option<Rc<Client>>>>,
+    endings: Rc<Endings>,
 }
 
 pin_project! {
@@ -26,6 +29,8 @@ pin_project! {
         task: F,
         stream: Rc<Client>,
         is_watched: bool,
+        endings: Rc<Endings>,
+        began: Instant,
     }
 }
 
@@ -34,12 +39,20 @@ impl Tasks {
     pub(super) fn announce(&self, stream: &Rc<Client>) {
         self.next.replace(Some(Rc::clone(stream)));
     }
+
+    /// How those have ended that have.
+    pub(super) fn endings(&self) -> &Endings {
+        &self.endings
+    }
 }
 
 impl<F: Future<Output: 'static> + 'static> Executor<F> for Tasks {
     fn execute(&self, task: F) {
         match self.next.take() {
-            Some(stream) => drop(task::spawn_local(StreamTask { task, stream, is_watched: false })),
+            Some(stream) => {
+                let (endings, began) = (Rc::clone(&self.endings), Instant::now());
+                drop(task::spawn_local(StreamTask { task, stream, is_watched: false, endings, began }));
+            }
             None => drop(task::spawn_local(task)),
         }
     }
@@ -56,6 +69,9 @@ impl<F: Future> Future for StreamTask<F> {
             return Poll::Ready(());
         }
         let poll = this.task.poll(cx).map(drop);
+        if poll.is_ready() {
+            this.endings.note(activity.has_answer(), this.began);
+        }
         // Most answers are taken at once, and cost the sweep nothing.
         if poll.is_pending() && activity.is_stalled() {
             activity.set_waker(cx.waker());

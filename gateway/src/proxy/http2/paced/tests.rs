@@ -41,7 +41,10 @@ fn a_turn(kind: u8, length: u16, room: usize) -> usize {
 fn turns(kind: u8, length: u16, room: usize) -> (usize, usize) {
     let frame = frame(kind, length);
     let size = frame.len();
-    let mut paced = Paced::new(Endless { frame, next: 0, preface: 24 });
+    // Where others are busy, nobody has two turns in one.
+    let lane = Rc::<Lane>::default();
+    lane.charge(ROUND);
+    let mut paced = Paced::new(Endless { frame, next: 0, preface: 24 }, Rc::clone(&lane));
     let mut cx = Context::from_waker(Waker::noop());
     let (mut bytes, mut turns, mut before, mut most) = (0, 0, 0, 0);
     // The last of them may have had more than its share.
@@ -55,6 +58,7 @@ fn turns(kind: u8, length: u16, room: usize) -> (usize, usize) {
             }
             Poll::Pending => {
                 turns += 1;
+                lane.begin();
                 most = most.max(bytes - before);
                 before = bytes;
             }
@@ -91,10 +95,29 @@ fn bodies_are_read_in_large_pieces() {
     assert!((16 << 10..=64 << 10).contains(&bytes), "{bytes} bytes of bodies in a turn");
 }
 
+#[test]
+fn requests_that_are_taken_back_are_told_from_others() {
+    let mut paced = Paced::new(Once(None), Rc::default());
+    let resets = paced.resets();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut come = |frames: Vec<u8>| {
+        paced.stream.0 = Some(frames);
+        let mut memory = [0; TURN];
+        let mut buf = ReadBuf::new(&mut memory);
+        while Pin::new(&mut paced).poll_read(&mut cx, &mut buf).is_ready() {}
+        resets.are_here()
+    };
+    assert!(!come(vec![0; 24]), "the preface");
+    assert!(!come(frame(HEADERS, 5)));
+    assert!(come([frame(HEADERS, 5), frame(RST_STREAM, 4)].concat()));
+    assert!(!come(frame(HEADERS, 5)), "of another go");
+    assert!(come([frame(RST_STREAM, 4), frame(HEADERS, 100)].concat()), "none is read in two goes");
+}
+
 /// Who sends little is never kept waiting by this.
 #[test]
 fn a_turn_begins_anew_when_there_is_nothing_left() {
-    let mut paced = Paced::new(Once(None));
+    let mut paced = Paced::new(Once(None), Rc::default());
     let mut cx = Context::from_waker(Waker::noop());
     for _ in 0..100 {
         paced.stream.0 = Some(vec![0; PIECE]);
