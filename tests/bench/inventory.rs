@@ -12,8 +12,8 @@ use std::{
 pub(crate) struct Inventory {
     directory: PathBuf,
     cgroup: PathBuf,
-    /// Where the kernel keeps what our gateway has pinned for that cgroup.
-    pins: PathBuf,
+    /// Where the kernel keeps what our gateway has pinned for that cgroup. Without a bpffs it pins nothing.
+    pins: Option<PathBuf>,
     processes: BTreeSet<u32>,
 }
 
@@ -21,23 +21,26 @@ impl Inventory {
     /// `None` while there is no cgroup.
     pub(crate) fn take(process: u32) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/self/mounts").expect("the mounts");
-        let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let hierarchy = lines.find(|fields| fields[2] == "cgroup2").expect("a cgroup2 hierarchy")[1].to_owned();
-        let cgroup = Path::new(&hierarchy).join(format!("gwbench-{process}"));
+        let mounted = |kind: &str| {
+            let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+            lines.find(|fields| fields[2] == kind).map(|fields| PathBuf::from(fields[1]))
+        };
+        let hierarchy = mounted("cgroup2").expect("a cgroup2 hierarchy");
+        let cgroup = hierarchy.join(format!("gwbench-{process}"));
         let inode = fs::metadata(&cgroup).ok()?.ino();
         let directory = std::env::temp_dir().join(format!("node-gateway-bench-{process}"));
         Some(Self {
             processes: processes(&directory),
             directory,
             cgroup,
-            pins: PathBuf::from(format!("/sys/fs/bpf/node-gateway/cgroup-{inode}")),
+            pins: mounted("bpf").map(|bpffs| bpffs.join("node-gateway").join(format!("cgroup-{inode}"))),
         })
     }
 
     /// Whether this is what a run looks like with everybody in it: an inventory that cannot see one says nothing later.
     pub(crate) fn is_a_run(&self) -> bool {
         // Pods twice, ours twice, Envoy, HAProxy, nginx, and the load.
-        self.processes.len() >= 7 && self.pins.exists() && self.directory.exists()
+        self.processes.len() >= 7 && self.pins.as_ref().is_none_or(|pins| pins.exists()) && self.directory.exists()
     }
 
     /// Whether nothing of it is left.
@@ -47,7 +50,7 @@ impl Inventory {
         };
         !self.directory.exists()
             && !self.cgroup.exists()
-            && !self.pins.exists()
+            && !self.pins.as_ref().is_some_and(|pins| pins.exists())
             && !self.processes.iter().any(lives)
             && processes(&self.directory).is_empty()
     }
