@@ -1,6 +1,6 @@
 //! A cgroup of the test's own, as the one of a node's pods.
 
-use crate::{daemon, wait};
+use crate::{bpffs, daemon, wait};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     fs,
@@ -21,7 +21,7 @@ pub struct TestCgroup {
 }
 
 impl TestCgroup {
-    /// Makes one and enters it.
+    /// Makes one and enters it; what is pinned for it is pinned in a BPF file system of this thread's own.
     ///
     /// # Panics
     /// Without root or a cgroup2 hierarchy.
@@ -30,6 +30,7 @@ impl TestCgroup {
         // Before anybody is inside: a compiler that another thread starts would be inside as well, and stay.
         daemon::binary();
         let alone = ALONE.lock();
+        bpffs::mount_own();
         let name = format!("gwtest-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = cgroup2_root().join(name);
         fs::create_dir(&path).expect("create a cgroup");

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and what it prints is part of its result"
 )]
 
+pub mod bpffs;
 pub mod cgroup;
 pub mod cluster;
 pub mod daemon;

@@ -16,8 +16,9 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// Its name; nobody else's.
-pub(crate) const NAME: &str = "lifecycle";
+/// Its name, and nobody else's: whatever bears it is taken for a trace of the cluster, and who tests the lifecycle of
+/// something may well have a file that says so.
+pub(crate) const NAME: &str = "untraced";
 
 /// One test at a time: it is one cluster.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -39,7 +40,7 @@ impl Lab {
         lab
     }
 
-    /// Runs `cargo xtask cluster --name lifecycle …`; what it said.
+    /// Runs `cargo xtask cluster --name untraced …`; what it said.
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> String {
         let (status, said) = run(arguments);
         assert!(status.success(), "cluster {}: {status}\n{said}", arguments.join(" "));

@@ -125,9 +125,9 @@ fn of_cgroup(bpffs: &Path, cgroup: &Path) -> io::Result<PathBuf> {
     Ok(bpffs.join(OURS).join(format!("cgroup-{}", fs::metadata(cgroup)?.ino())))
 }
 
-/// The first BPF file system among the mounts.
+/// The first BPF file system among the mounts: this thread's, by which its paths are followed (mount_namespaces(7)).
 fn bpffs() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mounts = fs::read_to_string("/proc/thread-self/mounts").ok()?;
     bpffs_mount(&mounts)
 }
 

@@ -1,6 +1,6 @@
 //! A cgroup of this run's own, so that the programs see nothing else on the machine.
 
-use harness::wait;
+use harness::{bpffs, wait};
 use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
@@ -21,6 +21,7 @@ pub(crate) struct Cgroup {
 
 impl Cgroup {
     pub(super) fn new() -> Self {
+        bpffs::mount_own();
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let hierarchy = hierarchy();
         remove_stale(&hierarchy);
