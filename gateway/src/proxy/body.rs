@@ -2,7 +2,7 @@
 
 use super::{
     activity::Activity,
-    lane::{Place, ROUND},
+    lane::{Place, ROUND, SMALL},
     load_share::LoadShare,
     outcome::Outcome,
     record::Record,
@@ -20,10 +20,6 @@ use std::{
     rc::Rc,
     task::{Context, Poll, ready},
 };
-
-/// Bytes of an answer that wait for nobody. What more there is at once is passed on in the slow lane, up to a round at a
-/// time.
-const SMALL: usize = 16 * 1024;
 
 /// A request's body, from the client to the endpoint.
 #[derive(Debug)]

@@ -29,8 +29,13 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::Instant};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
 /// The answers to a head that does not come to its end, written past hyper, which has nothing to say here.
 const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 15\r\ncontent-type: text/plain\r\n\
@@ -207,6 +212,7 @@ async fn begin(
 async fn http1(client: &Rc<Client>, transport: Transport) {
     let progress = Progress::default();
     let limits = &client.worker.settings().limits;
+    let patience = limits.answer_idle_timeout;
     let mut socket = ClientSocket::new(transport, Rc::clone(&client.activity));
     while rest::until_readable(&socket, &client.activity).await {
         match Box::pin(exchanges(client, socket, &progress)).await {
@@ -227,22 +233,26 @@ async fn http1(client: &Rc<Client>, transport: Transport) {
                 .await
                 {
                     Gathered::Head => {}
-                    Gathered::TooLong => return Box::pin(refuse_head(socket, HEAD_TOO_LONG)).await,
-                    Gathered::TooLate => return Box::pin(refuse_head(socket, HEAD_TIMEOUT)).await,
+                    Gathered::TooLong => return Box::pin(last_words(socket, HEAD_TOO_LONG, patience)).await,
+                    Gathered::TooLate => return Box::pin(last_words(socket, HEAD_TIMEOUT, patience)).await,
                 }
             }
             End::Http2(transport) => return Box::pin(http2::serve(client, transport)).await,
             End::Over => return,
-            End::Switched(tunnel, socket, early) => return Box::pin(tunnel.run(socket, early)).await,
-            End::HeadTimeout(socket) => return Box::pin(refuse_head(socket, HEAD_TIMEOUT)).await,
+            End::Switched(tunnel, socket, early) => {
+                return Box::pin(tunnel.run(socket, early, client.worker.lane())).await;
+            }
+            End::HeadTimeout(socket) => return Box::pin(last_words(socket, HEAD_TIMEOUT, patience)).await,
         }
     }
-    let _ended = socket.shutdown().await.is_ok();
+    Box::pin(last_words(socket, b"", patience)).await;
 }
 
-async fn refuse_head(mut socket: ClientSocket, answer: &[u8]) {
+/// Sends `answer`, and that there is no more. Whoever takes nothing of what it was sent before is left after `patience`.
+async fn last_words(mut socket: ClientSocket, answer: &[u8], patience: Duration) {
+    let said = async { socket.write_all(answer).await.is_ok() && socket.shutdown().await.is_ok() };
     // The client may be gone; then nobody misses the answer.
-    let _written = socket.write_all(answer).await.is_ok() && socket.shutdown().await.is_ok();
+    let _said = timeout(patience, said).await;
 }
 
 /// Serves one exchange after the other, until there are no more or none for a while.
@@ -343,6 +353,8 @@ fn plain(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::activity::Clock;
+    use tokio::net::TcpListener;
 
     /// The memory of `future(..)`, which is not called.
     fn size<A, B, C, D, E, F: Future>(_future: impl Fn(A, B, C, D, E) -> F) -> usize {
@@ -355,5 +367,18 @@ mod tests {
         assert!(size(serve) <= 704, "{} bytes of state", size(serve));
         assert!(size_of::<Client>() <= 176, "{} bytes that exchanges share", size_of::<Client>());
         assert!(size_of::<ClientSocket>() <= 88, "{} bytes of a socket", size_of::<ClientSocket>());
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_is_not_waited_for_to_hear_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _deaf = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.writable().await.unwrap();
+        while stream.try_write(&[b'y'; 1 << 20]).is_ok() {}
+        let activity = Rc::new(Activity::new(Rc::new(Clock::new())));
+        let socket = ClientSocket::new(Transport::Plain(Socket::new(stream, None)), activity);
+        let said = last_words(socket, HEAD_TIMEOUT, Duration::from_millis(50));
+        assert_eq!(timeout(Duration::from_secs(60), said).await, Ok(()));
     }
 }

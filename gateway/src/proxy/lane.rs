@@ -17,6 +17,9 @@ use tokio::task::yield_now;
 /// What is done in one round, in bytes that are moved: a tenth of a millisecond of copying.
 pub(super) const ROUND: usize = 64 * 1024;
 
+/// What is moved without waiting for others, in bytes: an answer, a head or a message of the usual size.
+pub(super) const SMALL: usize = 16 * 1024;
+
 /// The lane of one worker.
 #[derive(Debug)]
 pub(super) struct Lane {

@@ -3,7 +3,7 @@
 //! The end of one direction is passed on, and the other goes on. A connection at rest keeps no buffer: all connections of a
 //! worker read into one, and only what the other side does not take at once is kept, up to the size of a read.
 
-use super::lane::{Lane, Place};
+use super::lane::{Lane, Place, SMALL};
 use std::{
     cell::RefCell,
     future::poll_fn,
@@ -19,9 +19,6 @@ use tokio::{
 
 /// What is read at once, and so the most that waits in one direction.
 const READ_BYTES: usize = 64 * 1024;
-
-/// Read of each direction without waiting for others. Who has more goes on in the slow lane.
-const SMALL: usize = 16 * 1024;
 
 /// How long a pair of connections may live.
 #[derive(Clone, Copy, Debug)]

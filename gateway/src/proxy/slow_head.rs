@@ -5,7 +5,7 @@
 
 use super::{
     activity::{Activity, ClientSocket, Order},
-    lane::{Lane, Place, ROUND},
+    lane::{Lane, Place, ROUND, SMALL},
 };
 use bytes::Bytes;
 use std::{
@@ -21,9 +21,6 @@ use tokio::{
 
 /// Read at once, from the stack.
 const PIECE: usize = 4096;
-
-/// Read without waiting for others. The rest of a longer head is read in the slow lane.
-const SMALL: usize = 16 * 1024;
 
 /// What became of a head that had come in part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

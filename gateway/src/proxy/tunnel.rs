@@ -1,9 +1,15 @@
 //! Bytes both ways after a protocol switch: WebSocket.
 
-use super::{load_share::LoadShare, record::Record};
+use super::{
+    lane::Lane,
+    load_share::LoadShare,
+    record::Record,
+    relay::{End, Lifetime, Meter, relay},
+};
 use crate::upstream::stream::Stream;
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
+use std::io;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 /// The endpoint's half of a switched connection, waiting for the client's.
 #[derive(Debug)]
@@ -22,19 +28,29 @@ impl Tunnel {
 
     /// Carries bytes until both sides have ended, or one has failed. `early` is what the client sent right behind its
     /// request.
-    pub(super) async fn run(mut self, mut client: impl AsyncRead + AsyncWrite + Unpin, early: Bytes) {
-        let moved = async {
+    pub(super) async fn run(mut self, mut client: impl AsyncRead + AsyncWrite + Unpin, early: Bytes, lane: &Lane) {
+        let both_ways = async {
             client.write_all(&self.greeting).await?;
+            self.record.sent_body(self.greeting.len());
             self.upstream.write_all(&early).await?;
-            copy_bidirectional(&mut client, &mut self.upstream).await
+            // Both sides may think for as long as they like, as with Istio (`stream_idle_timeout` 0).
+            let lifetime = Lifetime { idle: None, until: None };
+            Ok::<End, io::Error>(relay(&mut client, &mut self.upstream, lane, lifetime, &mut self.record).await)
         };
-        match moved.await {
-            Ok((_, to_client)) => {
-                self.record.sent_body(usize::try_from(to_client).unwrap_or(usize::MAX));
-            }
+        match both_ways.await {
+            Ok(End::Finished) => {}
+            Ok(end) => tracing::debug!(?end, "tunnel broke"),
             Err(error) => tracing::debug!(%error, "tunnel broke"),
         }
         // A tunnel has no other end than this one.
         self.record.complete();
+    }
+}
+
+impl Meter for Record {
+    fn to_endpoint(&mut self, _bytes: usize) {}
+
+    fn to_client(&mut self, bytes: usize) {
+        self.sent_body(bytes);
     }
 }
