@@ -5,6 +5,7 @@ mod clients;
 mod frames;
 mod grpc;
 mod resets;
+mod websockets;
 mod windows;
 
 use harness::objects::routes;

@@ -11,7 +11,7 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
     uri::PathAndQuery,
 };
-use hyper::body::Incoming;
+use hyper::{body::Incoming, ext::Protocol};
 use std::{borrow::Cow, net::SocketAddr};
 
 /// A request that routing can look at.
@@ -93,7 +93,11 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         let reply = LocalReply::with_text(status, outcome, "Not Implemented");
         return Err(Box::new(closing(reply)));
     }
-    let websocket = wants_websocket(&mut headers, version)?;
+    let websocket = match parts.extensions.get::<Protocol>() {
+        None => wants_websocket(&mut headers, version)?,
+        Some(protocol) if is_websocket(protocol.as_str()) => true,
+        Some(_) => return Err(refuse(StatusCode::FORBIDDEN, Outcome::UPGRADE_REFUSED)),
+    };
     settle_host(&uri, version, &mut headers)?;
     if version == Version::HTTP_2 {
         join_cookies(&mut headers);
@@ -174,15 +178,18 @@ fn wants_websocket(headers: &mut HeaderMap, version: Version) -> Result<bool, Bo
     if version != Version::HTTP_11 || !hop_by_hop::connection_has(headers, "upgrade") {
         return Ok(false);
     }
-    let protocol = protocol.as_bytes();
-    if protocol.eq_ignore_ascii_case(b"websocket") {
+    if is_websocket(protocol) {
         Ok(true)
-    } else if protocol.eq_ignore_ascii_case(b"h2c") {
+    } else if protocol.as_bytes().eq_ignore_ascii_case(b"h2c") {
         headers.remove("http2-settings");
         Ok(false)
     } else {
         Err(Box::new(closing(LocalReply::new(StatusCode::FORBIDDEN, Outcome::UPGRADE_REFUSED))))
     }
+}
+
+fn is_websocket(protocol: impl AsRef<[u8]>) -> bool {
+    protocol.as_ref().eq_ignore_ascii_case(b"websocket")
 }
 
 /// Leaves exactly one `host`: that of an absolute target (RFC 9112 §3.2.2), else what the client sent, several joined as

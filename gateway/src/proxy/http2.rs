@@ -4,6 +4,7 @@ mod answer;
 mod paced;
 mod premature;
 mod tasks;
+mod websocket;
 
 use super::{
     activity::{ClientSocket, Order},
@@ -29,6 +30,7 @@ use tokio::{
     task::yield_now,
     time::{Sleep, sleep},
 };
+use websocket::Connect;
 
 /// Requests at once on one connection: what Envoy recommends at an edge, and the least that RFC 9113 §6.5.2 recommends.
 const STREAMS: u32 = 100;
@@ -75,6 +77,7 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
         .header_table_size(HEADER_TABLE)
         .max_pending_accept_reset_streams(RESET_BY_CLIENT)
         .max_local_error_reset_streams(RESET_BY_US)
+        .enable_connect_protocol()
         .serve_connection(TokioIo::new(paced), service);
     let mut connection = pin!(connection);
 
@@ -119,7 +122,7 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
 /// an answer is not there yet, and nobody has an endpoint's connection opened for a request that is over (CVE-2023-44487).
 async fn answer(
     stream: Rc<Client>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     may_be_over: bool,
 ) -> Result<Response<Answer>, Infallible> {
     if may_be_over {
@@ -130,12 +133,17 @@ async fn answer(
     if !http_body::Body::is_end_stream(request.body()) && !exchange::is_grpc(&request) {
         stream.worker.watch(&activity);
     }
-    let mut answer = pin!(exchange::answer(stream, request));
+    let connect = Connect::of(&mut request);
+    let mut answer = pin!(exchange::answer(Rc::clone(&stream), request));
     let response = poll_fn(|cx| {
         // The task is the stream's to its end, that of its body too.
         activity.set_waker(cx.waker());
         answer.as_mut().poll(cx)
     })
     .await;
+    let response = match connect {
+        None => response,
+        Some(connect) => connect.answer(&stream, response),
+    };
     Ok(response.map(|body| Answer::new(body, activity)))
 }

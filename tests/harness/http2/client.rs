@@ -53,6 +53,11 @@ impl Http2Client {
         self.runtime.block_on(async { timeout(PATIENCE, future).await.expect("in time") })
     }
 
+    /// Whether the server has said that it takes an extended CONNECT (RFC 8441 §3).
+    pub fn allows_extended_connect(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
+    }
+
     /// Begins a request; its body is still to come.
     pub fn begin(&self, request: Request<()>) -> Begun {
         let sender = self.sender.clone();
