@@ -90,13 +90,16 @@ pub(crate) const LISTENERS: [Client; 9] = [
 ];
 
 /// Those that speak WebSocket.
-pub(crate) const WEBSOCKETS: [Client; 6] = [
+pub(crate) const WEBSOCKETS: [Client; 8] = [
     GO_HTTP1,
     NODE_HTTP1,
     AIOHTTP,
     JAVA_HTTP1,
     with_tls("Go 1.1, TLS", Kind::Go, "tls-h1", Door::MutualTls),
     with_tls("Node 1.1, TLS", Kind::Node, "tls-h1", Door::MutualTls),
+    // On a stream of HTTP/2.
+    NODE_HTTP2,
+    with_tls("Node 2, TLS", Kind::Node, "tls-h2", Door::MutualTls),
 ];
 
 /// Those that speak gRPC.

@@ -2,10 +2,18 @@
 
 use crate::gateway::{Gateway, everything_to};
 use harness::{
-    http::{backend::Backend, client::get},
+    http::{
+        backend::Backend,
+        client::{Client, get},
+    },
+    objects::routes,
     wait,
 };
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, Write as _},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
 
 const SOON: Duration = Duration::from_millis(200);
 
@@ -188,6 +196,85 @@ fn an_answer_that_nobody_takes_is_cut() {
     wait::until("the end of the exchange", Duration::from_secs(30), || (gateway.in_flight() == 0).then_some(()));
     let rest = client.rest().unwrap_or_default();
     assert!(rest.len() < MANY, "all of it has come");
+}
+
+/// Small answers are with HTTP as soon as they are there, and wait there for the client.
+#[test]
+fn small_answers_that_nobody_takes_are_cut() {
+    let backend = Backend::saying("small");
+    let gateway =
+        Gateway::with(&everything_to(backend.address()), |settings| settings.limits.answer_idle_timeout = SOON);
+    let mut deaf = TcpStream::connect(gateway.address()).expect("a connection");
+    deaf.set_nonblocking(true).expect("an option");
+    let requests = get("a", "/").repeat(1000);
+    // In whole and in part, for as long as anything is taken.
+    let mut sent = 0;
+    wait::until("the end of the connection", Duration::from_secs(60), || {
+        loop {
+            match deaf.write(&requests.as_bytes()[sent % requests.len()..]) {
+                Ok(length) => sent += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_closed) => return Some(()),
+            }
+        }
+    });
+}
+
+/// A body that does not come and an answer that nobody takes: each waits for the other.
+#[test]
+fn an_answer_that_nobody_takes_is_cut_while_the_body_is_not_there() {
+    const MANY: usize = 64 << 20;
+    let backend = Backend::start(|exchange| exchange.respond("200 OK", &[], &vec![b'x'; MANY]));
+    let mut gateway =
+        Gateway::with(&everything_to(backend.address()), |settings| settings.limits.body_idle_timeout = SOON);
+    let mut client = gateway.connect();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n");
+    assert_eq!(client.head().status(), 200);
+    wait::until("the end of the exchange", Duration::from_secs(30), || (gateway.in_flight() == 0).then_some(()));
+}
+
+/// Nothing is said in the middle of an answer, however long the next head takes.
+#[test]
+fn a_head_that_does_not_end_does_not_end_the_answer_before_it() {
+    let backend = Backend::start(|exchange| {
+        let length = exchange.request.target().trim_start_matches('/').parse().expect("a length");
+        exchange.respond("200 OK", &[], &vec![b'x'; length])
+    });
+    let gateway = Gateway::with(&everything_to(backend.address()), |settings| settings.limits.head_timeout = SOON);
+    // Of some of them the end waits in a buffer of HTTP, for which the kernel's have no room.
+    let lengths = (1..=160).map(|number| number * 40_000);
+    let mut clients: Vec<(usize, Client)> = lengths
+        .map(|length: usize| {
+            let mut client = gateway.connect();
+            client.send(get("a", &format!("/{length}")));
+            assert_eq!(client.head().status(), 200);
+            (length, client)
+        })
+        .collect();
+    clients.iter_mut().for_each(|(_, client)| client.send("GET /1 HT"));
+    let (_sender, pause) = std::sync::mpsc::channel::<()>();
+    assert!(pause.recv_timeout(SOON * 3).is_err());
+    for (length, client) in &mut clients {
+        let mut body = vec![0; *length];
+        client.read_exact(&mut body);
+        assert!(body.iter().all(|&byte| byte == b'x'), "of {length} bytes some are others");
+    }
+}
+
+/// The rest of a body that nobody has asked for is no head.
+#[test]
+fn a_body_that_nobody_reads_is_no_head() {
+    let gateway = Gateway::with(&routes("  - directResponse: {status: 404}"), |settings| {
+        settings.limits.head_timeout = SOON;
+    });
+    for length in [1, 5_000, 8_000, 9_000, 12_000, 15_000] {
+        let mut client = gateway.connect();
+        let body = "y".repeat(length);
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{body}"));
+        assert_eq!(client.response().status(), 404);
+        assert!(client.is_silent_for(SOON * 3), "{length} bytes");
+        assert_eq!(client.exchange(get("a", "/")).status(), 404, "{length} bytes");
+    }
 }
 
 /// Who reads slowly, but reads, is served to the end.

@@ -238,8 +238,13 @@ impl Activity {
     /// Whether the client has left an answer standing for too long. What a stream answers may be past us while its client
     /// takes nothing of it.
     pub(super) fn answer_expired(&self) -> bool {
-        let answers = self.is_stream() || self.phase.get() == Phase::Exchange;
-        self.order.get() == Order::Expire && answers && self.stalled.get()
+        let waits = match self.phase.get() {
+            // What had been answered is not written yet.
+            Phase::Idle | Phase::Head if !self.is_stream() => self.is_writing.get(),
+            Phase::Handshake | Phase::Rest if !self.is_stream() => false,
+            _ => self.stalled.get(),
+        };
+        self.order.get() == Order::Expire && waits
     }
 
     /// The answer of a stream begins. Whatever has expired before is said by it.
@@ -288,6 +293,8 @@ impl Activity {
             Phase::Body => limits.body_idle_timeout,
             _ if self.is_stream() && self.stalled.get() => limits.answer_idle_timeout,
             Phase::Handshake => limits.handshake_timeout,
+            // The last answer is with HTTP, and not yet with the client.
+            Phase::Idle | Phase::Head if self.is_writing.get() => limits.answer_idle_timeout,
             Phase::Idle | Phase::Rest => limits.keep_alive_timeout,
             Phase::Head => limits.head_timeout,
             Phase::Exchange if self.stalled.get() => limits.answer_idle_timeout,
@@ -308,6 +315,11 @@ impl Activity {
         }
         self.order.set(Order::None);
         self.phase.get() == Phase::Idle && !self.is_writing.get()
+    }
+
+    /// Whether something that has been answered is not written yet.
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing.get()
     }
 
     /// Whether a head has come in part, and nothing else is to be done than to wait for the rest of it.
@@ -425,7 +437,10 @@ impl AsyncWrite for ClientSocket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        // TLS takes bytes that the client does not.
+        self.activity.set_stalled(flushed.is_pending());
+        ready!(flushed)?;
         // hyper flushes when it has handed over everything it has.
         self.activity.is_writing.set(false);
         Poll::Ready(Ok(()))

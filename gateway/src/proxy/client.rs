@@ -286,8 +286,9 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
     let pause = poll_fn(|cx| {
         activity.set_waker(cx.waker());
         match (activity.order(), activity.phase()) {
+            // First: nothing may be said in the middle of an answer.
+            _ if activity.answer_expired() => return Poll::Ready(Pause::AnswerTimeout),
             (Order::Expire, Phase::Head) => return Poll::Ready(Pause::HeadTimeout),
-            (Order::Expire, Phase::Exchange) if activity.answer_expired() => return Poll::Ready(Pause::AnswerTimeout),
             // A body's expiry is the exchange's business.
             (Order::Expire, Phase::Idle) | (Order::Close, _) => Pin::new(&mut connection).graceful_shutdown(),
             _ => {}
@@ -305,6 +306,12 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
         Pause::HeadTimeout => return End::HeadTimeout(connection.into_parts().io.into_inner()),
         Pause::PartOfHead => {
             let parts = connection.into_parts();
+            if parts.read_buf.is_empty() {
+                // It was the rest of a body that nobody has asked for.
+                activity.has_read_body();
+                activity.enter(Phase::Idle);
+                return End::Rest(parts.io.into_inner());
+            }
             return End::PartOfHead(parts.io.into_inner(), Bytes::copy_from_slice(&parts.read_buf));
         }
         // The bytes that no request of HTTP/1 begins with have come, and are still there.

@@ -52,7 +52,7 @@ const RESET_BY_US: usize = 500;
 /// Table of header fields that the client may refer to: RFC 9113's initial value, which is also Envoy's.
 const HEADER_TABLE: u32 = 4096;
 
-/// A client that is told to leave and has no streams gets so long to confirm it; whoever does not has gone.
+/// A client that is told to leave, has no streams and has taken all that is for it gets so long to confirm it; whoever does not has gone.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Serves the connection of `client` to its end.
@@ -105,7 +105,7 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
                 Poll::Pending => Ok(()),
             });
         }
-        if !is_told || !activity.has_no_streams() {
+        if !is_told || !activity.has_no_streams() || activity.is_writing() {
             last_words = None;
             return Poll::Pending;
         }

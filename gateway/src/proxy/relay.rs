@@ -70,7 +70,9 @@ pub(super) async fn relay(
     lifetime: Lifetime,
     meter: &mut impl Meter,
 ) -> End {
-    let (mut up, mut down) = (Direction::default(), Direction::default());
+    // Whoever has written before may have left something in a buffer.
+    let begun = || Direction { is_unflushed: true, ..Direction::default() };
+    let (mut up, mut down) = (begun(), begun());
     let mut moved_at = Instant::now();
     let mut timer = pin!(sleep_until(first_deadline(lifetime, moved_at)));
     let mut place = Place::default();
@@ -209,5 +211,36 @@ impl Direction {
         self.is_unflushed = true;
         moved(bytes);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, BufWriter, duplex},
+        time::timeout,
+    };
+
+    struct Nobody;
+
+    impl Meter for Nobody {
+        fn to_endpoint(&mut self, _bytes: usize) {}
+        fn to_client(&mut self, _bytes: usize) {}
+    }
+
+    #[tokio::test]
+    async fn what_was_written_before_is_flushed() {
+        let (client, mut at_client) = duplex(64);
+        let (mut endpoint, _silent) = duplex(64);
+        let mut client = BufWriter::new(client);
+        client.write_all(b"greeting").await.unwrap();
+        let (lane, lifetime) = (Lane::default(), Lifetime { idle: None, until: None });
+        let (mut greeting, mut nobody) = ([0; 8], Nobody);
+        tokio::select! {
+            end = relay(&mut client, &mut endpoint, &lane, lifetime, &mut nobody) => unreachable!("{end:?}"),
+            read = timeout(Duration::from_secs(30), at_client.read_exact(&mut greeting)) => { read.unwrap().unwrap(); }
+        }
+        assert_eq!(&greeting, b"greeting");
     }
 }

@@ -2,11 +2,10 @@
 //! behind gets no more of it.
 
 use super::body::BodyError;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -14,11 +13,14 @@ use std::{
 /// So much may wait for a copy's endpoint.
 const MOST_WAITING: usize = 1024 * 1024;
 
+/// Of it, so much is sent at once.
+const AT_ONCE: usize = 64 * 1024;
+
 /// The bytes between the original's body and the copy's.
 #[derive(Debug, Default)]
 pub(super) struct Tap {
-    waiting: RefCell<VecDeque<Bytes>>,
-    bytes: Cell<usize>,
+    /// A copy: a piece that has come, however small, is a part of all that was read with it.
+    waiting: RefCell<BytesMut>,
     state: Cell<State>,
     reader: RefCell<Option<Waker>>,
 }
@@ -43,14 +45,13 @@ impl Tap {
         if self.state.get() != State::Flowing {
             return false;
         }
-        let bytes = self.bytes.get() + piece.len();
-        let is_too_much = bytes > MOST_WAITING;
+        let mut waiting = self.waiting.borrow_mut();
+        let is_too_much = waiting.len() + piece.len() > MOST_WAITING;
         if is_too_much {
-            self.waiting.borrow_mut().clear();
+            *waiting = BytesMut::new();
             self.finish(State::Broken);
         } else {
-            self.bytes.set(bytes);
-            self.waiting.borrow_mut().push_back(piece.clone());
+            waiting.extend_from_slice(piece);
             self.wake();
         }
         is_too_much
@@ -81,9 +82,10 @@ impl Tap {
 
     /// What the copy sends next.
     pub(super) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(piece) = self.waiting.borrow_mut().pop_front() {
-            self.bytes.set(self.bytes.get().saturating_sub(piece.len()));
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        let mut waiting = self.waiting.borrow_mut();
+        if !waiting.is_empty() {
+            let length = waiting.len().min(AT_ONCE);
+            return Poll::Ready(Some(Ok(Frame::data(waiting.split_to(length).freeze()))));
         }
         match self.state.get() {
             State::Ended => Poll::Ready(None),
@@ -119,10 +121,17 @@ mod tests {
         assert!(!tap.push(&Bytes::from_static(b"a")) && !tap.push(&Bytes::from_static(b"b")));
         tap.end();
         assert!(!tap.is_read());
-        assert_eq!(poll(&tap), Poll::Ready(Some(Ok(Bytes::from_static(b"a")))));
-        assert_eq!(poll(&tap), Poll::Ready(Some(Ok(Bytes::from_static(b"b")))));
+        assert_eq!(poll(&tap), Poll::Ready(Some(Ok(Bytes::from_static(b"ab")))));
         assert_eq!(poll(&tap), Poll::Ready(None));
         assert!(tap.is_read());
+    }
+
+    #[test]
+    fn what_waits_for_a_copy_holds_nothing_else() {
+        let (tap, read) = (Tap::new(), Bytes::from(vec![b'y'; 8192]));
+        assert!((0..8192).all(|index| !tap.push(&read.slice(index..=index))));
+        assert!(read.is_unique());
+        assert_eq!(poll(&tap), Poll::Ready(Some(Ok(read))));
     }
 
     #[test]

@@ -210,10 +210,35 @@ async function events(how, base, content, _sizes, backends) {
   other.close();
 }
 
+// A WebSocket on a stream of HTTP/2 (RFC 8441), which ws speaks once it is there.
+async function onStream(how, base, path, content) {
+  const session = http2.connect(base, secrets(how, content));
+  const settings = await new Promise((resolve, reject) => {
+    session.once('remoteSettings', resolve);
+    session.once('error', reject);
+  });
+  if (!settings.enableConnectProtocol) throw new Error('no extended CONNECT');
+  const stream = session.request({
+    ':method': 'CONNECT', ':protocol': 'websocket', ':path': path, 'sec-websocket-version': '13',
+  });
+  const fields = await new Promise((resolve, reject) => {
+    stream.once('response', resolve);
+    stream.once('error', reject);
+  });
+  if (fields[':status'] !== 200) throw new Error(`${fields[':status']} for a CONNECT`);
+  const socket = new WebSocket(null, undefined, {});
+  socket._isServer = false;
+  socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 0, skipUTF8Validation: false });
+  socket.once('close', () => session.close());
+  return socket;
+}
+
 async function websocket(how, base, content, _sizes, backends) {
   for (const backend of backends.split(',')) {
     await attempt(backend, 'websocket', async () => {
-      const socket = new WebSocket(`${base.replace(/^http/, 'ws')}/${backend}/ws`, secrets(how, content));
+      const socket = how.endsWith('h2')
+        ? await onStream(how, base, `/${backend}/ws`, content)
+        : new WebSocket(`${base.replace(/^http/, 'ws')}/${backend}/ws`, secrets(how, content));
       const pending = [];
       const next = (event) => new Promise((resolve, reject) => {
         pending.push(reject);
@@ -222,7 +247,7 @@ async function websocket(how, base, content, _sizes, backends) {
       socket.on('error', (error) => pending.forEach((reject) => reject(error)));
       socket.on('close', () => pending.forEach((reject) => reject(new Error('closed before'))));
       const patience = setTimeout(() => socket.terminate(), 60000);
-      await next('open');
+      if (socket.readyState !== WebSocket.OPEN) await next('open');
       for (const size of [0, 1, 125, 126, 65535, 65536, 1 << 20]) {
         const sent = crypto.randomBytes(size);
         const message = next('message');

@@ -1,6 +1,7 @@
 //! Clients that give no window to what they have asked for.
 
 use crate::gateway::{Gateway, everything_to};
+use gateway::proxy::DrainTimes;
 use harness::{
     http::backend::Backend,
     http2::frames::{
@@ -18,7 +19,7 @@ const PIECE: usize = 2000;
 const SMALL: usize = 40_000;
 const LARGE: usize = 4 << 20;
 
-/// Of `/piece`, `/small`, `/large` and, without a body, everything else.
+/// Of `/piece`, `/small`, `/large`, so many as `/bytes/` says and, without a body, everything else.
 fn backend() -> Backend {
     Backend::start(|exchange| {
         exchange.read_body()?;
@@ -26,7 +27,7 @@ fn backend() -> Backend {
             "/piece" => PIECE,
             "/small" => SMALL,
             "/large" => LARGE,
-            _ => 0,
+            path => path.trim_start_matches("/bytes/").parse().unwrap_or(0),
         };
         exchange.respond("200 OK", &[], &vec![b'x'; length])
     })
@@ -97,4 +98,39 @@ fn who_takes_little_by_little_is_served() {
         }
     }
     assert_eq!(length, SMALL);
+}
+
+/// What is with HTTP and not with the client yet is not lost in a drain.
+#[test]
+fn a_drain_waits_for_those_who_read_slowly() {
+    const WINDOW: u32 = 16 << 20;
+    let backend = backend();
+    let mut gateway = Gateway::with(&everything_to(backend.address()), |settings| {
+        settings.drain = DrainTimes { announce: Duration::from_millis(100), deadline: LIMIT };
+    });
+    // Of some of them the end waits in a buffer of HTTP, for which the kernel's have no room.
+    let mut clients: Vec<(usize, Frames)> = (1..=100)
+        .map(|number| {
+            let (length, mut frames) = (number * 50_000, client(&gateway, WINDOW));
+            frames.send(WINDOW_UPDATE, 0, 0, &WINDOW.to_be_bytes()).expect("sent");
+            ask(&mut frames, 1, &format!("/bytes/{length}"));
+            assert!(frames.next_of(&[HEADERS]).is_some());
+            (length, frames)
+        })
+        .collect();
+    gateway.begin_drain();
+    let (_sender, pause) = mpsc::channel::<()>();
+    assert!(pause.recv_timeout(Duration::from_secs(4)).is_err());
+    for (length, frames) in &mut clients {
+        let mut read = 0;
+        while let Some(frame) = frames.next_of(&[DATA]) {
+            read += frame.payload.len();
+            if frame.flags & END_STREAM != 0 {
+                break;
+            }
+        }
+        assert_eq!(read, *length);
+    }
+    drop(clients);
+    gateway.ended();
 }

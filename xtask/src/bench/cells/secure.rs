@@ -9,12 +9,16 @@ use crate::bench::{
     stage::Stage,
 };
 
+/// What is asked of requests on connections that are kept, and of new connections.
+const REQUESTS: &[(&str, f64)] = &[(ENVOY, 1.2)];
+const CONNECTIONS: &[(&str, f64)] = &[(ENVOY, 1.2), (HAPROXY, 0.9)];
+
 /// What a cell asks.
 struct Asked {
     id: &'static str,
     what: &'static str,
     load: Load,
-    floor: f64,
+    floors: &'static [(&'static str, f64)],
     goal: f64,
 }
 
@@ -23,26 +27,28 @@ pub(super) fn all(bench: &Bench<'_>, stage: &Stage<'_>, wanted: &[&str]) -> anyh
     let of = |entrance, path: &str, connections| Load { entrance, ..Load::plain(path, connections, seconds) };
     let handshakes = Load { connection: Connection::New, ..of(Entrance::Tls, "/v1/tiny", 32) };
     let asked = [
-        ("P9", "HTTP/2 in, HTTP/1 out", of(Entrance::Http2, "/v1/small", 4), 1.2, 2.0),
-        ("P9", "HTTP/2 in, HTTP/2 out", of(Entrance::Http2Both, "/v1/small", 4), 1.2, 2.0),
-        ("P10", "TLS 1.3, 1 KiB, kept connections", of(Entrance::Tls, "/v1/tiny", 32), 1.2, 2.0),
-        ("P10", "TLS 1.3, full handshakes", handshakes, 1.0, 1.2),
+        ("P9", "HTTP/2 in, HTTP/1 out", of(Entrance::Http2, "/v1/small", 4), REQUESTS, 2.0),
+        ("P9", "HTTP/2 in, HTTP/2 out", of(Entrance::Http2Both, "/v1/small", 4), REQUESTS, 2.0),
+        ("P10", "TLS 1.3, 1 KiB, kept connections", of(Entrance::Tls, "/v1/tiny", 32), REQUESTS, 2.0),
+        ("P10", "TLS 1.3, full handshakes", handshakes, CONNECTIONS, 1.2),
     ]
-    .map(|(id, what, load, floor, goal)| Asked { id, what, load, floor, goal });
+    .map(|(id, what, load, floors, goal)| Asked { id, what, load, floors, goal });
     let mut cells = Vec::new();
     for asked in asked.iter().filter(|asked| wanted.contains(&asked.id)) {
         let contenders = stage.choose(&[OURS_S, OURS_U, ENVOY, HAPROXY, NGINX], asked.load.entrance);
         let turns = interleaved(asked.id, &contenders, bench.effort.rounds, bench.interrupt, |contender| {
             asked.load.run(stage, contender)
         })?;
-        let what = format!("{}{}", asked.what, set(stage));
-        let cell = Cell::new(asked.id, what, "req/s", Better::Higher).of(
-            OURS_S,
-            turns.values(|sample| sample.rate),
-            &[(ENVOY, asked.floor)],
-            &[(ENVOY, asked.goal)],
-        );
-        cells.push(with_failed(of_processes(cell, &turns), &turns));
+        for (subject, how) in [(OURS_S, "short-circuit"), (OURS_U, "userspace")] {
+            let what = format!("{}, {how}{}", asked.what, set(stage));
+            let cell = Cell::new(asked.id, what, "req/s", Better::Higher).of(
+                subject,
+                turns.values(|sample| sample.rate),
+                asked.floors,
+                &[(ENVOY, asked.goal)],
+            );
+            cells.push(with_failed(of_processes(cell, &turns), &turns));
+        }
     }
     Ok(cells)
 }
