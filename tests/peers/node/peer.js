@@ -226,7 +226,7 @@ async function onStream(how, base, path, content) {
     stream.once('error', reject);
   });
   if (fields[':status'] !== 200) throw new Error(`${fields[':status']} for a CONNECT`);
-  const socket = new WebSocket(null, undefined, {});
+  const socket = new WebSocket(null, undefined, { closeTimeout: 30000 });
   socket._isServer = false;
   socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 0, skipUTF8Validation: false });
   socket.once('close', () => session.close());
