@@ -19,6 +19,7 @@ mod body;
 mod by_name;
 mod choice;
 mod client;
+mod complaints;
 mod deadline;
 pub mod drain;
 mod exchange;

@@ -256,7 +256,7 @@ impl Drop for Gateway {
 }
 
 /// A loopback address nobody else listens on: all of 127/8 is this machine.
-fn own_address() -> IpAddr {
+pub(crate) fn own_address() -> IpAddr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let [_, _, high, low] = process::id().to_be_bytes();

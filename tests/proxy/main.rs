@@ -7,6 +7,7 @@ mod agreement;
 mod announcements;
 mod backend_tls;
 mod bodies;
+mod complaints;
 mod conformance;
 mod cors;
 mod drain;

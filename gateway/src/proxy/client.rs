@@ -3,8 +3,9 @@
 use super::{
     activity::{Activity, ClientSocket, Order, Phase},
     body::ResponseBody,
+    complaints::NoHttp,
     exchange,
-    handshake::{self, Begun, TlsFacts},
+    handshake::{self, Begun, HANDSHAKE_RECORD, TlsFacts},
     http2, prologue, rest,
     slow_head::{self, Gathered},
     stream::{self, Bound, Caller},
@@ -233,7 +234,10 @@ async fn http1(client: &Rc<Client>, transport: Transport) {
                 .await
                 {
                     Gathered::Head => {}
-                    Gathered::TooLong => return Box::pin(last_words(socket, HEAD_TOO_LONG, patience)).await,
+                    Gathered::TooLong => {
+                        client.worker.http_failed(client, &NoHttp::HeadTooLong);
+                        return Box::pin(last_words(socket, HEAD_TOO_LONG, patience)).await;
+                    }
                     Gathered::TooLate => return Box::pin(last_words(socket, HEAD_TIMEOUT, patience)).await,
                 }
             }
@@ -318,6 +322,19 @@ async fn exchanges(client: &Rc<Client>, socket: ClientSocket, progress: &Progres
         Pause::Over(Err(error)) if error.is_parse_version_h2() && !progress.has_begun.get() => {
             let parts = connection.into_parts();
             return End::Http2(parts.io.into_inner().into_transport(parts.read_buf));
+        }
+        Pause::Over(Err(error)) if error.is_parse() => {
+            let first = connection.into_parts().read_buf;
+            let is_hello = client.tls.is_none() && first.first() == Some(&HANDSHAKE_RECORD);
+            let why = if is_hello && !progress.has_begun.get() {
+                NoHttp::Tls
+            } else if error.is_parse_too_large() {
+                NoHttp::HeadTooLong
+            } else {
+                NoHttp::Http1(&error)
+            };
+            client.worker.http_failed(client, &why);
+            return End::Over;
         }
         Pause::AnswerTimeout => {
             tracing::debug!(peer = %client.peer, "the client takes nothing of its answer");

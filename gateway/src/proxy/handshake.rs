@@ -9,7 +9,7 @@ use super::{
 use crate::{
     message::client_hello::{self, Opening},
     routing::{
-        chains::{Chain, ServerId},
+        chains::{Chain, ServerId, TlsServer},
         snapshot::ListenerKey,
         streams::Carries,
     },
@@ -27,7 +27,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::server::StartHandshake;
 
 /// The first byte of every TLS connection: a record of type handshake (RFC 8446 §5.1).
-const HANDSHAKE_RECORD: u8 = 0x16;
+pub(super) const HANDSHAKE_RECORD: u8 = 0x16;
 
 /// What a read takes at most; a client's hello is mostly smaller.
 const READ_BYTES: usize = 4096;
@@ -116,11 +116,13 @@ pub(super) struct Begun {
 pub(super) struct Failed {
     pub(super) why: NoHandshake,
     pub(super) server_name: Option<Arc<str>>,
+    /// Whom it was for, once that is known.
+    pub(super) server: Option<Arc<TlsServer>>,
 }
 
 impl From<NoHandshake> for Failed {
     fn from(why: NoHandshake) -> Self {
-        Self { why, server_name: None }
+        Self { why, server_name: None, server: None }
     }
 }
 
@@ -174,7 +176,7 @@ async fn make(worker: &Worker, listener: ListenerKey, first: Bytes, mut socket: 
     };
     let server_name: Option<Arc<str>> =
         accepted.client_hello().server_name().map(|name| name.to_ascii_lowercase().into());
-    let failed = |why| Failed { why, server_name: server_name.clone() };
+    let failed = |why| Failed { why, server_name: server_name.clone(), server: None };
     let (server, bound) = {
         let snapshot = worker.published().load();
         match snapshot.chain(listener, server_name.as_deref()) {
@@ -187,6 +189,7 @@ async fn make(worker: &Worker, listener: ListenerKey, first: Bytes, mut socket: 
             None => return Err(failed(NoHandshake::NoServer)),
         }
     };
+    let failed = |why| Failed { server: Some(Arc::clone(&server)), ..failed(why) };
     let configuration = worker.settings().tls.find(&server.termination).await;
     let configuration = configuration.ok_or_else(|| failed(NoHandshake::NoCertificate))?;
     let config = choose(&accepted, &configuration);
@@ -230,7 +233,7 @@ fn pass_on(worker: &Worker, listener: ListenerKey, opening: Opening) -> Result<O
             match snapshot.chain(listener, server_name.as_deref()) {
                 Some(Chain::Stream(stream)) if !matches!(stream.carries, Carries::EndedTls(_)) => (stream, server_name),
                 Some(_) => return Ok(None),
-                None => return Err(Failed { why: NoHandshake::NoServer, server_name }),
+                None => return Err(Failed { why: NoHandshake::NoServer, server_name, server: None }),
             }
         }
         Opening::Other | Opening::Incomplete if speech.plaintext => return Ok(None),

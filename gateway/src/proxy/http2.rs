@@ -9,16 +9,19 @@ mod websocket;
 use super::{
     activity::{ClientSocket, Order},
     client::Client,
+    complaints::NoHttp,
     exchange,
     transport::Transport,
 };
 use answer::Answer;
+use h2::Reason;
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::TokioIo;
 use paced::Paced;
 use std::{
     convert::Infallible,
+    error::Error as _,
     future::{Future as _, poll_fn},
     pin::{Pin, pin},
     rc::Rc,
@@ -97,7 +100,7 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
             return Poll::Ready(result);
         }
         if tasks.endings().are_premature() {
-            tracing::debug!(peer = %client.peer, "most requests are taken back at once: the connection ends");
+            client.worker.http_failed(client, &NoHttp::TakenBack);
             connection.as_mut().graceful_shutdown();
             // Says so, and is over.
             return Poll::Ready(match connection.as_mut().poll(cx) {
@@ -114,8 +117,17 @@ pub(super) async fn serve(client: &Rc<Client>, transport: Transport) {
     })
     .await;
     if let Err(error) = result {
-        tracing::debug!(peer = %client.peer, %error, "connection ended");
+        match refused(&error) {
+            Some(error) => client.worker.http_failed(client, &NoHttp::Http2(error)),
+            None => tracing::debug!(peer = %client.peer, %error, "connection ended"),
+        }
     }
+}
+
+/// What the client has done that ends the connection, if it has not just gone.
+fn refused(error: &hyper::Error) -> Option<&h2::Error> {
+    let error = error.source()?.downcast_ref::<h2::Error>()?;
+    (error.is_library() && error.reason() != Some(Reason::NO_ERROR)).then_some(error)
 }
 
 /// The answer of one stream. What may have been taken back already does not begin at once: hyper looks for that as soon as

@@ -1,4 +1,4 @@
-//! Handshakes that failed, said in the log: once, and then how many more there were.
+//! Peers with whom it came to nothing, said in the log: once, and then how many more there were.
 
 use std::{
     collections::HashMap,

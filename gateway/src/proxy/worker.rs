@@ -3,13 +3,10 @@
 use super::{
     activity::{Activity, Clock, Order, Phase},
     body::RequestBody,
-    handshake::Failed,
     lane::Lane,
     listeners::Listeners,
-    load_share::LoadShare,
     pressure::Pressure,
     problems::NodeProblems,
-    prologue::NoPrologue,
     refusals::Refusals,
     rest::{Left, Resting},
     settings::ProxySettings,
@@ -17,14 +14,13 @@ use super::{
 use crate::{
     control::publish::Published,
     memory,
-    routing::{cluster::ClusterName, route::Route, snapshot::ListenerKey},
-    telemetry::{Telemetry, requests::Recorder, streams::StreamFacts},
+    routing::{cluster::ClusterName, route::Route},
+    telemetry::{Telemetry, requests::Recorder},
     upstream::{
         carrier::Carrier,
         connection::UpstreamConnection,
         lease::PoolKey,
         pool::{Pool, PoolLimits},
-        secure::NoTls,
         shelves::Shelves,
     },
 };
@@ -33,7 +29,6 @@ use hashbrown::{HashMap, HashSet};
 use http::HeaderValue;
 use std::{
     cell::{Cell, RefCell, RefMut},
-    net::SocketAddr,
     rc::{Rc, Weak},
     sync::Arc,
     time::{Duration, Instant},
@@ -245,36 +240,9 @@ impl Worker {
         self.streams.borrow_mut().push(Rc::downgrade(stream));
     }
 
-    /// Counts a handshake that failed, and says so in the log from time to time.
-    pub(super) fn handshake_failed(&self, listener: ListenerKey, peer: SocketAddr, local: SocketAddr, failed: &Failed) {
-        let (port, reason) = (listener.port, failed.why.name());
-        self.telemetry.handshakes().count(port, reason);
-        if self.telemetry.wants_facts() && failed.why.is_for_nobody() {
-            let mut facts = StreamFacts::new(local, peer, failed.server_name.clone());
-            facts.details = "filter_chain_not_found";
-            self.telemetry.log_stream(&facts, "NR", (0, 0), Duration::ZERO, None);
-        }
-        if let Some(unsaid) = self.refusals.borrow_mut().note(port, reason, Instant::now()) {
-            let server_name = failed.server_name.as_deref().unwrap_or("-");
-            tracing::warn!(port, reason, %peer, server_name, unsaid, "no TLS handshake: {}", failed.why);
-        }
-    }
-
-    /// Says from time to time that a connection began without the header that it should have begun with.
-    pub(super) fn prologue_failed(&self, listener: ListenerKey, peer: SocketAddr, why: &NoPrologue) {
-        let port = listener.port;
-        if let Some(unsaid) = self.refusals.borrow_mut().note(port, "proxy_header", Instant::now()) {
-            tracing::warn!(port, %peer, unsaid, "a connection is closed: {why}; see --proxy-protocol");
-        }
-    }
-
-    /// Says from time to time that there is no TLS to an endpoint, and why.
-    pub(super) fn endpoint_refused(&self, share: &LoadShare, no_tls: &NoTls) {
-        let (endpoint, reason) = (share.address(), no_tls.failure.name());
-        if let Some(unsaid) = self.refusals.borrow_mut().note(endpoint.port(), reason, Instant::now()) {
-            let cluster = share.cluster_label().unwrap_or("-");
-            tracing::warn!(cluster, %endpoint, reason, unsaid, "no TLS to an endpoint: {}", no_tls.why);
-        }
+    /// What has been said of clients and endpoints with whom it came to nothing.
+    pub(super) fn refusals(&self) -> RefMut<'_, Refusals> {
+        self.refusals.borrow_mut()
     }
 
     /// What `x-envoy-decorator-operation` says for `route` of `generation`, when it goes to `cluster`.

@@ -95,6 +95,13 @@ impl Snapshot {
         tables.chain(self.streams.iter().map(|stream| (stream.key, Some(&stream.gateway))))
     }
 
+    /// The Gateways whose servers are on `key`.
+    pub fn gateways(&self, key: ListenerKey) -> BTreeSet<&ObjectId> {
+        let tables = self.listeners.iter().filter(|listener| listener.key == key);
+        let streams = self.streams.iter().filter(|stream| stream.key == key);
+        tables.flat_map(|listener| &listener.gateways).chain(streams.map(|stream| &stream.gateway)).collect()
+    }
+
     /// Whether anything is served on `key`.
     pub fn is_bound(&self, key: ListenerKey) -> bool {
         self.sockets().any(|(other, _)| other == key)
