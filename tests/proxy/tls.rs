@@ -1,6 +1,7 @@
 //! TLS that ends at the gateway: real handshakes, from the Secret to the backend.
 
 mod clients;
+mod files;
 mod secrets;
 mod selection;
 mod trouble;

@@ -31,6 +31,8 @@ pub struct Dialect {
     pub versions: Vec<&'static SupportedProtocolVersion>,
     /// OpenSSL's names; all when empty.
     pub suites: Vec<rustls::CipherSuite>,
+    /// Of signatures, what it can check; all when empty.
+    pub schemes: Vec<SignatureScheme>,
     config: Option<Arc<ClientConfig>>,
     certificate: Option<Certificate>,
 }
@@ -63,6 +65,7 @@ impl Dialect {
             alpn: vec![b"http/1.1".to_vec()],
             versions: vec![&TLS12, &TLS13],
             suites: Vec::new(),
+            schemes: Vec::new(),
             config: None,
             certificate: None,
         }
@@ -120,7 +123,7 @@ impl Dialect {
             .with_protocol_versions(&self.versions)
             .expect("versions")
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider)));
+            .with_custom_certificate_verifier(Arc::new(Anybody { provider, schemes: self.schemes.clone() }));
         let mut config = match self.certificate.clone() {
             Some(Certificate(chain, key)) => {
                 builder.with_client_auth_cert(chain, key).expect("a certificate with its key")
@@ -195,7 +198,10 @@ impl TlsClient {
 
 /// Trusts any certificate; checks that the server has its key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct Anybody {
+    provider: Arc<CryptoProvider>,
+    schemes: Vec<SignatureScheme>,
+}
 
 impl ServerCertVerifier for Anybody {
     fn verify_server_cert(
@@ -215,7 +221,7 @@ impl ServerCertVerifier for Anybody {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -224,10 +230,12 @@ impl ServerCertVerifier for Anybody {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
+        schemes.retain(|scheme| self.schemes.is_empty() || self.schemes.contains(scheme));
+        schemes
     }
 }

@@ -10,7 +10,7 @@ use harness::{
     wait,
 };
 use rustls::version;
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -21,7 +21,7 @@ fn lab(tls: &str, authority: &Authority) -> Lab {
     Lab::new(tls, &[("ca.crt", &authority.certificate)])
 }
 
-fn client(authority: &Authority) -> Pair {
+pub(super) fn client(authority: &Authority) -> Pair {
     authority.sign(&Wish {
         uris: vec!["spiffe://cluster.local/ns/x/sa/y".to_owned()],
         organisation: Some("Lab, Inc.".to_owned()),
@@ -30,10 +30,10 @@ fn client(authority: &Authority) -> Pair {
 }
 
 /// Whether a client that speaks so gets an answer, with either version.
-fn is_served(lab: &Lab, dialect: &Dialect) -> bool {
-    let answers = [&version::TLS12, &version::TLS13].map(|version| match lab.ask(&dialect.clone().only(version)) {
-        Ok(answer) => answer.status() == 200,
-        Err(_) => false,
+pub(super) fn is_served(address: SocketAddr, dialect: &Dialect) -> bool {
+    let answers = [&version::TLS12, &version::TLS13].map(|version| {
+        let answer = dialect.clone().only(version).connect(address).and_then(|mut c| c.exchange(get("a.test", "/")));
+        answer.is_ok_and(|answer| answer.status() == 200)
     });
     assert_eq!(answers[0], answers[1], "versions differ");
     answers[0]
@@ -43,12 +43,12 @@ fn is_served(lab: &Lab, dialect: &Dialect) -> bool {
 fn mutual_needs_a_certificate_of_the_authority() {
     let (clients, strangers) = (Authority::new("clients"), Authority::new("strangers"));
     let lab = lab(MUTUAL, &clients);
-    assert!(!is_served(&lab, &a_test()), "without a certificate");
-    assert!(!is_served(&lab, &a_test().as_(&client(&strangers))), "of somebody else");
+    assert!(!is_served(lab.address(), &a_test()), "without a certificate");
+    assert!(!is_served(lab.address(), &a_test().as_(&client(&strangers))), "of somebody else");
     let expired = clients.sign(&Wish { expired: true, ..Wish::named(&["client.test"]) });
-    assert!(!is_served(&lab, &a_test().as_(&expired)), "expired");
+    assert!(!is_served(lab.address(), &a_test().as_(&expired)), "expired");
     assert!(lab.backend.requests().is_empty());
-    assert!(is_served(&lab, &a_test().as_(&client(&clients))));
+    assert!(is_served(lab.address(), &a_test().as_(&client(&clients))));
     let refused = || lab.gateway.metric("gateway_tls_handshakes_total", &["outcome=\"client_certificate\""]);
     wait::until("the refusals to be counted", PATIENCE, || (refused() >= 6.0).then_some(()));
 }
@@ -57,9 +57,9 @@ fn mutual_needs_a_certificate_of_the_authority() {
 fn optional_mutual_verifies_what_it_is_shown() {
     let (clients, strangers) = (Authority::new("clients"), Authority::new("strangers"));
     let lab = lab("{mode: OPTIONAL_MUTUAL, credentialName: a}", &clients);
-    assert!(is_served(&lab, &a_test()));
-    assert!(is_served(&lab, &a_test().as_(&client(&clients))));
-    assert!(!is_served(&lab, &a_test().as_(&client(&strangers))));
+    assert!(is_served(lab.address(), &a_test()));
+    assert!(is_served(lab.address(), &a_test().as_(&client(&clients))));
+    assert!(!is_served(lab.address(), &a_test().as_(&client(&strangers))));
     let seen = lab.backend.requests();
     let has_certificate: Vec<bool> = seen.iter().map(|r| r.field("x-forwarded-client-cert").is_some()).collect();
     assert_eq!(has_certificate, [false, false, true, true]);
@@ -101,8 +101,8 @@ fn names_and_pins_are_checked() {
     let by_uri = "{mode: MUTUAL, credentialName: a, subjectAltNames: ['spiffe://cluster.local/ns/x/sa/y']}".to_owned();
     for tls in [by_certificate, by_key, by_name, by_uri] {
         let lab = lab(&tls, &clients);
-        assert!(is_served(&lab, &a_test().as_(&good)), "{tls}");
-        assert!(!is_served(&lab, &a_test().as_(&other)), "{tls}");
+        assert!(is_served(lab.address(), &a_test().as_(&good)), "{tls}");
+        assert!(!is_served(lab.address(), &a_test().as_(&other)), "{tls}");
     }
 }
 
@@ -112,8 +112,8 @@ fn what_is_revoked_is_refused() {
     let (good, revoked) = (client(&clients), client(&clients));
     let list = clients.revoke(&[&revoked]);
     let lab = Lab::new(MUTUAL, &[("ca.crt", &clients.certificate), ("ca.crl", &list)]);
-    assert!(is_served(&lab, &a_test().as_(&good)));
-    assert!(!is_served(&lab, &a_test().as_(&revoked)));
+    assert!(is_served(lab.address(), &a_test().as_(&good)));
+    assert!(!is_served(lab.address(), &a_test().as_(&revoked)));
 }
 
 /// `NAME-cacert` wins over the authority in `NAME` itself.
@@ -121,10 +121,33 @@ fn what_is_revoked_is_refused() {
 fn the_authority_may_be_in_a_secret_of_its_own() {
     let (own, companion) = (Authority::new("own"), Authority::new("companion"));
     let mut lab = lab(MUTUAL, &own);
-    assert!(is_served(&lab, &a_test().as_(&client(&own))));
+    assert!(is_served(lab.address(), &a_test().as_(&client(&own))));
     lab.gateway.apply(&secret("a-cacert", &[("cacert", &companion.certificate)]));
-    assert!(is_served(&lab, &a_test().as_(&client(&companion))));
-    assert!(!is_served(&lab, &a_test().as_(&client(&own))));
+    assert!(is_served(lab.address(), &a_test().as_(&client(&companion))));
+    assert!(!is_served(lab.address(), &a_test().as_(&client(&own))));
+}
+
+/// `caCertCredentialName` wins over both.
+#[test]
+fn the_authority_may_be_in_a_secret_that_is_named() {
+    let (own, companion, named) = (Authority::new("own"), Authority::new("companion"), Authority::new("named"));
+    let mut lab = lab("{mode: MUTUAL, credentialName: a, caCertCredentialName: clients}", &own);
+    assert!(!is_served(lab.address(), &a_test().as_(&client(&own))), "there is no such Secret yet");
+    lab.gateway.apply(&secret("a-cacert", &[("cacert", &companion.certificate)]));
+    lab.gateway.apply(&secret("clients", &[("ca.crt", &named.certificate)]));
+    assert!(is_served(lab.address(), &a_test().as_(&client(&named))));
+    assert!(!is_served(lab.address(), &a_test().as_(&client(&own))));
+    assert!(!is_served(lab.address(), &a_test().as_(&client(&companion))));
+}
+
+#[test]
+fn without_verification_any_certificate_will_do() {
+    let (clients, strangers) = (Authority::new("clients"), Authority::new("strangers"));
+    for (mode, needs_one) in [("OPTIONAL_MUTUAL", false), ("MUTUAL", true)] {
+        let lab = lab(&format!("{{mode: {mode}, credentialName: a, insecureSkipVerify: true}}"), &clients);
+        assert_eq!(is_served(lab.address(), &a_test()), !needs_one, "{mode}");
+        assert!(is_served(lab.address(), &a_test().as_(&client(&strangers))), "{mode}");
+    }
 }
 
 /// Who was let in once is not let in for ever: sessions do not outlive a change of the authority.

@@ -1,4 +1,4 @@
-//! Secrets and files that come, change, break and go.
+//! Secrets that come, change, break and go.
 
 use super::{Lab, a_test, https};
 use crate::gateway::{Gateway, service};
@@ -11,9 +11,9 @@ use harness::{
     http::backend::Backend,
     tls::certificates::{Authority, Wish, secret},
 };
-use std::{fs, thread};
+use std::thread;
 
-fn only_problem(gateway: &Gateway) -> String {
+pub(super) fn only_problem(gateway: &Gateway) -> String {
     let problems = gateway.tls_problems();
     assert_eq!(problems.len(), 1, "{problems:#?}");
     problems[0].to_string()
@@ -151,33 +151,4 @@ fn one_broken_secret_touches_no_other_server() {
     lab.gateway.apply(&(https("b", "[b.test]", "{mode: SIMPLE, credentialName: b}") + &other.secret("b", &[])));
     lab.gateway.apply(&secret("b", &[("tls.crt", "broken"), ("tls.key", "broken")]));
     assert_eq!(lab.ask(&a_test()).expect("an answer").status(), 200);
-}
-
-#[test]
-fn certificates_in_files_are_read_again_when_they_change() {
-    let authority = Authority::new("lab");
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
-    let first = authority.sign(&Wish::named(&["a.test"]));
-    fs::write(path("crt"), &first.certificate).expect("written");
-    fs::write(path("key"), &first.key).expect("written");
-    let backend = Backend::saying("hello");
-    let tls = format!("{{mode: SIMPLE, serverCertificate: '{}', privateKey: '{}'}}", path("crt"), path("key"));
-    let mut gateway = Gateway::start(&(https("a", "[a.test]", &tls) + &service("backend", &[backend.address()])));
-    let met = |gateway: &Gateway| a_test().connect(gateway.address()).expect("a handshake").certificate();
-    assert_eq!(met(&gateway), first.der);
-    // Half of the change: the key does not fit, and the old pair stays.
-    let second = authority.sign(&Wish::named(&["a.test"]));
-    fs::write(path("crt"), &second.certificate).expect("written");
-    gateway.look_at_files();
-    assert_eq!(met(&gateway), first.der);
-    assert!(only_problem(&gateway).contains("is not the key of the certificate"));
-    fs::write(path("key"), &second.key).expect("written");
-    gateway.look_at_files();
-    assert_eq!(met(&gateway), second.der);
-    assert!(gateway.tls_problems().is_empty());
-    fs::remove_file(path("key")).expect("removed");
-    gateway.look_at_files();
-    assert_eq!(met(&gateway), second.der);
-    assert!(only_problem(&gateway).contains(&format!("the file {}: cannot be read", path("key"))));
 }

@@ -9,12 +9,12 @@ use harness::{
     },
     objects::PORT,
     tls::{
-        certificates::{Authority, Wish},
+        certificates::{Authority, Pair, Wish},
         client::Dialect,
     },
     wait,
 };
-use rustls::{CipherSuite, ProtocolVersion, version};
+use rustls::{CipherSuite, ProtocolVersion, SignatureScheme, version};
 use std::{io::ErrorKind, time::Duration};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -168,8 +168,20 @@ fn a_client_gets_the_certificate_it_can_check() {
         + &ecdsa.secret("ecdsa", &[])
         + &https("a", "[a.test]", "{mode: SIMPLE, credentialNames: [ecdsa, rsa]}")
         + &service("backend", &[backend.address()]);
-    let gateway = Gateway::start(&objects);
-    assert_eq!(a_test().connect(gateway.address()).expect("a handshake").certificate(), ecdsa.der);
+    assert_each_gets_its_own(&Gateway::start(&objects), &ecdsa, &rsa);
+}
+
+/// Clients that can check one kind of key alone, with either version, and those that can check both.
+pub(super) fn assert_each_gets_its_own(gateway: &Gateway, ecdsa: &Pair, rsa: &Pair) {
+    let met = |dialect: &Dialect| dialect.connect(gateway.address()).expect("a handshake").certificate();
+    for version in [&version::TLS12, &version::TLS13] {
+        let mut dialect = a_test().only(version);
+        assert_eq!(met(&dialect), ecdsa.der, "the first that is named");
+        dialect.schemes = vec![SignatureScheme::ECDSA_NISTP256_SHA256];
+        assert_eq!(met(&dialect), ecdsa.der);
+        dialect.schemes = vec![SignatureScheme::RSA_PSS_SHA256];
+        assert_eq!(met(&dialect), rsa.der);
+    }
 }
 
 #[test]
