@@ -12,7 +12,20 @@ use harness::{
     },
     wait,
 };
-use std::{fs, net::SocketAddr};
+use serde_json::json;
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// docs/deploying.md says so. The best of a few counts: what else a machine has to do is no fault of the gateway's.
+const IN_FORCE: Duration = Duration::from_secs(1);
+
+/// Handshakes that somebody makes between two certificates.
+const BESIDE: usize = 30;
 
 /// What the gateway may always read, and with `secrets` the Secrets of its own namespace.
 fn rights(secrets: bool) -> String {
@@ -114,4 +127,70 @@ fn secrets_of_the_own_namespace_are_followed_one_by_one_and_never_shown() {
         }
         assert!(!everything.contains("not-named"), "nobody has asked for it");
     });
+}
+
+#[test]
+fn a_new_certificate_is_in_force_within_a_second_and_no_handshake_fails() {
+    lab::run("a_new_certificate_is_in_force_within_a_second_and_no_handshake_fails", || {
+        let mut lab = Lab::without_daemon(Cluster::start());
+        lab.cluster.install_istio_crds(Schema::Istios);
+        lab.cluster.apply("{apiVersion: v1, kind: Namespace, metadata: {name: istio-system}}");
+        let authority = Authority::new("lab");
+        let pairs = [0; 4].map(|_| authority.sign(&Wish::named(&["a.test"])));
+        lab.cluster.apply(&pairs[0].secret("a-credential", &[]));
+        lab.cluster.apply(HTTPS);
+        lab.start_daemon();
+        lab.daemon().until_ready();
+        until_shown(&pairs[0]);
+
+        let objects = lab.cluster.objects();
+        let id = json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a-credential", "namespace": "istio-system"},
+        });
+        let (is_over, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let (times, shown) = thread::scope(|scope| {
+            let load = scope.spawn(|| {
+                let mut shown = Vec::new();
+                while !is_over.load(Ordering::Relaxed) {
+                    shown.push(Dialect::asking("a.test").connect(address()).map(|met| met.certificate()));
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+                shown
+            });
+            let over = Over(&is_over);
+            let until_more = || {
+                let wanted = made.load(Ordering::Relaxed) + BESIDE;
+                wait::until("handshakes", PATIENCE, || (made.load(Ordering::Relaxed) >= wanted).then_some(()));
+            };
+            until_more();
+            let times = pairs[1..].iter().map(|pair| {
+                let begun = Instant::now();
+                objects.merge(&id, &json!({"stringData": {"tls.crt": pair.certificate, "tls.key": pair.key}}));
+                until_shown(pair);
+                let time = begun.elapsed();
+                until_more();
+                time
+            });
+            let times: Vec<Duration> = times.collect();
+            drop(over);
+            (times, load.join().expect("no panic"))
+        });
+        println!("certificates: in force {times:?} after the edit began; {} handshakes beside", shown.len());
+        assert!(times.iter().min().is_some_and(|best| *best < IN_FORCE), "{times:?}");
+        let order: Vec<_> = shown
+            .into_iter()
+            .map(|met| pairs.iter().position(|pair| *met.as_ref().expect("a handshake") == pair.der))
+            .collect();
+        assert!(order.iter().all(Option::is_some) && order.is_sorted(), "an old one is shown again: {order:?}");
+        assert_eq!((order.first(), order.last()), (Some(&Some(0)), Some(&Some(3))));
+    });
+}
+
+/// Ends the load when it goes, also by a panic.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
