@@ -89,10 +89,8 @@ fn the_backend_learns_who_the_client_is_and_only_from_us() {
 fn names_and_pins_are_checked() {
     let clients = Authority::new("clients");
     let (good, other) = (client(&clients), clients.sign(&Wish::named(&["other.test"])));
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
-    let digest = |bytes: &[u8]| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec();
     let by_certificate =
-        format!("{{mode: MUTUAL, credentialName: a, verifyCertificateHash: ['{}']}}", hex(&digest(&good.der)));
+        format!("{{mode: MUTUAL, credentialName: a, verifyCertificateHash: ['{}']}}", certificate_hash(&good));
     let by_key = format!(
         "{{mode: MUTUAL, credentialName: a, verifyCertificateSpki: ['{}']}}",
         base64(&digest(&good.public_key))
@@ -164,6 +162,15 @@ fn a_session_does_not_outlive_its_authority() {
     lab.gateway.apply(&secret);
     assert!(lab.ask(&dialect).is_err());
     assert!(lab.ask(&a_test().as_(&client(&after))).is_ok());
+}
+
+/// As `verifyCertificateHash` has it.
+pub(super) fn certificate_hash(pair: &Pair) -> String {
+    digest(&pair.der).iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
+fn digest(bytes: &[u8]) -> Vec<u8> {
+    aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -2,7 +2,7 @@
 
 use super::{
     a_test,
-    clients::{client, is_served},
+    clients::{certificate_hash, client, is_served},
     https,
     secrets::only_problem,
     selection::assert_each_gets_its_own,
@@ -115,4 +115,20 @@ fn clients_are_checked_by_authorities_and_revocation_lists_in_files() {
     assert!(served(&gateway, &client(&strangers)));
     assert!(!served(&gateway, &revoked));
     assert!(gateway.tls_problems().is_empty());
+}
+
+/// Unlike at Istio's gateway, where they have no effect beside files.
+#[test]
+fn pins_hold_beside_files_too() {
+    let clients = Authority::new("clients");
+    let (good, other) = (client(&clients), client(&clients));
+    let files = Files::new();
+    files.write("ca.crt", &clients.certificate);
+    let pair = files.keep("a", &clients.sign(&Wish::named(&["a.test"])));
+    let (ca, pin) = (files.path("ca.crt"), certificate_hash(&good));
+    let tls = format!("{{mode: MUTUAL, {pair}, caCertificates: '{ca}', verifyCertificateHash: ['{pin}']}}");
+    let backend = Backend::saying("hello");
+    let gateway = Gateway::start(&(https("a", "[a.test]", &tls) + &service("backend", &[backend.address()])));
+    assert!(is_served(gateway.address(), &a_test().as_(&good)));
+    assert!(!is_served(gateway.address(), &a_test().as_(&other)));
 }
