@@ -1,6 +1,7 @@
 //! HTTP messages as values: what is done to heads on their way through. Functions over `http` types; no I/O.
 
 pub mod client_hello;
+pub mod content_length;
 pub mod cors;
 pub mod forwarded;
 pub mod framing;

@@ -4,6 +4,8 @@ mod backends;
 mod clients;
 mod frames;
 mod grpc;
+mod malformed;
+mod malformed_answers;
 mod resets;
 mod websockets;
 mod windows;

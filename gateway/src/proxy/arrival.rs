@@ -2,7 +2,7 @@
 
 use super::{client::Client, local_reply::LocalReply, outcome::Outcome};
 use crate::{
-    message::{forwarded, hop_by_hop, path},
+    message::{content_length, forwarded, hop_by_hop, path},
     routing::lookup::RequestHead,
     telemetry::access_log::RequestFacts,
 };
@@ -100,9 +100,12 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     };
     settle_host(&uri, version, &mut headers)?;
     if version == Version::HTTP_2 {
+        let settled = content_length::settle(&mut headers);
+        settled
+            .map_err(|_no_length| Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST))))?;
         join_cookies(&mut headers);
     }
-    let target = normalise(uri)?;
+    let target = normalise(uri, version)?;
 
     hop_by_hop::remove(&mut headers);
     let sender = forwarded::receive(
@@ -233,9 +236,13 @@ fn is_authority(value: &HeaderValue) -> bool {
 }
 
 /// The target with its path normalised. Most paths are normal already; then nothing is copied.
-fn normalise(uri: Uri) -> Result<PathAndQuery, Box<LocalReply>> {
+fn normalise(uri: Uri, version: Version) -> Result<PathAndQuery, Box<LocalReply>> {
     let refuse = || Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH)));
     let target = uri.into_parts().path_and_query.ok_or_else(refuse)?;
+    // `http://a?b` has an empty path, which is `/`; HTTP/2 gives the path alone, and never an empty one (RFC 9113 §8.3.1).
+    if version == Version::HTTP_2 && !target.as_str().starts_with('/') {
+        return Err(refuse());
+    }
     let Cow::Owned(normal) = path::normalise(target.path()).ok().ok_or_else(refuse)? else { return Ok(target) };
     with_path(&normal, target.query()).ok_or_else(refuse)
 }

@@ -13,7 +13,10 @@ use super::{
     connection::{RequestBody, SendError, SendErrorKind},
     lease::Lease,
 };
-use crate::model::traffic_policy::{Http2Keepalive, Http2Settings};
+use crate::{
+    message::content_length,
+    model::traffic_policy::{Http2Keepalive, Http2Settings},
+};
 use bytes::Bytes;
 use h2::{
     Ping, PingPong, Reason,
@@ -202,6 +205,9 @@ impl<B: RequestBody> Stream<B> {
         match answered.await {
             Ok(response) => {
                 let mut response = response.map(AnswerBody::new);
+                if content_length::settle(response.headers_mut()).is_err() {
+                    return Err(SendError { kind: SendErrorKind::Protocol, unsent: None });
+                }
                 *response.version_mut() = Version::HTTP_11;
                 Ok(response)
             }

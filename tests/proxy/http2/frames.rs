@@ -52,31 +52,6 @@ fn the_authority_is_the_host() {
 }
 
 #[test]
-fn malformed_requests_are_reset_and_reach_nobody() {
-    let backend = Backend::saying("hello");
-    let gateway = Gateway::start(&everything_to(backend.address()));
-    for fields in [
-        &[(":authority", "a"), ("connection", "close")][..],
-        &[(":authority", "a"), ("transfer-encoding", "chunked")],
-        &[(":authority", "a"), ("upgrade", "websocket")],
-        &[(":authority", "a"), ("te", "gzip")],
-        &[(":authority", "a"), ("X-Upper", "1")],
-        &[(":authority", "a"), ("x-a", "1\r\nx-b: 2")],
-        &[(":authority", "a"), ("x-a", "1\0")],
-        &[(":authority", "a"), ("x a", "1")],
-        &[(":authority", "a"), (":unknown", "1")],
-        &[(":authority", "a"), ("x-a", "1"), (":scheme", "http")],
-        &[(":authority", "a"), ("content-length", "1")],
-        &[(":authority", "a"), ("content-length", "0"), ("content-length", "5")],
-    ] {
-        let frame = answer(&gateway, fields);
-        let is_refusal = |frame: &Frame| frame.kind != HEADERS || frame.payload[0] == STATUS_400;
-        assert!(frame.as_ref().is_none_or(is_refusal), "{fields:?}: {frame:?}");
-    }
-    assert!(backend.requests().is_empty(), "{:?}", backend.requests());
-}
-
-#[test]
 fn connect_finds_no_route() {
     let gateway = Gateway::start(&everything_to(([127, 0, 0, 1], 9).into()));
     let mut frames = Frames::connect(gateway.address());
