@@ -204,3 +204,44 @@ impl collector::Collector for Collector {
 fn or_unknown(text: &str) -> &str {
     if text.is_empty() { "unknown" } else { text }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::requests::RequestProtocol;
+    use prometheus_client::{encoding::text::encode, registry::Registry};
+    use std::time::Duration;
+
+    #[test]
+    fn destinations_beyond_the_limit_share_one_series() {
+        let table = Arc::new(SeriesTable::new("istio-system".into()));
+        let measured = Measured {
+            status: 200,
+            flags: "-",
+            protocol: RequestProtocol::Http,
+            duration: Duration::ZERO,
+            request_bytes: 0,
+            response_bytes: 0,
+        };
+        let of = |number: usize| {
+            let host = format!("service-{number}.test").into();
+            let destination = Destination::Service { host, namespace: "n".into(), subset: "".into() };
+            table.series(SeriesKey { destination, ..SeriesKey::new(None, &measured) })
+        };
+        for number in 0..MOST_SERIES + 500 {
+            of(number).count(&measured);
+        }
+        assert_eq!(table.series.lock().len(), MOST_SERIES + 1);
+        assert!(Arc::ptr_eq(&of(MOST_SERIES), &of(MOST_SERIES + 499)), "who comes late has none of its own");
+        assert!(!Arc::ptr_eq(&of(0), &of(MOST_SERIES)), "who has one keeps it");
+
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Collector(table)));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let requests = text.lines().filter(|line| line.starts_with("istio_requests_total{"));
+        assert_eq!(requests.clone().count(), MOST_SERIES + 1);
+        let others: Vec<&str> = requests.filter(|line| line.contains(r#"destination_service="other""#)).collect();
+        assert!(others.len() == 1 && others[0].ends_with(" 500"), "{others:?}");
+    }
+}

@@ -67,8 +67,13 @@ impl StreamCounters {
     }
 
     pub(crate) fn series(&self, cluster: &Cluster, flags: &'static str) -> Arc<StreamSeries> {
+        self.series_of(Destination::of(cluster), flags)
+    }
+
+    /// The one of `destination`, or, when there are too many, the one that all the rest share.
+    fn series_of(&self, destination: Destination, flags: &'static str) -> Arc<StreamSeries> {
         let mut all = self.series.lock();
-        let key = (Destination::of(cluster), flags);
+        let key = (destination, flags);
         let is_new = !all.contains_key(&key);
         let key = if is_new && all.len() >= MOST_SERIES { (Destination::Other, flags) } else { key };
         Arc::clone(all.entry(key).or_default())
@@ -164,6 +169,31 @@ impl StreamFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prometheus_client::{encoding::text::encode, registry::Registry};
+
+    #[test]
+    fn destinations_beyond_the_limit_share_one_series() {
+        let counters = Arc::new(StreamCounters::new("istio-system".into()));
+        let of = |number: usize| {
+            let host = format!("service-{number}.test").into();
+            counters.series_of(Destination::Service { host, namespace: "n".into(), subset: "".into() }, "-")
+        };
+        for number in 0..MOST_SERIES + 500 {
+            of(number).opened();
+        }
+        assert_eq!(counters.series.lock().len(), MOST_SERIES + 1);
+        assert!(Arc::ptr_eq(&of(MOST_SERIES), &of(MOST_SERIES + 499)), "who comes late has none of its own");
+        assert!(!Arc::ptr_eq(&of(0), &of(MOST_SERIES)), "who has one keeps it");
+
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Collector(counters)));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let opened = text.lines().filter(|line| line.starts_with("istio_tcp_connections_opened_total{"));
+        assert_eq!(opened.clone().count(), MOST_SERIES + 1);
+        let others: Vec<&str> = opened.filter(|line| line.contains(r#"destination_service="other""#)).collect();
+        assert!(others.len() == 1 && others[0].ends_with(" 500"), "{others:?}");
+    }
 
     #[test]
     fn a_line_has_the_fields_of_istio_s_format() {
