@@ -21,6 +21,9 @@ use std::{
 const DESCRIPTORS: usize = 128;
 const ATTACKERS: usize = 400;
 
+/// From the end of the attack until the next client is welcome, on a machine that has more to do.
+const RECOVERY: Duration = Duration::from_secs(5);
+
 /// Who is new is turned away; who is being served, the endpoints and the admin pages notice nothing, nothing spins, and
 /// everybody is welcome again once there is room.
 #[test]
@@ -50,18 +53,20 @@ fn a_tenth_of_the_descriptors_is_kept_for_those_who_are_here() {
     }
     let busy = target.processor_time().saturating_sub(before);
     println!("full for {:?}: {busy:?} of processor time", began.elapsed());
-    assert!(busy < began.elapsed() / 2, "something turns: {busy:?} of {:?}", began.elapsed());
+    assert!(busy < began.elapsed() / 4, "something turns: {busy:?} of {:?}", began.elapsed());
     // Who was turned away comes again, as fast as that goes.
     victim.beside(|| drop(target.connect()));
 
     drop(attackers);
-    wait::until("room for a new client", PATIENCE, || {
+    let began = Instant::now();
+    wait::until("room for a new client", RECOVERY, || {
         let mut client = target.connect().ok()?;
         client.write_all(get("a", "/").as_bytes()).ok()?;
         let mut first = [0; 12];
         client.read_exact(&mut first).ok()?;
         (&first == b"HTTP/1.1 200").then_some(())
     });
+    println!("room again after {:?}", began.elapsed());
     target.process.assert_running();
     victim.stop();
 }

@@ -47,17 +47,18 @@ fn starve() {
     assert_eq!(ask(&target).expect("an answer"), Said::Answer);
 
     let head = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}", "y".repeat(HEAD));
-    let is_felt = AtomicBool::new(false);
+    let (is_felt, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
     let refusals = thread::scope(|scope| {
+        let under_way = scope.spawn(|| upload(&target, &is_over));
         let attack = scope.spawn(|| {
             // A channel nobody sends to: its timeout is the pause.
             let (_sender, pause) = mpsc::channel::<()>();
             let mut held: Vec<TcpStream> = Vec::new();
             let began = Instant::now();
             // And on, until somebody else has felt it.
-            let is_over =
+            let is_enough =
                 |number| number >= ATTACKERS && (is_felt.load(Ordering::SeqCst) || began.elapsed() > PATIENCE);
-            for _ in (0..).take_while(|number| !is_over(*number)) {
+            for _ in (0..).take_while(|number| !is_enough(*number)) {
                 // Turned away, or told that it takes too long: what is left to the attacker is to come again.
                 if let Ok(mut stream) = target.connect()
                     && stream.write_all(head.as_bytes()).is_ok()
@@ -66,6 +67,7 @@ fn starve() {
                 }
                 let _waited = pause.recv_timeout(PACE);
             }
+            is_over.store(true, Ordering::SeqCst);
         });
         let (mut refusals, mut resets, mut answers) = (0, 0, 0);
         while !attack.is_finished() {
@@ -78,6 +80,7 @@ fn starve() {
                 Err(_reset) => resets += 1,
             }
         }
+        under_way.join().expect("what has begun before ends well");
         println!("{answers} answers, {refusals} times 503, {resets} resets; {} MiB at most", group.peak() >> 20);
         refusals
     });
@@ -96,6 +99,24 @@ fn starve() {
     });
     let metrics = Client::connect(target.admin()).exchange(get("localhost", "/metrics"));
     assert!(metrics.text().contains("gateway_memory_pressure 0"), "{}", metrics.text());
+}
+
+/// A request that has begun before memory runs out, and goes on, a little at a time, until `is_over`.
+fn upload(target: &Target, is_over: &AtomicBool) {
+    const LENGTH: usize = 1 << 20;
+    const PIECE: [u8; 100] = [b'z'; 100];
+    let (_sender, pause) = mpsc::channel::<()>();
+    let mut client = Client::of(target.connect().expect("a connection"));
+    client.send(format!("POST /upload HTTP/1.1\r\nhost: victim\r\ncontent-length: {LENGTH}\r\n\r\n"));
+    let mut left = LENGTH;
+    while !is_over.load(Ordering::SeqCst) && left > PIECE.len() {
+        client.send(PIECE);
+        left -= PIECE.len();
+        let _waited = pause.recv_timeout(PACE * 10);
+    }
+    client.send(vec![b'z'; left]);
+    let answer = client.response();
+    assert_eq!((answer.status(), answer.text()), (200, "here"));
 }
 
 /// What comes of a request.
