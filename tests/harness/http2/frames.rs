@@ -83,30 +83,49 @@ impl Frames {
         self.socket.write_all(&bytes)
     }
 
-    /// The next frame; `None` at the end of the connection, in order or not.
+    /// The next frame; `None` at the end of the connection, in order or not, and when nothing comes for long.
     pub fn read(&mut self) -> Option<Frame> {
+        self.try_read().ok()
+    }
+
+    fn try_read(&mut self) -> io::Result<Frame> {
         let mut head = [0; 9];
-        self.socket.read_exact(&mut head).ok()?;
+        self.socket.read_exact(&mut head)?;
         let [a, b, c, kind, flags, stream @ ..] = head;
         let length = u32::from_be_bytes([0, a, b, c]);
         let mut payload = vec![0; usize::try_from(length).expect("24 bits")];
-        self.socket.read_exact(&mut payload).ok()?;
-        Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
+        self.socket.read_exact(&mut payload)?;
+        Ok(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// Whether the other side ends the connection, after what else it has to say; it is asked whether it still listens.
-    pub fn says_goodbye(&mut self) -> bool {
-        const LAST: [u8; 8] = *b"the last";
-        if self.send(PING, 0, 0, &LAST).is_err() {
-            return true;
-        }
-        loop {
-            match self.read() {
-                None => return true,
-                Some(frame) if frame.kind == GOAWAY => return true,
-                Some(frame) if frame.kind == PING && frame.payload == LAST => return false,
-                Some(_) => {}
+    /// The next frame; `None` at the end of the connection, and at nothing else.
+    fn read_patiently(&mut self) -> Option<Frame> {
+        match self.try_read() {
+            Ok(frame) => Some(frame),
+            Err(error) => {
+                let is_silent = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+                assert!(!is_silent, "nothing comes for {PATIENCE:?}, not even the end");
+                None
             }
+        }
+    }
+
+    /// All frames up to the end of the connection, which must come without another word of ours.
+    pub fn rest(&mut self) -> Vec<Frame> {
+        std::iter::from_fn(|| self.read_patiently()).collect()
+    }
+
+    /// All frames up to the answer to a last question; `None` when the other side has ended the connection.
+    pub fn answers(&mut self) -> Option<Vec<Frame>> {
+        const LAST: [u8; 8] = *b"the last";
+        self.send(PING, 0, 0, &LAST).ok()?;
+        let mut said = Vec::new();
+        loop {
+            let frame = self.read_patiently()?;
+            if frame.kind == PING && frame.flags == ACK && frame.payload == LAST {
+                return Some(said);
+            }
+            said.push(frame);
         }
     }
 

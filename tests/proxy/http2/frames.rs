@@ -72,11 +72,11 @@ fn floods_end_their_own_connection() {
         frames.send(HEADERS, END_HEADERS | END_STREAM, stream, &head(&[(":authority", "a")]))?;
         frames.send(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
     };
-    // A window that may not grow makes us reset the stream (CVE-2025-8671).
+    // Who is allowed to send more than there is must reset the stream (CVE-2025-8671).
     let made_you_reset = |frames: &mut Frames, round: u32| {
         let stream = 2 * round + 1;
         frames.send(HEADERS, END_HEADERS, stream, &head(&[(":authority", "a")]))?;
-        frames.send(8, 0, stream, &0_u32.to_be_bytes())
+        frames.send(8, 0, stream, &0x7fff_ffff_u32.to_be_bytes())
     };
     let continuation = |frames: &mut Frames, round: u32| {
         if round == 0 {
