@@ -35,6 +35,7 @@ const HEAD: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const WINDOW_UPDATE: u8 = 8;
 
 /// A connection, read in turns.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub(super) struct Paced<S> {
     is_new: bool,
 }
 
-/// Whether there are requests that have been taken back in what has been read in one go.
+/// Whether there are requests that may be over already in what has been read in one go.
 #[derive(Debug, Default)]
 pub(super) struct Resets(Cell<bool>);
 
@@ -63,7 +64,7 @@ struct Frames {
     head: [u8; HEAD],
     /// How much of `head` has come.
     known: usize,
-    /// Frames of type RST_STREAM so far.
+    /// Frames so far that may end a request.
     resets: u64,
 }
 
@@ -75,7 +76,7 @@ impl<S> Paced<S> {
         Self { stream, frames, used: 0, lane, place: Place::default(), resets: Rc::default(), is_new: true }
     }
 
-    /// Whether requests are being taken back, now and later.
+    /// Whether requests are being taken back, or made to fail, now and later.
     pub(super) fn resets(&self) -> Rc<Resets> {
         Rc::clone(&self.resets)
     }
@@ -113,7 +114,7 @@ impl Frames {
 
     /// Goes on behind a head that has come. Returns what the frame counts beside its bytes.
     fn begin(&mut self) -> usize {
-        let [a, b, c, kind, ..] = self.head;
+        let [a, b, c, kind, _, stream @ ..] = self.head;
         self.rest = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         self.is_data = kind == DATA;
         self.known = 0;
@@ -122,6 +123,11 @@ impl Frames {
             RST_STREAM => {
                 self.resets += 1;
                 RESET
+            }
+            // A window that overflows makes us reset its stream (CVE-2025-8671).
+            WINDOW_UPDATE if stream != [0; 4] => {
+                self.resets += 1;
+                0
             }
             _ => 0,
         }

@@ -112,6 +112,9 @@ fn requests_that_are_taken_back_are_told_from_others() {
     assert!(come([frame(HEADERS, 5), frame(RST_STREAM, 4)].concat()));
     assert!(!come(frame(HEADERS, 5)), "of another go");
     assert!(come([frame(RST_STREAM, 4), frame(HEADERS, 100)].concat()), "none is read in two goes");
+    assert!(come([frame(HEADERS, 5), frame(WINDOW_UPDATE, 4)].concat()), "it may overflow");
+    let of_the_connection = vec![0, 0, 4, WINDOW_UPDATE, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    assert!(!come([frame(HEADERS, 5), of_the_connection].concat()), "that ends no request alone");
 }
 
 /// Who sends little is never kept waiting by this.
