@@ -1,5 +1,5 @@
 //! Attacks, each bounded, and each beside a client that only wants its answers: it gets all of them. What that costs it in
-//! time is printed, and not judged.
+//! time is printed, and judged where figures are wanted and the gateway has a CPU of its own.
 
 #![expect(
     clippy::expect_used,

@@ -21,6 +21,11 @@ use std::{
 /// Two hundred requests a second.
 const PACE: Duration = Duration::from_millis(5);
 
+/// What an attack may make of the own p99, and how many milliseconds more it may always be: a p99 of a thousand answers is
+/// what ten of them took, and in peace that is a third of a millisecond, so that a single interrupt more doubles it.
+const MOST_RATIO: f64 = 2.;
+const SLACK: f64 = 1.;
+
 /// What an answer took.
 #[derive(Clone, Copy)]
 struct Took {
@@ -122,7 +127,7 @@ impl Victim {
         let (peace, setting_up) = earlier.split_at(self.in_peace);
         let p99 = |which: fn(&Took) -> Duration| (part(peace, 99, which), part(beside, 99, which));
         let ((peace, attacked), (own_peace, own_attacked)) = (p99(|took| took.all), p99(|took| took.on_cpu));
-        // Figures to look at: a machine that others use too may say anything. The bars make a table of the lines.
+        // The bars make a table of the lines.
         println!(
             "| {} | {:.2} ({}) | {peace:.2} | {attacked:.2} | {:.1} | {own_peace:.2} | {own_attacked:.2} | {:.1} | {:.2} | {} | 0 |",
             self.attack,
@@ -133,6 +138,15 @@ impl Victim {
             part(beside, 50, |took| took.on_cpu),
             beside.len(),
         );
+        // Else these are figures to look at: where everybody runs on the same CPUs, they may say anything.
+        if placement::is_apart() {
+            let most = (own_peace * MOST_RATIO).max(own_peace + SLACK);
+            assert!(
+                own_attacked <= most,
+                "{}: own p99 {own_attacked:.2} ms beside, {own_peace:.2} in peace",
+                self.attack
+            );
+        }
     }
 
     fn answers(&self) -> usize {
