@@ -1,6 +1,7 @@
 //! HTTP/2 on a client's connection: its limits, its streams, its end.
 
 mod answer;
+mod late_end;
 mod paced;
 mod premature;
 mod tasks;

@@ -39,20 +39,24 @@ fn agree(exchange: &mut Exchange<'_>) -> io::Result<()> {
     ))
 }
 
-/// Greets, and sends everything back until the client has ended its side.
+/// The word that closes the conversation.
+const CLOSE: &[u8] = b"close";
+
+/// Greets, and sends everything back until the client has closed, or ended its side.
 fn echo(exchange: &mut Exchange<'_>) -> io::Result<Then> {
     if exchange.request.field("upgrade").is_none() {
         return exchange.respond("200 OK", &[], b"no chat");
     }
     agree(exchange)?;
+    let (mut said, mut piece) = (Vec::new(), [0; 4096]);
     loop {
-        let mut piece = [0; 4096];
         let length = exchange.stream.read(&mut piece)?;
-        if length == 0 {
+        exchange.send(&piece[..length])?;
+        said.extend_from_slice(&piece[..length]);
+        if length == 0 || said.ends_with(CLOSE) {
             exchange.send("bye")?;
             return Ok(Then::Close);
         }
-        exchange.send(&piece[..length])?;
     }
 }
 
@@ -79,12 +83,12 @@ fn bytes_pass_both_ways_on_a_stream() {
                 for piece in said.chunks(100_000) {
                     upload.send_data(Bytes::copy_from_slice(piece), false).expect("an open stream");
                 }
-                upload.send_data(Bytes::new(), true).expect("an open stream");
+                upload.send_data(Bytes::from_static(CLOSE), true).expect("an open stream");
             };
             tokio::join!(write, read_body(&mut back)).1
         });
         let echoed = echoed.expect("an orderly end");
-        assert!(echoed == [b"hello", &*said, b"bye"].concat(), "{} bytes", echoed.len());
+        assert!(echoed == [b"hello", &*said, CLOSE, b"bye"].concat(), "{} bytes", echoed.len());
     }
     let after = client.ask(request("GET", "http://a/", &[])).expect("an answer");
     assert_eq!(after.status(), 200, "the connection goes on");
@@ -109,6 +113,28 @@ fn each_client_has_a_key_of_its_own() {
     let requests = backend.requests();
     let keys: Vec<_> = requests.iter().filter_map(|asked| asked.field("sec-websocket-key")).collect();
     assert!(keys.len() == 2 && keys[0] != keys[1] && !keys.contains(&"dGhlIHNhbXBsZSBub25jZQ=="), "{keys:?}");
+}
+
+/// Browsers end their stream with the word that closes a WebSocket, and wait for the answer to it.
+#[test]
+fn a_client_that_has_ended_hears_the_last_words() {
+    let backend = Backend::start(|exchange| {
+        agree(exchange)?;
+        exchange.stream.read_exact(&mut [0; CLOSE.len()])?;
+        // As a proxy does that takes the end of one side for that of both.
+        exchange.stream.get_ref().set_read_timeout(Some(Duration::from_millis(500)))?;
+        if exchange.stream.read(&mut [0; 64]).is_ok_and(|length| length == 0) {
+            return Ok(Then::Close);
+        }
+        exchange.send("bye")?;
+        Ok(Then::Close)
+    });
+    let gateway = Gateway::start(&everything_to(backend.address()));
+    let client = Http2Client::connect(gateway.address());
+    let Begun { response, mut upload } = client.begin(chat("websocket"));
+    let mut back = client.wait(response).expect("an answer").into_body();
+    upload.send_data(Bytes::from_static(CLOSE), true).expect("an open stream");
+    assert_eq!(client.wait(read_body(&mut back)).expect("an orderly end"), b"hellobye");
 }
 
 /// There is no tunnel before the backend has agreed to one, and no answer that looks like one.
@@ -182,6 +208,7 @@ fn a_drain_waits_for_a_tunnel() {
         std::net::TcpStream::connect(gateway.address()).is_err().then_some(())
     });
     upload.send_data(Bytes::from_static(b"still here"), true).expect("an open stream");
+    // The client has ended its side, and closed nothing: the backend is told so a little later.
     assert_eq!(client.wait(read_body(&mut back)).expect("an orderly end"), b"hellostill herebye");
     gateway.ended();
 }

@@ -1,5 +1,6 @@
 //! WebSocket on one stream (RFC 8441). The endpoint is asked in HTTP/1.1, so that the handshake of that is ours.
 
+use super::late_end::LateEnd;
 use crate::{
     message::forwarded::SERVER_NAME,
     proxy::{body::ResponseBody, client::Client},
@@ -17,7 +18,7 @@ use hyper::{
     upgrade::{self, OnUpgrade},
 };
 use hyper_util::rt::TokioIo;
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 use tokio::task;
 
 const KEY: HeaderName = HeaderName::from_static("sec-websocket-key");
@@ -25,6 +26,9 @@ const ACCEPT: HeaderName = HeaderName::from_static("sec-websocket-accept");
 
 /// What is put behind the key to show that it has been understood (RFC 6455 §1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// For the endpoint to close the WebSocket that its client has closed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// A stream that is to carry another protocol.
 #[derive(Debug)]
@@ -73,7 +77,8 @@ impl Connect {
         let stream = Rc::clone(stream);
         task::spawn_local(async move {
             if let Ok(bytes) = self.bytes.await {
-                tunnel.run(TokioIo::new(bytes), Bytes::new(), stream.worker.lane()).await;
+                let bytes = LateEnd::new(TokioIo::new(bytes), LAST_WORDS);
+                tunnel.run(bytes, Bytes::new(), stream.worker.lane()).await;
             }
         });
         response
