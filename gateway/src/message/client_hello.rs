@@ -86,6 +86,9 @@ fn hello(body: &[u8]) -> Option<Option<String>> {
     Some(None)
 }
 
+/// Of a host name, in bytes.
+const LONGEST_NAME: usize = 255;
+
 /// The first host name of the extension.
 fn name(extension: &[u8]) -> Option<String> {
     let mut input = Input(extension);
@@ -96,7 +99,9 @@ fn name(extension: &[u8]) -> Option<String> {
         let length = list.number(2)?;
         let name = list.take(length)?;
         if kind == usize::from(HOST_NAME) {
-            return std::str::from_utf8(name).ok().map(str::to_ascii_lowercase);
+            // What no name can be is none for BoringSSL either (`TLSEXT_MAXLEN_host_name`).
+            let is_name = name.len() <= LONGEST_NAME && name.iter().all(u8::is_ascii_graphic);
+            return std::str::from_utf8(name).ok().filter(|_| is_name).map(str::to_ascii_lowercase);
         }
     }
 }
@@ -162,6 +167,21 @@ mod tests {
             }
             let followed = [&whole[..], b"early data"].concat();
             assert_eq!(look(&followed), hello(Some("a.test")));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_name_is_none() {
+        let named = |name: &[u8]| {
+            let length = |bytes: usize| u16::try_from(bytes).unwrap().to_be_bytes();
+            let list = [&[0][..], &length(name.len()), name].concat();
+            let extension = [&[0, 0][..], &length(list.len() + 2), &length(list.len()), &list].concat();
+            look(&records(&extension, 1000))
+        };
+        let long = [b'a'; LONGEST_NAME + 1];
+        assert_eq!(named(&long[1..]), hello(Some(std::str::from_utf8(&long[1..]).unwrap())));
+        for bad in [&long[..], b"a\0b", b"a b", "\u{e9}".as_bytes(), b"\xff"] {
+            assert_eq!(named(bad), Opening::Other, "{bad:?}");
         }
     }
 

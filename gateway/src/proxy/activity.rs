@@ -145,6 +145,8 @@ impl Activity {
         connection.streams.set(Some(streams + 1));
         if streams == 0 {
             connection.enter(Phase::Exchange);
+            // It came while its connection was told to leave for having nothing to do.
+            connection.order.set(connection.order.get().min(Order::Close));
         }
         Rc::new(Self::build(Rc::clone(&connection.clock), Some(Rc::clone(connection))))
     }
@@ -504,6 +506,17 @@ mod tests {
         activity.give_order(Order::Expire);
         activity.give_order(Order::Close);
         assert_eq!(activity.order(), Order::Expire);
+    }
+
+    #[test]
+    fn a_stream_that_comes_late_is_not_overdue_from_the_beginning() {
+        let connection = Rc::new(Activity::new(Rc::new(Clock::new())));
+        connection.multiplex();
+        connection.give_order(Order::Expire);
+        let _stream = Activity::of_stream(&connection);
+        connection.set_stalled(true);
+        assert!(!connection.answer_expired());
+        assert_eq!(connection.order(), Order::Close, "and the connection ends behind it");
     }
 
     #[test]

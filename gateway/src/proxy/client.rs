@@ -244,7 +244,7 @@ async fn http1(client: &Rc<Client>, transport: Transport) {
             End::Http2(transport) => return Box::pin(http2::serve(client, transport)).await,
             End::Over => return,
             End::Switched(tunnel, socket, early) => {
-                return Box::pin(tunnel.run(socket, early, client.worker.lane())).await;
+                return Box::pin(tunnel.run(socket, early, client.worker.lane(), &client.activity)).await;
             }
             End::HeadTimeout(socket) => return Box::pin(last_words(socket, HEAD_TIMEOUT, patience)).await,
         }

@@ -1,6 +1,7 @@
 //! Bytes both ways after a protocol switch: WebSocket.
 
 use super::{
+    activity::Activity,
     lane::Lane,
     load_share::LoadShare,
     record::Record,
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::upstream::stream::Stream;
 use bytes::Bytes;
-use std::io;
+use std::{future::poll_fn, io, pin::pin, task::Poll};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 /// The endpoint's half of a switched connection, waiting for the client's.
@@ -26,9 +27,15 @@ impl Tunnel {
         Self { upstream, greeting, record, _load: load }
     }
 
-    /// Carries bytes until both sides have ended, or one has failed. `early` is what the client sent right behind its
-    /// request.
-    pub(super) async fn run(mut self, mut client: impl AsyncRead + AsyncWrite + Unpin, early: Bytes, lane: &Lane) {
+    /// Carries bytes until both sides have ended, one has failed, or the client of `activity` has taken nothing of what is
+    /// sent to it for too long. `early` is what it sent right behind its request.
+    pub(super) async fn run(
+        mut self,
+        mut client: impl AsyncRead + AsyncWrite + Unpin,
+        early: Bytes,
+        lane: &Lane,
+        activity: &Activity,
+    ) {
         let both_ways = async {
             client.write_all(&self.greeting).await?;
             self.record.sent_body(self.greeting.len());
@@ -37,7 +44,8 @@ impl Tunnel {
             let lifetime = Lifetime { idle: None, until: None };
             Ok::<End, io::Error>(relay(&mut client, &mut self.upstream, lane, lifetime, &mut self.record).await)
         };
-        match both_ways.await {
+        let ended = until_stuck(both_ways, activity).await;
+        match ended {
             Ok(End::Finished) => {}
             Ok(end) => tracing::debug!(?end, "tunnel broke"),
             Err(error) => tracing::debug!(%error, "tunnel broke"),
@@ -45,6 +53,19 @@ impl Tunnel {
         // A tunnel has no other end than this one.
         self.record.complete();
     }
+}
+
+/// What comes of `both_ways`, unless the sweep finds that the client of `activity` has stood still for too long.
+async fn until_stuck(both_ways: impl Future<Output = io::Result<End>>, activity: &Activity) -> io::Result<End> {
+    let mut both_ways = pin!(both_ways);
+    poll_fn(|cx| {
+        activity.set_waker(cx.waker());
+        if activity.answer_expired() {
+            return Poll::Ready(Ok(End::Idle));
+        }
+        both_ways.as_mut().poll(cx)
+    })
+    .await
 }
 
 impl Meter for Record {

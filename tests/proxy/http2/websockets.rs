@@ -8,7 +8,10 @@ use gateway::proxy::DrainTimes;
 use h2::{Reason, ext::Protocol};
 use harness::{
     http::backend::{Backend, Exchange, Then},
-    http2::client::{Begun, Http2Client, read, read_body, request},
+    http2::{
+        client::{Begun, Http2Client, read, read_body, request},
+        frames::{END_HEADERS, Frames, HEADERS, SETTINGS, block},
+    },
     objects::routes,
     wait,
 };
@@ -191,7 +194,35 @@ fn a_client_that_goes_takes_its_backend_s_connection_along() {
     let Begun { response, mut upload } = client.begin(chat("websocket"));
     assert_eq!(client.wait(response).expect("an answer").status(), 200);
     upload.send_reset(Reason::CANCEL);
-    assert_eq!(ends.recv_timeout(LIMIT).expect("an end arrives"), 0);
+    // Not as late as the end of one that may wait for an answer.
+    assert_eq!(ends.recv_timeout(Duration::from_secs(4)).expect("an end arrives"), 0);
+}
+
+/// The backend's connection must not be held for somebody who takes nothing.
+#[test]
+fn a_client_that_takes_nothing_has_no_tunnel_for_ever() {
+    let backend = Backend::start(|exchange| {
+        agree(exchange)?;
+        exchange.send(vec![b'x'; 64 << 20])?;
+        Ok(Then::Close)
+    });
+    let mut gateway = Gateway::with(&everything_to(backend.address()), |settings| {
+        settings.limits.answer_idle_timeout = Duration::from_millis(200);
+    });
+    let mut frames = Frames::connect(gateway.address());
+    // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
+    frames.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).expect("sent");
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":path", "/chat"),
+        (":authority", "a"),
+        ("sec-websocket-version", "13"),
+    ];
+    frames.send(HEADERS, END_HEADERS, 1, &block(&fields)).expect("sent");
+    assert!(frames.next_of(&[HEADERS]).is_some());
+    wait::until("the end of the tunnel", LIMIT, || (gateway.in_flight() == 0).then_some(()));
 }
 
 #[test]
@@ -207,8 +238,7 @@ fn a_drain_waits_for_a_tunnel() {
     wait::until("new connections to be refused", LIMIT, || {
         std::net::TcpStream::connect(gateway.address()).is_err().then_some(())
     });
-    upload.send_data(Bytes::from_static(b"still here"), true).expect("an open stream");
-    // The client has ended its side, and closed nothing: the backend is told so a little later.
-    assert_eq!(client.wait(read_body(&mut back)).expect("an orderly end"), b"hellostill herebye");
+    upload.send_data(Bytes::from_static(CLOSE), true).expect("an open stream");
+    assert_eq!(client.wait(read_body(&mut back)).expect("an orderly end"), b"helloclosebye");
     gateway.ended();
 }

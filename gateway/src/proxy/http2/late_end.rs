@@ -1,9 +1,11 @@
 //! A client that has ended its side of a tunnel, kept from those to whom that would be the end of both.
 
+use crate::proxy::activity::Activity;
 use pin_project_lite::pin_project;
 use std::{
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -13,13 +15,15 @@ use tokio::{
 };
 
 pin_project! {
-    /// A client's bytes. Its end shows when the other side has ended too, or some time later.
+    /// A client's bytes. Its end shows when the other side has ended too; if that does not come in time, it is an error.
     ///
     /// Browsers end their stream with the word that closes a WebSocket, and wait for the endpoint's. Of a connection of
     /// HTTP/1.1 that means a FIN, which nginx and Envoy take for a client that has gone: nobody would hear that word.
+    /// Whoever has reset its stream waits for nothing.
     pub(super) struct LateEnd<T> {
         #[pin]
         inner: T,
+        activity: Rc<Activity>,
         patience: Duration,
         ended: Option<Pin<Box<Sleep>>>,
         is_answered: bool,
@@ -27,18 +31,19 @@ pin_project! {
 }
 
 impl<T> LateEnd<T> {
-    /// `patience` is how long the other side may go on once `inner` has ended.
-    pub(super) const fn new(inner: T, patience: Duration) -> Self {
-        Self { inner, patience, ended: None, is_answered: false }
+    /// `activity` is told whether the client takes what is sent to it; `patience` is how long the other side may go on once
+    /// `inner` has ended.
+    pub(super) fn new(inner: T, activity: Rc<Activity>, patience: Duration) -> Self {
+        Self { inner, activity, patience, ended: None, is_answered: false }
     }
 }
 
-impl<T: AsyncRead> AsyncRead for LateEnd<T> {
+impl<T: AsyncRead + AsyncWrite> AsyncRead for LateEnd<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
+        let mut this = self.project();
         if this.ended.is_none() {
             let before = buf.filled().len();
-            ready!(this.inner.poll_read(cx, buf))?;
+            ready!(this.inner.as_mut().poll_read(cx, buf))?;
             if buf.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
@@ -46,14 +51,22 @@ impl<T: AsyncRead> AsyncRead for LateEnd<T> {
         if *this.is_answered {
             return Poll::Ready(Ok(()));
         }
+        // hyper says at the other side whether it was a reset.
+        if let Poll::Ready(Err(reset)) = this.inner.poll_flush(cx) {
+            return Poll::Ready(Err(reset));
+        }
         let patience = *this.patience;
-        this.ended.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx).map(Ok)
+        ready!(this.ended.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
 impl<T: AsyncWrite> AsyncWrite for LateEnd<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.project().inner.poll_write(cx, buf)
+        let this = self.project();
+        let written = this.inner.poll_write(cx, buf);
+        this.activity.set_stalled(written.is_pending());
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -73,6 +86,7 @@ impl<T: AsyncWrite> AsyncWrite for LateEnd<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::activity::Clock;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, duplex},
         time::timeout,
@@ -82,10 +96,11 @@ mod tests {
     const LATE: Duration = Duration::from_secs(60);
 
     #[tokio::test]
-    async fn an_end_shows_when_the_other_side_has_ended_or_later() {
+    async fn an_end_shows_when_the_other_side_has_ended_in_time() {
         for (patience, is_answered) in [(LATE, true), (SOON, false)] {
             let (mut client, inner) = duplex(64);
-            let mut late = LateEnd::new(inner, patience);
+            let activity = Rc::new(Activity::new(Rc::new(Clock::new())));
+            let mut late = LateEnd::new(inner, activity, patience);
             client.write_all(b"last").await.unwrap();
             client.shutdown().await.unwrap();
             let mut bytes = [0; 8];
@@ -95,7 +110,11 @@ mod tests {
                 late.write_all(b"answer").await.unwrap();
                 late.shutdown().await.unwrap();
             }
-            assert_eq!(timeout(LATE / 2, late.read(&mut bytes)).await.unwrap().unwrap(), 0);
+            let end = timeout(LATE / 2, late.read(&mut bytes)).await.unwrap();
+            assert_eq!(
+                end.map_err(|error| error.kind()),
+                if is_answered { Ok(0) } else { Err(io::ErrorKind::TimedOut) }
+            );
         }
     }
 }

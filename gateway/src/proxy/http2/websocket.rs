@@ -10,7 +10,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode,
-    header::{SERVER, UPGRADE},
+    header::{CONTENT_LENGTH, SERVER, UPGRADE},
 };
 use hyper::{
     body::Incoming,
@@ -70,15 +70,19 @@ impl Connect {
         if response.headers().get(ACCEPT).is_none_or(|said| said.as_bytes() != self.accept.as_bytes()) {
             return instead(StatusCode::BAD_GATEWAY);
         }
-        response.headers_mut().remove(ACCEPT);
-        response.headers_mut().remove(UPGRADE);
+        for of_the_upgrade in [ACCEPT, UPGRADE, CONTENT_LENGTH] {
+            response.headers_mut().remove(of_the_upgrade);
+        }
         *response.status_mut() = StatusCode::OK;
         // The connection is not idle while there is one: it is the stream's.
         let stream = Rc::clone(stream);
         task::spawn_local(async move {
             if let Ok(bytes) = self.bytes.await {
-                let bytes = LateEnd::new(TokioIo::new(bytes), LAST_WORDS);
-                tunnel.run(bytes, Bytes::new(), stream.worker.lane()).await;
+                let activity = &stream.activity;
+                activity.set_stalled(false);
+                stream.worker.watch(activity);
+                let bytes = LateEnd::new(TokioIo::new(bytes), Rc::clone(activity), LAST_WORDS);
+                tunnel.run(bytes, Bytes::new(), stream.worker.lane(), activity).await;
             }
         });
         response
