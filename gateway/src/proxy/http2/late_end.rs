@@ -14,6 +14,9 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+/// Written at once, as one frame has at most: hyper holds three of them for a client that gives no window.
+const PIECE: usize = 16 * 1024;
+
 pin_project! {
     /// A client's bytes. Its end shows when the other side has ended too; if that does not come in time, it is an error.
     ///
@@ -64,7 +67,7 @@ impl<T: AsyncRead + AsyncWrite> AsyncRead for LateEnd<T> {
 impl<T: AsyncWrite> AsyncWrite for LateEnd<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.project();
-        let written = this.inner.poll_write(cx, buf);
+        let written = this.inner.poll_write(cx, &buf[..buf.len().min(PIECE)]);
         this.activity.set_stalled(written.is_pending());
         written
     }
