@@ -54,6 +54,7 @@ mod tunnel;
 mod turn;
 mod upload;
 mod upstream_failure;
+mod websocket;
 mod worker;
 
 pub use settings::{DrainTimes, Limits, ProxySettings};

@@ -1,6 +1,6 @@
 //! A request as it comes in: refused for what it is, or made ready for routing.
 
-use super::{client::Client, local_reply::LocalReply, outcome::Outcome};
+use super::{client::Client, local_reply::LocalReply, outcome::Outcome, websocket::Agreement};
 use crate::{
     message::{content_length, forwarded, hop_by_hop, path},
     routing::lookup::RequestHead,
@@ -27,8 +27,8 @@ pub(super) struct Arrived {
     pub(super) body: Incoming,
     /// Where the client is, as far as is known; without a port where a proxy has said so.
     pub(super) remote: SocketAddr,
-    /// The client asks to switch to WebSocket.
-    pub(super) websocket: bool,
+    /// The client asks to switch to WebSocket, if this is said to it.
+    pub(super) websocket: Option<Agreement>,
     pub(super) length: BodyLength,
 }
 
@@ -94,8 +94,8 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         return Err(Box::new(closing(reply)));
     }
     let websocket = match parts.extensions.get::<Protocol>() {
-        None => wants_websocket(&mut headers, version)?,
-        Some(protocol) if is_websocket(protocol.as_str()) => true,
+        None => wants_websocket(&mut headers, version)?.then_some(Agreement::Switch),
+        Some(protocol) if is_websocket(protocol.as_str()) => parts.extensions.get().cloned(),
         Some(_) => return Err(refuse(StatusCode::FORBIDDEN, Outcome::UPGRADE_REFUSED)),
     };
     settle_host(&uri, version, &mut headers)?;

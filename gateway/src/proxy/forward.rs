@@ -19,6 +19,7 @@ use super::{
     timing::{RequestEnd, Timing, within},
     upload::Upload,
     upstream_failure,
+    websocket::Agreement,
     worker::Worker,
 };
 use crate::{
@@ -62,7 +63,7 @@ pub(super) struct Plan {
     target: PathAndQuery,
     headers: HeaderMap,
     body: Incoming,
-    websocket: bool,
+    websocket: Option<Agreement>,
     /// How the client came, to us or to proxies that are believed.
     scheme: &'static str,
     version: Version,
@@ -131,7 +132,7 @@ impl Plan {
         if !is_unknown {
             fields = fields_of(&arrived);
         }
-        let http2 = cluster.speaks.is_http2(arrived.version == Version::HTTP_2) && !arrived.websocket;
+        let http2 = cluster.speaks.is_http2(arrived.version == Version::HTTP_2) && arrived.websocket.is_none();
         match arrived.length {
             // HTTP/2 shows the end of a body by itself.
             BodyLength::Zero if http2 => {}
@@ -139,14 +140,16 @@ impl Plan {
             BodyLength::Zero => _ = arrived.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0")),
             BodyLength::Open => _ = arrived.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
         }
-        if arrived.websocket {
+        if arrived.websocket.is_some() {
             arrived.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             arrived.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         }
         let affinity = Affinity::of(client, snapshot, action, &cluster, &arrived);
         let Arrived { method, scheme, target, headers, body, websocket, version, .. } = arrived;
-        let mirrors =
-            policy.as_deref().filter(|_| !websocket).map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));
+        let mirrors = policy
+            .as_deref()
+            .filter(|_| websocket.is_none())
+            .map(|policy| mirror::draw(policy, snapshot, || fastrand::u64(..)));
         let (cluster_id, mirrors) = (destination.cluster, mirrors.unwrap_or_default());
         Self {
             method,
@@ -221,11 +224,11 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
     let retries = retries.as_deref().unwrap_or_else(|| route_policy::retries(policy.as_deref()));
     let mut attempts = Attempts::new(retries);
     // With a limit on the whole the end of the request counts, also while no endpoint reads it.
-    let is_http2 = |cluster: &Cluster| cluster.speaks.is_http2(version == Version::HTTP_2) && !websocket;
+    let is_http2 = |cluster: &Cluster| cluster.speaks.is_http2(version == Version::HTTP_2) && websocket.is_none();
     let keep = repeats_what_was_sent(retries, is_grpc, is_http2(&cluster)) || limits.total.is_some();
     let watch = limits.per_try.is_some() || !mirrors.is_empty();
     let (body, upload) = body_of(client, body, keep, watch);
-    let mut timing = timing(limits, upload.as_ref(), websocket);
+    let mut timing = timing(limits, upload.as_ref(), websocket.is_some());
     let mut request = new_request(&method, target, headers, body);
     let mut fresh = false;
     loop {
@@ -269,7 +272,8 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
         }
         let (wait, next) = match tried {
             Tried::Answered { response, carrier, .. } if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                let (true, Carrier::Http1(connection)) = (websocket, carrier) else {
+                let is_agreed = websocket.as_ref().is_some_and(|agreement| agreement.is_given(response.headers()));
+                let (true, Carrier::Http1(connection)) = (is_agreed, carrier) else {
                     return reply(
                         upstream_failure::reset(Reset::Protocol, attempts.is_retry()),
                         record,
@@ -279,6 +283,11 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
                 // Boxed: rare, and large with the whole connection in it.
                 let switch = returned::switch(client, response, *connection, record, load, fields.as_ref());
                 return Box::pin(switch).await;
+            }
+            Tried::Answered { response, .. }
+                if websocket.as_ref().is_some_and(|agreement| agreement.is_feigned(response.status())) =>
+            {
+                return reply(upstream_failure::reset(Reset::Protocol, attempts.is_retry()), record, fields.as_ref());
             }
             Tried::Answered { response, carrier, again, is_whole } => {
                 let (status, headers) = (response.status(), response.headers());
