@@ -22,6 +22,9 @@ use tokio::{
 /// Read at once, from the stack.
 const PIECE: usize = 4096;
 
+/// Read without waiting for others, with what HTTP has read: hundreds may bring such heads at once.
+const TURN: usize = 8 * 1024;
+
 /// What became of a head that had come in part.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Gathered {
@@ -54,7 +57,7 @@ pub(super) async fn until_whole(
             if activity.order() == Order::Expire || time.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Gathered::TooLate);
             }
-            if unpaid >= SMALL {
+            if unpaid >= TURN {
                 ready!(lane.poll_turn(&mut place, cx));
                 lane.charge(unpaid);
                 unpaid = 0;
