@@ -83,7 +83,7 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     }
     // RFC 9113 §11.6: nobody asks with the word that HTTP/2 begins with, and some servers take it for that.
     if method.as_str() == "PRI" {
-        return Err(Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST))));
+        return Err(bad_request(Outcome::BAD_REQUEST));
     }
     if version != Version::HTTP_2 && target_length(&uri) > client.worker.settings().limits.target_bytes {
         return Err(refuse(StatusCode::URI_TOO_LONG, Outcome::TARGET_TOO_LONG));
@@ -100,9 +100,7 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
     };
     settle_host(&uri, version, &mut headers)?;
     if version == Version::HTTP_2 {
-        let settled = content_length::settle(&mut headers);
-        settled
-            .map_err(|_no_length| Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_REQUEST))))?;
+        content_length::settle(&mut headers).map_err(|_no_length| bad_request(Outcome::BAD_REQUEST))?;
         join_cookies(&mut headers);
     }
     let target = normalise(uri, version)?;
@@ -175,6 +173,11 @@ fn closing(reply: LocalReply) -> LocalReply {
     reply.with_header(CONNECTION, HeaderValue::from_static("close"))
 }
 
+/// 400, to what Envoy does not take for a request.
+fn bad_request(outcome: Outcome) -> Box<LocalReply> {
+    Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, outcome)))
+}
+
 /// Istio's gateway switches to WebSocket, forgets a wish for h2c, and refuses everything else.
 fn wants_websocket(headers: &mut HeaderMap, version: Version) -> Result<bool, Box<LocalReply>> {
     let Some(protocol) = headers.get(UPGRADE) else { return Ok(false) };
@@ -198,11 +201,11 @@ fn is_websocket(protocol: impl AsRef<[u8]>) -> bool {
 /// Leaves exactly one `host`: that of an absolute target (RFC 9112 §3.2.2), else what the client sent, several joined as
 /// Envoy joins them. HTTP/1.0 knows no Host; its requests get an empty one, which only `*` matches.
 fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(), Box<LocalReply>> {
-    let refuse = |outcome| Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, outcome)));
     if let Some(authority) = uri.authority() {
         let host = HeaderValue::try_from(authority.as_str()).ok();
         // RFC 9110 §4.2.4: a name and password in it is to be treated as an error.
-        let host = host.filter(|_| !authority.as_str().contains('@')).ok_or_else(|| refuse(Outcome::BAD_REQUEST))?;
+        let host =
+            host.filter(|_| !authority.as_str().contains('@')).ok_or_else(|| bad_request(Outcome::BAD_REQUEST))?;
         headers.insert(HOST, host);
         return Ok(());
     }
@@ -210,21 +213,21 @@ fn settle_host(uri: &Uri, version: Version, headers: &mut HeaderMap) -> Result<(
     match (values.next(), values.next()) {
         (Some(only), None) => {
             if !is_authority(only) {
-                return Err(refuse(Outcome::BAD_REQUEST));
+                return Err(bad_request(Outcome::BAD_REQUEST));
             }
         }
         (Some(_), Some(_)) => {
             if !headers.get_all(HOST).iter().all(is_authority) {
-                return Err(refuse(Outcome::BAD_REQUEST));
+                return Err(bad_request(Outcome::BAD_REQUEST));
             }
             let all: Vec<&str> = headers.get_all(HOST).iter().filter_map(|value| value.to_str().ok()).collect();
-            let joined = HeaderValue::try_from(all.join(",")).ok().ok_or_else(|| refuse(Outcome::BAD_REQUEST))?;
+            let joined = HeaderValue::try_from(all.join(",")).ok().ok_or_else(|| bad_request(Outcome::BAD_REQUEST))?;
             headers.insert(HOST, joined);
         }
         (None, _) if version == Version::HTTP_10 => {
             headers.insert(HOST, HeaderValue::from_static(""));
         }
-        (None, _) => return Err(refuse(Outcome::MISSING_HOST)),
+        (None, _) => return Err(bad_request(Outcome::MISSING_HOST)),
     }
     Ok(())
 }
@@ -237,7 +240,7 @@ fn is_authority(value: &HeaderValue) -> bool {
 
 /// The target with its path normalised. Most paths are normal already; then nothing is copied.
 fn normalise(uri: Uri, version: Version) -> Result<PathAndQuery, Box<LocalReply>> {
-    let refuse = || Box::new(closing(LocalReply::new(StatusCode::BAD_REQUEST, Outcome::BAD_PATH)));
+    let refuse = || bad_request(Outcome::BAD_PATH);
     let target = uri.into_parts().path_and_query.ok_or_else(refuse)?;
     // `http://a?b` has an empty path, which is `/`; HTTP/2 gives the path alone, and never an empty one (RFC 9113 §8.3.1).
     if version == Version::HTTP_2 && !target.as_str().starts_with('/') {
