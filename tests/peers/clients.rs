@@ -50,7 +50,7 @@ const GO_HTTP2: Client = client("Go 2", Kind::Go, "h2");
 const NODE_HTTP1: Client = client("Node 1.1", Kind::Node, "h1");
 pub(crate) const NODE_HTTP2: Client = client("Node 2", Kind::Node, "h2");
 const AIOHTTP: Client = client("aiohttp 1.1", Kind::Python("aiohttp"), "h1");
-const HTTPX_HTTP2: Client = client("Python httpx 2", Kind::Python("httpx"), "h2");
+pub(crate) const HTTPX_HTTP2: Client = client("Python httpx 2", Kind::Python("httpx"), "h2");
 const JAVA_HTTP1: Client = client("Java 1.1", Kind::Java, "h1");
 
 /// Those that speak HTTP/1.
@@ -143,6 +143,11 @@ impl Client {
             self.run(stage, "call", sizes, backends)
         };
         outcomes.add(self.name, &said, backends, &expected);
+    }
+
+    /// Whether it moves a few megabytes in a second, whoever is at the other end: Python's HTTP/2.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self.kind, Kind::Python("httpx"))
     }
 
     /// Does what `verb` means with each of `backends`, and each of `expected` must go well.

@@ -7,6 +7,7 @@ mod grpc;
 mod malformed;
 mod malformed_answers;
 mod resets;
+mod websocket_backends;
 mod websockets;
 mod windows;
 

@@ -1,6 +1,11 @@
 //! A request as it comes in: refused for what it is, or made ready for routing.
 
-use super::{client::Client, local_reply::LocalReply, outcome::Outcome, websocket::Agreement};
+use super::{
+    client::Client,
+    local_reply::LocalReply,
+    outcome::Outcome,
+    websocket::{Agreement, KEY},
+};
 use crate::{
     message::{content_length, forwarded, hop_by_hop, path},
     routing::lookup::RequestHead,
@@ -94,7 +99,7 @@ pub(super) fn receive(client: &Client, request: Request<Incoming>) -> Result<Arr
         return Err(Box::new(closing(reply)));
     }
     let websocket = match parts.extensions.get::<Protocol>() {
-        None => wants_websocket(&mut headers, version)?.then_some(Agreement::Switch),
+        None => wants_websocket(&mut headers, version)?.then(|| Agreement::Switch { key: headers.get(KEY).cloned() }),
         Some(protocol) if is_websocket(protocol.as_str()) => parts.extensions.get().cloned(),
         Some(_) => return Err(refuse(StatusCode::FORBIDDEN, Outcome::UPGRADE_REFUSED)),
     };

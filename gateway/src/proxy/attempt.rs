@@ -3,7 +3,7 @@
 use super::{
     attempts::{Again, Attempts, is_whole},
     body::RequestBody,
-    choice::acquire,
+    choice::{Spoken, acquire},
     client::Client,
     load_share::LoadShare,
     local_reply::LocalReply,
@@ -19,6 +19,7 @@ use crate::{
         connection::SendErrorKind,
     },
 };
+use h2::ext::Protocol;
 use http::{Request, Response};
 use std::{pin::pin, rc::Rc};
 
@@ -57,22 +58,21 @@ pub(super) struct Attempt<'a> {
     pub(super) fresh: bool,
     /// Over which the client came.
     pub(super) scheme: &'static str,
-    /// The endpoint is spoken to in HTTP/2.
-    pub(super) http2: bool,
+    pub(super) spoken: Spoken,
 }
 
 impl Attempt<'_> {
     /// Sends `request` and waits for the head of its answer.
     pub(super) async fn run(
         &self,
-        request: Box<Request<RequestBody>>,
+        mut request: Box<Request<RequestBody>>,
         attempts: &mut Attempts<'_>,
         timing: &mut Option<Box<Timing>>,
     ) -> Tried {
         let from = Some(Addresses { source: self.client.peer, destination: self.client.local });
         let acquired = {
             let share = self.share;
-            let connecting = acquire(&self.client.worker, share, request.headers(), from, self.fresh, self.http2);
+            let connecting = acquire(&self.client.worker, share, request.headers(), from, self.fresh, self.spoken);
             within(timing, self.upload.map(Rc::as_ref), pin!(connecting)).await
         };
         let mut carrier = match acquired {
@@ -91,6 +91,9 @@ impl Attempt<'_> {
                 return Tried::Reset { reset, again: Some(request), is_whole: true };
             }
         };
+        if self.spoken == Spoken::WebSocket && carrier.is_http2() {
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+        }
         let reused = carrier.exchanges() > 0;
         let was_whole = is_whole(&request, self.upload);
         // A kept connection may die in the moment in which it is used. A request that is safe to repeat (RFC 9110 §9.2.2)

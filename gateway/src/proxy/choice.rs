@@ -30,6 +30,15 @@ use std::{net::SocketAddr, rc::Rc, sync::Arc};
 /// Istio's `hostSelectionRetryMaxAttempts`: so many draws to find an endpoint that has not failed this request yet.
 const OTHER_ENDPOINT_DRAWS: usize = 5;
 
+/// What an endpoint is spoken to in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spoken {
+    Http1,
+    Http2,
+    /// A WebSocket on a stream of HTTP/2 if the endpoint takes it there; otherwise it is asked for in HTTP/1.1.
+    WebSocket,
+}
+
 /// An endpoint of `cluster` that has not failed this request yet, which are `tried`; any, once every one has. A retry may have
 /// `left` the localities of others behind.
 ///
@@ -65,18 +74,21 @@ fn choose_by_load<'e>(endpoints: &'e [Arc<Endpoint>], tried: &[SocketAddr]) -> O
 }
 
 /// A kept connection to the endpoint of `share`, or a new one, for HTTP/2 a place on one, for a request with these
-/// `headers`, which came on a connection between `client`, if it is a client's. `fresh` asks for a new one in any case, where nobody shares it. Outlier detection learns how it went.
+/// `headers`, which came on a connection between `client`, if it is a client's. `fresh` asks for a new one in any case, where
+/// nobody shares it. Outlier detection learns how it went.
 pub(super) async fn acquire(
     worker: &Rc<Worker>,
     share: &LoadShare,
     headers: &HeaderMap,
     client: Option<Addresses>,
     fresh: bool,
-    http2: bool,
+    spoken: Spoken,
 ) -> Result<Carrier<RequestBody>, ConnectError> {
     let Some(traffic) = share.traffic() else {
-        if http2 {
-            return Box::pin(places::acquire(worker, share, &Opening::PLAIN)).await;
+        if spoken != Spoken::Http1
+            && let Some(carrier) = Box::pin(places::acquire(worker, share, &Opening::PLAIN, spoken)).await?
+        {
+            return Ok(carrier);
         }
         return acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1);
     };
@@ -87,15 +99,20 @@ pub(super) async fn acquire(
     };
     let announcement = traffic.proxy_protocol.map(|version| Arc::new(Announcement { version, addresses: client }));
     let opening = &Opening { name, announcement };
-    let acquired = match &traffic.connections {
+    let on_stream = match spoken {
         // A cluster with TLS or PROXY headers has bounds, and so a pool of its own; nothing may be sent without them should it
         // have none.
-        None if !opening.is_plain() => return Err(ConnectError::NoTls),
-        _ if http2 => Box::pin(places::acquire(worker, share, opening)).await,
-        Some(settings) => {
+        _ if traffic.connections.is_none() && !opening.is_plain() => return Err(ConnectError::NoTls),
+        Spoken::Http1 => Ok(None),
+        Spoken::Http2 | Spoken::WebSocket => Box::pin(places::acquire(worker, share, opening, spoken)).await,
+    };
+    let acquired = match (on_stream, &traffic.connections) {
+        (Ok(Some(carrier)), _) => Ok(carrier),
+        (Err(error), _) => Err(error),
+        (Ok(None), Some(settings)) => {
             Box::pin(acquire_bounded(worker, share, traffic, settings, opening, fresh)).await.map(Carrier::Http1)
         }
-        None => acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1),
+        (Ok(None), None) => acquire_plain(worker, share.address(), fresh).await.map(Carrier::Http1),
     };
     match &acquired {
         Ok(_) => share.observe(Observed::Connected),

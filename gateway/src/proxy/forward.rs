@@ -7,7 +7,7 @@ use super::{
     attempts::{Attempts, new_request},
     body::{RequestBody, ResponseBody},
     by_name,
-    choice::choose,
+    choice::{Spoken, choose},
     client::Client,
     fields::{self, ResponseFields},
     load_share::LoadShare,
@@ -19,7 +19,7 @@ use super::{
     timing::{RequestEnd, Timing, within},
     upload::Upload,
     upstream_failure,
-    websocket::Agreement,
+    websocket::{Agreement, Meaning},
     worker::Worker,
 };
 use crate::{
@@ -38,7 +38,6 @@ use crate::{
         snapshot::Snapshot,
     },
     telemetry::requests::RequestProtocol,
-    upstream::carrier::Carrier,
 };
 use http::{
     HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version,
@@ -224,8 +223,18 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
     let retries = retries.as_deref().unwrap_or_else(|| route_policy::retries(policy.as_deref()));
     let mut attempts = Attempts::new(retries);
     // With a limit on the whole the end of the request counts, also while no endpoint reads it.
-    let is_http2 = |cluster: &Cluster| cluster.speaks.is_http2(version == Version::HTTP_2) && websocket.is_none();
-    let keep = repeats_what_was_sent(retries, is_grpc, is_http2(&cluster)) || limits.total.is_some();
+    // What an upgrade has for a body would be bytes of the other protocol on a stream.
+    let on_stream = websocket.is_none() || body.is_end_stream();
+    let spoken = |cluster: &Cluster| {
+        if !cluster.speaks.is_http2(version == Version::HTTP_2) || !on_stream {
+            Spoken::Http1
+        } else if websocket.is_some() {
+            Spoken::WebSocket
+        } else {
+            Spoken::Http2
+        }
+    };
+    let keep = repeats_what_was_sent(retries, is_grpc, spoken(&cluster) == Spoken::Http2) || limits.total.is_some();
     let watch = limits.per_try.is_some() || !mirrors.is_empty();
     let (body, upload) = body_of(client, body, keep, watch);
     let mut timing = timing(limits, upload.as_ref(), websocket.is_some());
@@ -261,36 +270,33 @@ pub(super) async fn forward(client: &Client, plan: Box<Plan>, mut record: Record
             facts.upstream_host = Some(endpoint);
         }
         if !mirrors.is_empty() {
-            let spoken = (scheme, version);
-            copy(client, &request, upload.as_ref(), limits.total, spoken, std::mem::take(&mut mirrors));
+            copy(client, &request, upload.as_ref(), limits.total, (scheme, version), std::mem::take(&mut mirrors));
         }
-        let http2 = is_http2(&cluster);
-        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh, scheme, http2 };
+        let spoken = spoken(&cluster);
+        let attempt = Attempt { client, share: &load, upload: upload.as_ref(), fresh, scheme, spoken };
         let mut tried = attempt.run(request, &mut attempts, &mut timing).await;
         if let (Tried::Answered { response, .. }, Some(affinity)) = (&mut tried, &affinity) {
             affinity.give_cookies(response.headers_mut());
         }
         let (wait, next) = match tried {
-            Tried::Answered { response, carrier, .. } if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                let is_agreed = websocket.as_ref().is_some_and(|agreement| agreement.is_given(response.headers()));
-                let (true, Carrier::Http1(connection)) = (is_agreed, carrier) else {
-                    return reply(
-                        upstream_failure::reset(Reset::Protocol, attempts.is_retry()),
-                        record,
-                        fields.as_ref(),
-                    );
-                };
-                // Boxed: rare, and large with the whole connection in it.
-                let switch = returned::switch(client, response, *connection, record, load, fields.as_ref());
-                return Box::pin(switch).await;
-            }
-            Tried::Answered { response, .. }
-                if websocket.as_ref().is_some_and(|agreement| agreement.is_feigned(response.status())) =>
-            {
-                return reply(upstream_failure::reset(Reset::Protocol, attempts.is_retry()), record, fields.as_ref());
-            }
             Tried::Answered { response, carrier, again, is_whole } => {
                 let (status, headers) = (response.status(), response.headers());
+                let meaning = Agreement::meaning(websocket.as_ref(), status, headers, carrier.is_http2());
+                if meaning != Meaning::Answer {
+                    let (parts, body) = response.into_parts();
+                    // Boxed: rare, and large with the whole connection in it.
+                    let switched = if meaning == Meaning::Agreed { Box::pin(carrier.switch(body)).await } else { None };
+                    return match switched.zip(websocket) {
+                        Some((switched, agreement)) => {
+                            returned::switch(client, parts, switched, &agreement, record, load, fields.as_ref())
+                        }
+                        None => reply(
+                            upstream_failure::reset(Reset::Protocol, attempts.is_retry()),
+                            record,
+                            fields.as_ref(),
+                        ),
+                    };
+                }
                 let wait = attempts.after_response(&load, status, headers, is_whole, &mut record);
                 if let Some((wait, again)) = wait.zip(again) {
                     returned::discard(client, response, carrier);

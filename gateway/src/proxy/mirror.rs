@@ -2,7 +2,7 @@
 
 use super::{
     body::RequestBody,
-    choice::{acquire, choose},
+    choice::{Spoken, acquire, choose},
     client::Client,
     load_share::LoadShare,
     tap::Tap,
@@ -63,10 +63,11 @@ pub(super) fn send(client: &Client, cluster: &Arc<Cluster>, original: &Original<
         super::attempts::new_request(original.method, original.target.clone(), original.headers.clone(), body);
     forwarded::mark_as_copy(request.headers_mut(), client.local.ip().to_canonical());
     let (share, limit) = (LoadShare::begin(chosen), original.limit.unwrap_or(PATIENCE));
-    let (scheme, http2) = (original.scheme, cluster.speaks.is_http2(original.version == Version::HTTP_2));
+    let is_http2 = cluster.speaks.is_http2(original.version == Version::HTTP_2);
+    let (scheme, spoken) = (original.scheme, if is_http2 { Spoken::Http2 } else { Spoken::Http1 });
     task::spawn_local(async move {
         let _place = place;
-        let carried = matches!(timeout(limit, carry(&worker, &share, request, scheme, http2)).await, Ok(Some(())));
+        let carried = matches!(timeout(limit, carry(&worker, &share, request, scheme, spoken)).await, Ok(Some(())));
         let mirrors = worker.telemetry().mirrors();
         if carried {
             mirrors.sent.inc()
@@ -82,9 +83,9 @@ async fn carry(
     share: &LoadShare,
     request: Box<Request<RequestBody>>,
     scheme: &str,
-    http2: bool,
+    spoken: Spoken,
 ) -> Option<()> {
-    let mut carrier = acquire(worker, share, request.headers(), None, false, http2).await.ok()?;
+    let mut carrier = acquire(worker, share, request.headers(), None, false, spoken).await.ok()?;
     let mut body = carrier.send(request, scheme).await.ok()?.into_body();
     poll_fn(|cx| {
         loop {

@@ -1,8 +1,9 @@
 //! A place on an HTTP/2 connection to an endpoint, and the connection where there is none.
 
-use super::{body::RequestBody, load_share::LoadShare, worker::Worker};
+use super::{body::RequestBody, choice::Spoken, load_share::LoadShare, worker::Worker};
 use crate::{
     balance::limits::{ConnectionPermit, Limited},
+    model::traffic_policy::ConnectionPool,
     routing::{cluster::Cluster, traffic::Traffic},
     upstream::{
         carrier::Carrier,
@@ -15,15 +16,18 @@ use crate::{
     },
 };
 use futures_util::FutureExt as _;
-use std::{rc::Rc, sync::Arc};
+use std::{io, rc::Rc, sync::Arc};
+use tokio::time::timeout;
 
 /// A place on a connection to the endpoint of `share`; a new connection, when no other has room for the request. Within
-/// the bounds of `connectionPool`, which count as those of HTTP/1 do. It begins with `opening`.
+/// the bounds of `connectionPool`, which count as those of HTTP/1 do. It begins with `opening`. `None` for a WebSocket that
+/// the endpoint does not take on a stream.
 pub(super) async fn acquire(
     worker: &Rc<Worker>,
     share: &LoadShare,
     opening: &Opening,
-) -> Result<Carrier<RequestBody>, ConnectError> {
+    spoken: Spoken,
+) -> Result<Option<Carrier<RequestBody>>, ConnectError> {
     let traffic = share.traffic();
     let settings = traffic.and_then(|traffic| traffic.connections.as_ref());
     let bounded = traffic.zip(settings);
@@ -45,11 +49,28 @@ pub(super) async fn acquire(
             place(worker, share, &key).await?
         }
     };
+    if spoken == Spoken::WebSocket && !takes_websockets(worker, settings, &stream).await? {
+        return Ok(None);
+    }
     if let Some((traffic, settings)) = bounded {
         let request = traffic.balancer.memory().limits.permit(Limited::Request, settings.max_requests);
         share.admit(request.ok_or(ConnectError::Overflow)?);
     }
-    Ok(Carrier::Http2(Box::new(stream)))
+    Ok(Some(Carrier::Http2(Box::new(stream))))
+}
+
+/// Whether the endpoint of `stream` takes WebSockets on its streams. It may not have said so yet, for as long as a connection
+/// may take to come about.
+async fn takes_websockets(
+    worker: &Worker,
+    settings: Option<&ConnectionPool>,
+    stream: &Stream<RequestBody>,
+) -> Result<bool, ConnectError> {
+    let limit = settings.and_then(|settings| settings.connect_timeout);
+    match timeout(limit.unwrap_or_else(|| worker.settings().limits.connect_timeout), stream.takes_connect()).await {
+        Ok(takes) => takes.map_err(|_closed| ConnectError::Failed(io::ErrorKind::ConnectionReset)),
+        Err(_passed) => Err(ConnectError::TimedOut),
+    }
 }
 
 /// A place on a connection that is made now, unless there may be no more of them and this worker has one.

@@ -9,17 +9,16 @@ use super::{
     record::Record,
     timing::Timing,
     tunnel::Tunnel,
+    websocket::{ACCEPT, Agreement},
 };
 use crate::{
     message::{forwarded, hop_by_hop, retry_policy::Reset},
-    upstream::{
-        carrier::{AnswerBody, Carrier},
-        connection::UpstreamConnection,
-    },
+    upstream::carrier::{AnswerBody, Carrier, Switched},
 };
 use http::{
     HeaderMap, HeaderValue, Response, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE},
+    response::Parts,
 };
 use http_body::Body as _;
 use std::{
@@ -107,28 +106,32 @@ pub(super) fn discard(client: &Client, response: Response<AnswerBody>, carrier: 
     }
 }
 
-/// The endpoint has switched protocols: hands both connections over to a tunnel, once this answer is written.
-pub(super) async fn switch(
+/// The endpoint has agreed to another protocol: hands both sides over to a tunnel, once this answer is written. It is the
+/// one of HTTP/1.1 in any case, as in Envoy (`transformUpgradeResponseFromH2toH1` in its source/common/http/utility.cc).
+pub(super) fn switch(
     client: &Client,
-    response: Response<AnswerBody>,
-    mut connection: UpstreamConnection<RequestBody>,
+    mut parts: Parts,
+    switched: Switched,
+    agreement: &Agreement,
     mut record: Record,
     load: LoadShare,
     fields: Option<&ResponseFields>,
 ) -> Response<ResponseBody> {
-    let (mut parts, _) = response.into_parts();
     parts.extensions.clear();
     let protocol = parts.headers.get(UPGRADE).cloned().unwrap_or(HeaderValue::from_static("websocket"));
     hop_by_hop::remove(&mut parts.headers);
     parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, protocol);
+    if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+        parts.status = StatusCode::SWITCHING_PROTOCOLS;
+        parts.headers.remove(CONTENT_LENGTH);
+        if let Some(accept) = agreement.accept() {
+            parts.headers.insert(ACCEPT, accept);
+        }
+    }
     finish_head(parts.status, &mut parts.headers, &mut record, fields);
     record.answered(parts.status, Outcome::VIA_UPSTREAM);
-
-    load.keep(connection.take_lease());
-    let upstream = connection.into_tunnel().await;
-    let tunnel = Tunnel::new(upstream.io.into_inner(), upstream.read_buf, record, load);
-    client.tunnel.replace(Some(Box::new(tunnel)));
+    client.tunnel.replace(Some(Box::new(Tunnel::new(switched, record, load))));
     Response::from_parts(parts, ResponseBody::Empty)
 }
 

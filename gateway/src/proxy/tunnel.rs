@@ -7,24 +7,28 @@ use super::{
     record::Record,
     relay::{End, Lifetime, Meter, relay},
 };
-use crate::upstream::stream::Stream;
+use crate::upstream::carrier::{Duplex, Switched};
 use bytes::Bytes;
 use std::{future::poll_fn, io, pin::pin, task::Poll};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-/// The endpoint's half of a switched connection, waiting for the client's.
+/// The endpoint's half of an exchange that has been switched, waiting for the client's.
 #[derive(Debug)]
 pub(super) struct Tunnel {
-    upstream: Stream,
-    /// What the endpoint sent right behind its 101.
+    upstream: Box<dyn Duplex>,
+    /// What the endpoint sent right behind its agreement.
     greeting: Bytes,
+    /// The endpoint goes on when the client has ended its side.
+    pub(super) knows_half_close: bool,
     record: Record,
     _load: LoadShare,
 }
 
 impl Tunnel {
-    pub(super) fn new(upstream: Stream, greeting: Bytes, record: Record, load: LoadShare) -> Self {
-        Self { upstream, greeting, record, _load: load }
+    pub(super) fn new(switched: Switched, record: Record, load: LoadShare) -> Self {
+        let Switched { bytes, greeting, lease, knows_half_close } = switched;
+        load.keep(lease);
+        Self { upstream: bytes, greeting, knows_half_close, record, _load: load }
     }
 
     /// Carries bytes until both sides have ended, one has failed, or the client of `activity` has taken nothing of what is

@@ -3,15 +3,18 @@
 use super::{
     connection::{RequestBody, SendError, UpstreamConnection},
     http2::{self, Stream},
+    lease::Lease,
 };
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll},
 };
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// See the module.
 #[derive(Debug)]
@@ -25,6 +28,22 @@ pub(crate) enum Carrier<B: RequestBody> {
 pub(crate) enum AnswerBody {
     Http1(Incoming),
     Http2(http2::AnswerBody),
+}
+
+/// Bytes both ways.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + fmt::Debug + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Unpin> Duplex for T {}
+
+/// What is left of an exchange once its endpoint speaks another protocol.
+#[derive(Debug)]
+pub(crate) struct Switched {
+    pub(crate) bytes: Box<dyn Duplex>,
+    /// What the endpoint sent right behind its answer.
+    pub(crate) greeting: Bytes,
+    pub(crate) lease: Option<Box<Lease>>,
+    /// The end of the other side is not that of both: so it is on a stream, where HTTP/2 knows half-closed ones (RFC 9113 §5.1).
+    pub(crate) knows_half_close: bool,
 }
 
 /// Why an answer's body ends before its end.
@@ -43,6 +62,10 @@ impl<B: RequestBody> Carrier<B> {
             Self::Http1(connection) => connection.exchanges,
             Self::Http2(stream) => stream.exchanges,
         }
+    }
+
+    pub(crate) const fn is_http2(&self) -> bool {
+        matches!(self, Self::Http2(_))
     }
 
     /// Sends `request`, which a client has made over `scheme`, and waits for the head of the answer. The body comes only while
@@ -67,6 +90,27 @@ impl<B: RequestBody> Carrier<B> {
         match self {
             Self::Http1(connection) => _ = connection.poll_drive(cx),
             Self::Http2(stream) => stream.poll_drive(cx),
+        }
+    }
+
+    /// What is behind `answer`, with which the endpoint has agreed to another protocol. `None` for any other answer by HTTP/2.
+    pub(crate) async fn switch(self, answer: AnswerBody) -> Option<Switched> {
+        match (self, answer) {
+            (Self::Http1(mut connection), _) => {
+                let lease = connection.take_lease();
+                let parts = connection.into_tunnel().await;
+                Some(Switched {
+                    bytes: Box::new(parts.io.into_inner()),
+                    greeting: parts.read_buf,
+                    lease,
+                    knows_half_close: false,
+                })
+            }
+            (Self::Http2(stream), AnswerBody::Http2(answer)) => {
+                let bytes = Box::new(stream.into_duplex(answer)?);
+                Some(Switched { bytes, greeting: Bytes::new(), lease: None, knows_half_close: true })
+            }
+            (Self::Http2(_), AnswerBody::Http1(_)) => None,
         }
     }
 

@@ -4,10 +4,13 @@
 //! the request and its body; the body of the answer is read from the [`Answer`].
 
 mod answer;
+mod duplex;
 mod head;
+mod pulse;
 mod upload;
 
 pub(crate) use answer::AnswerBody;
+pub(crate) use duplex::Duplex;
 
 use super::{
     connection::{RequestBody, SendError, SendErrorKind},
@@ -19,10 +22,12 @@ use crate::{
 };
 use bytes::Bytes;
 use h2::{
-    Ping, PingPong, Reason,
+    Reason, SendStream,
     client::{Builder, Connection, SendRequest},
+    ext::Protocol,
 };
 use http::{Request, Response, Version};
+use pulse::Pulse;
 use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
@@ -62,6 +67,9 @@ pub(crate) struct Http2Connection {
     most_streams: usize,
     /// No more requests are to be sent on it; those in progress come to their end.
     is_closing: Rc<Cell<bool>>,
+    pulse: Rc<Pulse>,
+    /// The endpoint has said what it allows.
+    is_settled: Cell<bool>,
     lease: Option<Rc<Lease>>,
     /// Others may close it to have one in its place.
     is_resting: Cell<bool>,
@@ -74,9 +82,15 @@ pub(crate) struct Http2Connection {
 pub(crate) struct Stream<B: RequestBody> {
     place: Place,
     upload: Option<Upload<B>>,
+    /// Of what the endpoint is sent after it has agreed to an extended CONNECT.
+    connect: Option<SendStream<Bytes>>,
     /// How many requests the connection had carried before.
     pub(crate) exchanges: u32,
 }
+
+/// There is no connection any more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closed;
 
 #[derive(Debug)]
 struct Place(Rc<Http2Connection>);
@@ -94,7 +108,7 @@ impl Http2Connection {
         allows: Option<usize>,
         lease: Option<Box<Lease>>,
     ) -> Result<Rc<Self>, h2::Error> {
-        let (sender, connection) = Builder::new()
+        let (sender, mut connection) = Builder::new()
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -107,7 +121,9 @@ impl Http2Connection {
         let is_closing = Rc::new(Cell::new(false));
         let most_streams =
             settings.max_concurrent_streams.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-        let driver = drive(connection, endpoint, settings.keepalive, Rc::clone(&is_closing), lease.clone());
+        let pulse = Pulse::new(connection.ping_pong());
+        let keepalive = settings.keepalive.map(|keepalive| (keepalive, Rc::clone(&pulse)));
+        let driver = drive(connection, endpoint, keepalive, Rc::clone(&is_closing), lease.clone());
         task::spawn_local(driver);
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
@@ -115,6 +131,8 @@ impl Http2Connection {
             exchanges: Cell::new(0),
             most_streams,
             is_closing,
+            pulse,
+            is_settled: Cell::new(false),
             lease,
             is_resting: Cell::new(false),
             idle_since: Cell::new(None),
@@ -164,7 +182,7 @@ impl Http2Connection {
         self.exchanges.set(exchanges.saturating_add(1));
         self.streams.set(self.streams.get() + 1);
         self.idle_since.set(None);
-        Some(Stream { place: Place(Rc::clone(self)), upload: None, exchanges })
+        Some(Stream { place: Place(Rc::clone(self)), upload: None, connect: None, exchanges })
     }
 }
 
@@ -190,10 +208,13 @@ impl<B: RequestBody> Stream<B> {
             return Err(SendError { kind: kind(&error), unsent: Some(request) });
         }
         let (head, body) = request.into_parts();
-        let is_whole = body.is_end_stream();
+        let is_connect = head.extensions.get::<Protocol>().is_some();
+        let is_whole = !is_connect && body.is_end_stream();
         let sent = sender.send_request(head::of(head, scheme), is_whole);
         let (mut answer, stream) = sent.map_err(|error| SendError { kind: kind(&error), unsent: None })?;
-        if !is_whole {
+        if is_connect {
+            self.connect = Some(stream);
+        } else if !is_whole {
             self.upload = Some(Upload::new(stream, body));
         }
         let answered = poll_fn(|cx| {
@@ -209,10 +230,36 @@ impl<B: RequestBody> Stream<B> {
                     return Err(SendError { kind: SendErrorKind::Protocol, unsent: None });
                 }
                 *response.version_mut() = Version::HTTP_11;
+                if !response.status().is_success()
+                    && let Some(mut nothing_more) = self.connect.take()
+                {
+                    // It fails for a stream that has ended.
+                    let _ended = nothing_more.send_data(Bytes::new(), true).is_ok();
+                }
                 Ok(response)
             }
             Err(kind) => Err(SendError { kind, unsent: None }),
         }
+    }
+
+    /// Whether the endpoint takes an extended CONNECT (RFC 8441 §3), of which it must have said so before.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub(crate) async fn takes_connect(&self) -> Result<bool, Closed> {
+        let connection = &self.place.0;
+        // Settings come before everything else (RFC 9113 §3.4).
+        if !connection.is_settled.get() && !connection.pulse.beat_once().await {
+            connection.is_closing.set(true);
+            return Err(Closed);
+        }
+        connection.is_settled.set(true);
+        Ok(connection.sender.borrow().is_extended_connect_protocol_enabled())
+    }
+
+    /// The bytes behind `answer`, with which the endpoint has agreed to an extended CONNECT; `None` for any other answer.
+    pub(crate) fn into_duplex(self, answer: AnswerBody) -> Option<Duplex> {
+        Some(Duplex::new(self.connect?, answer.into_stream(), self.place))
     }
 
     /// Sends what there is of the request's body.
@@ -233,18 +280,17 @@ impl<B: RequestBody> Stream<B> {
 
 /// Drives `connection` to its end. `_lease` is that of its socket.
 async fn drive<T: AsyncRead + AsyncWrite + Unpin>(
-    mut connection: Connection<T, Bytes>,
+    connection: Connection<T, Bytes>,
     endpoint: SocketAddr,
-    keepalive: Option<Http2Keepalive>,
+    keepalive: Option<(Http2Keepalive, Rc<Pulse>)>,
     is_closing: Rc<Cell<bool>>,
     _lease: Option<Rc<Lease>>,
 ) {
-    let ping = connection.ping_pong();
-    let ended = match keepalive.zip(ping) {
+    let ended = match keepalive {
         None => connection.await,
-        Some((keepalive, ping)) => tokio::select! {
+        Some((keepalive, pulse)) => tokio::select! {
             ended = connection => ended,
-            () = silence(ping, keepalive) => {
+            () = silence(&pulse, keepalive) => {
                 tracing::debug!(%endpoint, "no sign of life");
                 Ok(())
             }
@@ -257,11 +303,10 @@ async fn drive<T: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Returns once the endpoint has not answered in time.
-async fn silence(mut ping: PingPong, keepalive: Http2Keepalive) {
+async fn silence(pulse: &Pulse, keepalive: Http2Keepalive) {
     loop {
         sleep(keepalive.interval).await;
-        let pong = timeout(keepalive.timeout, ping.ping(Ping::opaque())).await;
-        if !matches!(pong, Ok(Ok(_))) {
+        if !timeout(keepalive.timeout, pulse.beat()).await.unwrap_or(false) {
             return;
         }
     }

@@ -40,6 +40,8 @@ pub struct Manners {
     pub streams: Option<u32>,
     /// So many requests, and a connection is told that no more will be looked at.
     pub requests: Option<usize>,
+    /// It takes an extended CONNECT (RFC 8441).
+    pub connect: bool,
 }
 
 /// A listening backend; dropping it closes the port and every connection.
@@ -81,6 +83,9 @@ impl Http2Backend {
                         let mut builder = h2::server::Builder::new();
                         if let Some(streams) = manners.streams {
                             builder.max_concurrent_streams(streams);
+                        }
+                        if manners.connect {
+                            builder.enable_connect_protocol();
                         }
                         let Ok(mut connection) = builder.handshake(stream).await else { return };
                         let mut served = 0;

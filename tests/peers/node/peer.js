@@ -75,11 +75,21 @@ async function serve(content) {
   const listen = (server) => new Promise((resolve) => server.listen(0, () => resolve(server.address().port)));
   const first = http.createServer(handler);
   first.keepAliveTimeout = 600000;
-  new WebSocketServer({ server: first, path: '/ws' }).on('connection', (socket) => {
+  const giveBack = (socket) => {
     socket.on('message', (message, binary) => socket.send(message, { binary }));
     socket.on('error', (error) => console.error(error));
+  };
+  new WebSocketServer({ server: first, path: '/ws' }).on('connection', giveBack);
+  const second = http2.createServer({ settings: { enableConnectProtocol: true } }, handler);
+  second.on('connect', ({ headers, stream }) => {
+    if (headers[':protocol'] !== 'websocket' || headers[':path'] !== '/ws') {
+      stream.respond({ ':status': 404 }, { endStream: true });
+      return;
+    }
+    stream.respond({ ':status': 200 });
+    giveBack(speakOn(stream, true));
   });
-  console.log(`ready http=${await listen(first)} http2=${await listen(http2.createServer(handler))}`);
+  console.log(`ready http=${await listen(first)} http2=${await listen(second)}`);
 }
 
 function secrets(how, content) {
@@ -210,7 +220,15 @@ async function events(how, base, content, _sizes, backends) {
   other.close();
 }
 
-// A WebSocket on a stream of HTTP/2 (RFC 8441), which ws speaks once it is there.
+// A WebSocket on a stream of HTTP/2 (RFC 8441), once both sides have agreed to it.
+function speakOn(stream, isServer) {
+  const socket = new WebSocket(null, undefined, { closeTimeout: 30000 });
+  socket._isServer = isServer;
+  socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 0, skipUTF8Validation: false });
+  return socket;
+}
+
+// Asks for one.
 async function onStream(how, base, path, content) {
   const session = http2.connect(base, secrets(how, content));
   const settings = await new Promise((resolve, reject) => {
@@ -226,9 +244,7 @@ async function onStream(how, base, path, content) {
     stream.once('error', reject);
   });
   if (fields[':status'] !== 200) throw new Error(`${fields[':status']} for a CONNECT`);
-  const socket = new WebSocket(null, undefined, { closeTimeout: 30000 });
-  socket._isServer = false;
-  socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 0, skipUTF8Validation: false });
+  const socket = speakOn(stream, false);
   socket.once('close', () => session.close());
   return socket;
 }

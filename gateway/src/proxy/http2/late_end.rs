@@ -27,7 +27,7 @@ pin_project! {
         #[pin]
         inner: T,
         activity: Rc<Activity>,
-        patience: Duration,
+        patience: Option<Duration>,
         ended: Option<Pin<Box<Sleep>>>,
         is_answered: bool,
     }
@@ -35,8 +35,8 @@ pin_project! {
 
 impl<T> LateEnd<T> {
     /// `activity` is told whether the client takes what is sent to it; `patience` is how long the other side may go on once
-    /// `inner` has ended.
-    pub(super) fn new(inner: T, activity: Rc<Activity>, patience: Duration) -> Self {
+    /// `inner` has ended, `None` where the end is to show at once.
+    pub(super) fn new(inner: T, activity: Rc<Activity>, patience: Option<Duration>) -> Self {
         Self { inner, activity, patience, ended: None, is_answered: false }
     }
 }
@@ -58,7 +58,7 @@ impl<T: AsyncRead + AsyncWrite> AsyncRead for LateEnd<T> {
         if let Poll::Ready(Err(reset)) = this.inner.poll_flush(cx) {
             return Poll::Ready(Err(reset));
         }
-        let patience = *this.patience;
+        let Some(patience) = *this.patience else { return Poll::Ready(Ok(())) };
         ready!(this.ended.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -103,7 +103,7 @@ mod tests {
         for (patience, is_answered) in [(LATE, true), (SOON, false)] {
             let (mut client, inner) = duplex(64);
             let activity = Rc::new(Activity::new(Rc::new(Clock::new())));
-            let mut late = LateEnd::new(inner, activity, patience);
+            let mut late = LateEnd::new(inner, activity, Some(patience));
             client.write_all(b"last").await.unwrap();
             client.shutdown().await.unwrap();
             let mut bytes = [0; 8];

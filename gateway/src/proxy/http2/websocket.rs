@@ -71,7 +71,8 @@ impl Connect {
                 let activity = &stream.activity;
                 activity.set_stalled(false);
                 stream.worker.watch(activity);
-                let bytes = LateEnd::new(TokioIo::new(bytes), Rc::clone(activity), LAST_WORDS);
+                let patience = (!tunnel.knows_half_close).then_some(LAST_WORDS);
+                let bytes = LateEnd::new(TokioIo::new(bytes), Rc::clone(activity), patience);
                 tunnel.run(bytes, Bytes::new(), stream.worker.lane(), activity).await;
             }
         });

@@ -20,6 +20,10 @@ impl AnswerBody {
     pub(super) fn new(stream: RecvStream) -> Self {
         Self { stream, is_past_data: false }
     }
+
+    pub(super) fn into_stream(self) -> RecvStream {
+        self.stream
+    }
 }
 
 impl Body for AnswerBody {

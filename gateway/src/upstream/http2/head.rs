@@ -1,17 +1,19 @@
 //! The head of a request as HTTP/2 wants it.
 
 use crate::message::hop_by_hop;
+use h2::ext::Protocol;
 use http::{
-    HeaderValue, Request, Uri, Version,
-    header::HOST,
+    HeaderValue, Method, Request, Uri, Version,
+    header::{CONTENT_LENGTH, HOST},
     request::Parts,
     uri::{Authority, Scheme},
 };
 
 /// The head with `host` as `:authority`, and without what HTTP/2 does not know (RFC 9113 §8.2.2). A host that is no
-/// authority stays what it is.
+/// authority stays what it is. A request for an upgrade, in which the protocol is named, becomes an extended CONNECT (RFC 8441 §4),
+/// as in Envoy (`transformUpgradeRequestFromH1toH2` in its source/common/http/utility.cc).
 pub(super) fn of(parts: Parts, scheme: &str) -> Request<()> {
-    let Parts { method, uri, mut headers, .. } = parts;
+    let Parts { mut method, uri, mut headers, mut extensions, .. } = parts;
     // A route may have set some of them.
     hop_by_hop::remove(&mut headers);
     let host = headers.get(HOST).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -23,6 +25,11 @@ pub(super) fn of(parts: Parts, scheme: &str) -> Request<()> {
         headers.remove(HOST);
         (of_target.scheme, of_target.authority) = (Some(scheme), Some(authority));
         *request.version_mut() = Version::HTTP_2;
+    }
+    if let Some(protocol) = extensions.remove::<Protocol>() {
+        method = Method::CONNECT;
+        headers.remove(CONTENT_LENGTH);
+        request.extensions_mut().insert(protocol);
     }
     // A target is there, and it begins with a slash: the parts go together.
     *request.uri_mut() = Uri::from_parts(of_target).unwrap_or_default();
@@ -62,6 +69,22 @@ mod tests {
             );
             assert_eq!(head.version(), Version::HTTP_11);
         }
+    }
+
+    #[test]
+    fn an_upgrade_is_a_connect_with_its_target() {
+        let mut request = Request::get("/chat").body(()).expect("a request");
+        let fields =
+            [("host", "a"), ("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
+        for (name, value) in fields {
+            request.headers_mut().append(name, HeaderValue::from_static(value));
+        }
+        request.extensions_mut().insert(Protocol::from_static("websocket"));
+        let head = of(request.into_parts().0, "http");
+        assert_eq!((head.method(), head.uri()), (&Method::CONNECT, &Uri::from_static("http://a/chat")));
+        assert_eq!(head.extensions().get::<Protocol>().map(Protocol::as_str), Some("websocket"));
+        let names: Vec<&str> = head.headers().keys().map(http::HeaderName::as_str).collect();
+        assert_eq!(names, ["sec-websocket-version"]);
     }
 
     #[test]
