@@ -51,29 +51,32 @@ impl Gateway {
         }
     }
 
-    /// Trailers are compared as fields.
     fn ask_over_http2(self, asked: &Request) -> Result<Answer, &'static str> {
         let address = SocketAddr::new(self.address, asked.port);
         TcpStream::connect_timeout(&address, PATIENCE).or(Err("connection refused"))?;
-        let client = Http2Client::connect(address);
-        let uri = format!("http://{}{}", asked.authority, asked.target);
-        let mut request = http::Request::builder().method(&*asked.method).uri(uri).version(http::Version::HTTP_2);
-        for (name, value) in &asked.fields {
-            request = request.header(name, value);
-        }
-        let request = request.body(()).or(Err("no request of HTTP/2"))?;
-        let answer = match asked.body.as_bytes() {
-            [] => client.ask(request),
-            body => client.send(request, body, None),
-        };
-        let answer = answer.map_err(|error| if error.is_reset() { "stream reset" } else { "connection closed" })?;
-        let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        let mut fields: Vec<(String, String)> = answer.head.headers.iter().map(text).collect();
-        let trailers = answer.trailers.iter().flatten().map(text);
-        fields.extend(trailers.map(|(name, value)| (format!("(trailer) {name}"), value)));
-        let start = format!("HTTP/2 {}", answer.status());
-        Ok(Answer::of(&Message { start, fields, body: answer.body, trailers: Vec::new() }))
+        ask_on(&Http2Client::connect(address), "http", asked)
     }
+}
+
+/// Asks on a connection of HTTP/2. Trailers are compared as fields.
+pub(crate) fn ask_on(client: &Http2Client, scheme: &str, asked: &Request) -> Result<Answer, &'static str> {
+    let uri = format!("{scheme}://{}{}", asked.authority, asked.target);
+    let mut request = http::Request::builder().method(&*asked.method).uri(uri).version(http::Version::HTTP_2);
+    for (name, value) in &asked.fields {
+        request = request.header(name, value);
+    }
+    let request = request.body(()).or(Err("no request of HTTP/2"))?;
+    let answer = match asked.body.as_bytes() {
+        [] => client.ask(request),
+        body => client.send(request, body, None),
+    };
+    let answer = answer.map_err(|error| if error.is_reset() { "stream reset" } else { "connection closed" })?;
+    let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    let mut fields: Vec<(String, String)> = answer.head.headers.iter().map(text).collect();
+    let trailers = answer.trailers.iter().flatten().map(text);
+    fields.extend(trailers.map(|(name, value)| (format!("(trailer) {name}"), value)));
+    let start = format!("HTTP/2 {}", answer.status());
+    Ok(Answer::of(&Message { start, fields, body: answer.body, trailers: Vec::new() }))
 }

@@ -186,7 +186,7 @@ impl Request {
     pub(crate) fn prepare(&mut self, certificates: &Arc<Certificates>) -> anyhow::Result<()> {
         if let Some(tls) = &self.tls {
             let host = self.authority.split(':').next().unwrap_or_default();
-            self.client = Some(Client::of(tls, host, certificates)?);
+            self.client = Some(Client::of(tls, host, self.http2, certificates)?);
         }
         Ok(())
     }

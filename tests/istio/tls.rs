@@ -1,9 +1,9 @@
 //! Requests over TLS: what of a handshake a case can ask for, and what came of it.
 
-use super::{answer::Answer, certificates::Certificates, request::Request};
+use super::{answer::Answer, certificates::Certificates, exchange::ask_on, request::Request};
 use anyhow::{Context, bail};
-use harness::tls::client::Dialect;
-use rustls::{CipherSuite, version};
+use harness::{http2::client::Http2Client, tls::client::Dialect};
+use rustls::{CipherSuite, ProtocolVersion, pki_types::CertificateDer, version};
 use serde::Deserialize;
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -13,7 +13,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 pub(crate) struct TlsLine {
     /// The server name; empty for none. The host of the URL when left out.
     sni: Option<String>,
-    /// What is offered; `http/1.1` when left out.
+    /// What is offered; what the request is spoken in when left out.
     alpn: Option<Vec<String>>,
     /// Whose certificate is shown when one is asked for: a name of `certificates.rs`.
     client: Option<String>,
@@ -40,8 +40,13 @@ pub(crate) struct Handshake {
 }
 
 impl Client {
-    /// The client that `line` describes, for requests to `host`.
-    pub(crate) fn of(line: &TlsLine, host: &str, certificates: &Arc<Certificates>) -> anyhow::Result<Self> {
+    /// The client that `line` describes, for requests to `host`, by HTTP/2 if `http2`.
+    pub(crate) fn of(
+        line: &TlsLine,
+        host: &str,
+        http2: bool,
+        certificates: &Arc<Certificates>,
+    ) -> anyhow::Result<Self> {
         let mut dialect = match line.sni.as_deref() {
             Some("") => Dialect::nameless(),
             Some(name) => Dialect::asking(name),
@@ -49,6 +54,8 @@ impl Client {
         };
         if let Some(alpn) = &line.alpn {
             dialect = dialect.offering(&alpn.iter().map(String::as_str).collect::<Vec<_>>());
+        } else if http2 {
+            dialect = dialect.offering(&["h2"]);
         }
         match line.version.as_deref() {
             None => {}
@@ -75,18 +82,42 @@ impl Client {
     }
 
     fn try_ask(&self, address: SocketAddr, request: &Request) -> io::Result<Answer> {
+        if request.http2 && request.method != "TLS" {
+            return self.try_ask_by_http2(address, request);
+        }
         let mut client = self.dialect.connect(address)?;
-        let version = client.version().map(|version| format!("{version:?}")).unwrap_or_default();
-        let handshake = Handshake {
-            certificate: self.certificates.name_of(&client.certificate()),
-            alpn: client.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned()).unwrap_or_default(),
-            version,
-        };
+        let handshake = self.handshake(&client.certificate(), client.alpn(), client.version());
         if request.method == "TLS" {
             return Ok(Answer::Handshake(handshake));
         }
         let message = client.exchange(request.bytes())?;
         Ok(Answer::of(&message).over(handshake))
+    }
+
+    fn try_ask_by_http2(&self, address: SocketAddr, request: &Request) -> io::Result<Answer> {
+        let mut handshake = None;
+        let client = Http2Client::connect_by_tls(address, &self.dialect, |met| {
+            let certificate = met.peer_certificates().and_then(|chain| chain.first());
+            handshake = certificate.map(|shown| self.handshake(shown, met.alpn_protocol(), met.protocol_version()));
+        })?;
+        let answer = ask_on(&client, "https", request).map_err(io::Error::other)?;
+        Ok(match handshake {
+            Some(handshake) => answer.over(handshake),
+            None => answer,
+        })
+    }
+
+    fn handshake(
+        &self,
+        certificate: &CertificateDer<'_>,
+        alpn: Option<&[u8]>,
+        version: Option<ProtocolVersion>,
+    ) -> Handshake {
+        Handshake {
+            certificate: self.certificates.name_of(certificate),
+            alpn: alpn.map(|alpn| String::from_utf8_lossy(alpn).into_owned()).unwrap_or_default(),
+            version: version.map(|version| format!("{version:?}")).unwrap_or_default(),
+        }
     }
 }
 

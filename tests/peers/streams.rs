@@ -26,14 +26,14 @@ fn trailers_pass_both_ways() {
     world::run("peers::trailers_pass_both_ways", |world| {
         // The others have no trailers.
         let backends = named(&["go", "go2", "node", "node2", "haproxy", "haproxy2", "envoy", "envoy2"]);
-        exercise(world, &[Fast::Off], "trailers", &clients::TRAILERS, &backends);
+        exercise(world, &world::MODES, "trailers", &clients::TRAILERS, &backends);
     });
 }
 
 #[test]
 fn events_come_when_they_are_sent() {
     world::run("peers::events_come_when_they_are_sent", |world| {
-        exercise(world, &[Fast::Off], "events", &clients::LISTENERS, &BACKENDS);
+        exercise(world, &world::MODES, "events", &clients::LISTENERS, &BACKENDS);
     });
 }
 

@@ -1,13 +1,22 @@
 //! A client of HTTP/2 that does what a test tells it.
 
+use crate::tls::client::Dialect;
 use bytes::Bytes;
 use h2::{
     RecvStream, SendStream,
     client::{ResponseFuture, SendRequest},
 };
 use http::{HeaderMap, Request, response::Parts};
-use std::{future::Future, net::SocketAddr, time::Duration};
-use tokio::{net::TcpStream, runtime::Runtime, task::JoinHandle, time::timeout};
+use rustls::ClientConnection;
+use std::{future::Future, io, net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    runtime::Runtime,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
 
 /// Everything that is waited for comes within this, on the slowest machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,10 +47,32 @@ pub struct Begun {
 impl Http2Client {
     /// With prior knowledge.
     pub fn connect(address: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.expect("a runtime");
+        let runtime = runtime();
+        let stream = runtime.block_on(TcpStream::connect(address)).expect("a connection");
+        Self::on(runtime, stream)
+    }
+
+    /// Over TLS, spoken as `dialect` says, which should offer it. Tells `met` of the handshake.
+    ///
+    /// # Errors
+    /// When there is no TLS.
+    pub fn connect_by_tls(
+        address: SocketAddr,
+        dialect: &Dialect,
+        met: impl FnOnce(&ClientConnection),
+    ) -> io::Result<Self> {
+        let runtime = runtime();
+        let (config, name) = dialect.spoken();
+        let stream = runtime.block_on(async {
+            let stream = TcpStream::connect(address).await?;
+            timeout(PATIENCE, TlsConnector::from(config).connect(name, stream)).await?
+        })?;
+        met(stream.get_ref().1);
+        Ok(Self::on(runtime, stream))
+    }
+
+    fn on(runtime: Runtime, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
         let (sender, driver) = runtime.block_on(async {
-            let stream = TcpStream::connect(address).await.expect("a connection");
             let (sender, connection) = h2::client::handshake(stream).await.expect("a handshake");
             (sender, tokio::spawn(connection))
         });
@@ -100,6 +131,11 @@ impl Http2Client {
         drop(sender);
         ended.expect("no panic")
     }
+}
+
+fn runtime() -> Runtime {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    runtime.expect("a runtime")
 }
 
 /// Reads an answer to its end.

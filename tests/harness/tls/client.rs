@@ -135,6 +135,16 @@ impl Dialect {
         Arc::new(config)
     }
 
+    /// What a library needs to speak so.
+    pub fn spoken(&self) -> (Arc<ClientConfig>, ServerName<'static>) {
+        let name = match &self.server_name {
+            Some(name) => ServerName::try_from(name.clone()).expect("a server name"),
+            // Addresses are not sent as server names (RFC 6066 §3).
+            None => ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into()),
+        };
+        (self.config.clone().unwrap_or_else(|| self.build()), name)
+    }
+
     /// Connects to `address` and makes the handshake.
     ///
     /// # Errors
@@ -143,12 +153,7 @@ impl Dialect {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let name = match &self.server_name {
-            Some(name) => ServerName::try_from(name.clone()).expect("a server name"),
-            // Addresses are not sent as server names (RFC 6066 §3).
-            None => ServerName::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST).into()),
-        };
-        let config = self.config.clone().unwrap_or_else(|| self.build());
+        let (config, name) = self.spoken();
         let mut connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let mut stream = stream;
         while connection.is_handshaking() {
