@@ -69,7 +69,10 @@ async fn takes_websockets(
     let limit = settings.and_then(|settings| settings.connect_timeout);
     match timeout(limit.unwrap_or_else(|| worker.settings().limits.connect_timeout), stream.takes_connect()).await {
         Ok(takes) => takes.map_err(|_closed| ConnectError::Failed(io::ErrorKind::ConnectionReset)),
-        Err(_passed) => Err(ConnectError::TimedOut),
+        Err(_passed) => {
+            stream.close_connection();
+            Err(ConnectError::TimedOut)
+        }
     }
 }
 

@@ -45,7 +45,14 @@ use upload::{Broken, Upload};
 
 /// Of an answer's body that may wait for its client; a faster endpoint waits. As towards clients.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// As many as there are first: an answer that its client does not take must not keep others from theirs, and h2 gives back
+/// the windows of a stream and of its connection together.
+const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
+
+/// What h2 may spend on small frames that nobody has read yet: 256 bytes less their length for each. Beyond it, h2 closes the
+/// connection with everything on it.
+const FRAME_BUDGET: usize = 32 * 1024 * 1024;
 
 /// Of a request's body that may wait for an endpoint that does not read.
 const SEND_BUFFER: usize = 128 * 1024;
@@ -68,8 +75,6 @@ pub(crate) struct Http2Connection {
     /// No more requests are to be sent on it; those in progress come to their end.
     is_closing: Rc<Cell<bool>>,
     pulse: Rc<Pulse>,
-    /// The endpoint has said what it allows.
-    is_settled: Cell<bool>,
     lease: Option<Rc<Lease>>,
     /// Others may close it to have one in its place.
     is_resting: Cell<bool>,
@@ -112,6 +117,7 @@ impl Http2Connection {
             .enable_push(false)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .data_frame_budget(FRAME_BUDGET)
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(HEAD_BYTES)
             .initial_max_send_streams(allows.unwrap_or(FIRST_STREAMS))
@@ -132,7 +138,6 @@ impl Http2Connection {
             most_streams,
             is_closing,
             pulse,
-            is_settled: Cell::new(false),
             lease,
             is_resting: Cell::new(false),
             idle_since: Cell::new(None),
@@ -249,12 +254,16 @@ impl<B: RequestBody> Stream<B> {
     pub(crate) async fn takes_connect(&self) -> Result<bool, Closed> {
         let connection = &self.place.0;
         // Settings come before everything else (RFC 9113 §3.4).
-        if !connection.is_settled.get() && !connection.pulse.beat_once().await {
+        if !connection.pulse.has_beaten().await {
             connection.is_closing.set(true);
             return Err(Closed);
         }
-        connection.is_settled.set(true);
         Ok(connection.sender.borrow().is_extended_connect_protocol_enabled())
+    }
+
+    /// No more requests are to be sent on its connection; those in progress come to their end.
+    pub(crate) fn close_connection(&self) {
+        self.place.0.is_closing.set(true);
     }
 
     /// The bytes behind `answer`, with which the endpoint has agreed to an extended CONNECT; `None` for any other answer.

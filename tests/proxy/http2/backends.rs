@@ -85,6 +85,34 @@ fn large_bodies_pass_whole_and_slowly_where_somebody_is_slow() {
     assert!(http1.exchange(message).body == sent);
 }
 
+/// Not even when it is as much as there may be of each.
+#[test]
+fn answers_that_nobody_takes_keep_nobody_from_others() {
+    let backend = Http2Backend::start(Manners::default(), |mut exchange| async move {
+        if exchange.head.uri.path() == "/small" {
+            return exchange.answer(200, &[], b"small");
+        }
+        exchange.answer(200, &[], &vec![b'x'; 2 << 20]);
+    });
+    let gateway = Gateway::start(&http2_to(&[backend.address()], ""));
+    let mut slow = frames::Frames::connect(gateway.address());
+    // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
+    slow.send(frames::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).expect("sent");
+    let fields = [(":method", "GET"), (":scheme", "http"), (":path", "/large"), (":authority", "a")];
+    let streams = (0..30).map(|number| 2 * number + 1);
+    for stream in streams.clone() {
+        let (flags, block) = (frames::END_HEADERS | frames::END_STREAM, frames::block(&fields));
+        slow.send(frames::HEADERS, flags, stream, &block).expect("sent");
+    }
+    for _ in streams {
+        assert!(slow.next_of(&[frames::HEADERS]).is_some());
+    }
+    for _ in 0..100 {
+        assert_eq!(gateway.connect().exchange(get("a", "/small")).text(), "small");
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
 #[test]
 fn many_requests_share_one_connection() {
     let gate = Arc::new(Semaphore::new(0));

@@ -9,7 +9,7 @@ use harness::{
     http2::{
         backend::{Exchange, Http2Backend, Manners},
         client::{Begun, Http2Client, read, read_body, request},
-        frames::{ACK, Frames, PING, SETTINGS},
+        frames::{ACK, END_HEADERS, Frames, HEADERS, PING, SETTINGS, block},
     },
     wait,
 };
@@ -22,6 +22,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
+    thread,
     time::Duration,
 };
 
@@ -311,6 +312,106 @@ fn a_backend_that_says_nothing_is_given_up() {
     let Begun { response, upload: _open } = client.begin(chat());
     assert_eq!(client.wait(read(response)).expect("an answer").status(), 503);
     wait::until("the end of both", PATIENCE, || (gateway.in_flight() == 0).then_some(()));
+}
+
+/// Servers of gRPC close connections on which PINGs come in a row.
+#[test]
+fn all_who_wait_to_hear_what_a_backend_takes_wait_for_one_ping() {
+    let pings = Arc::new(AtomicUsize::new(0));
+    let backend = Server::start({
+        let pings = Arc::clone(&pings);
+        move |stream| {
+            let mut first = [0; 3];
+            stream.peek(&mut first)?;
+            if &first != b"PRI" {
+                return speak_both(stream);
+            }
+            let mut frames = Frames::accept(stream);
+            while let Some(frame) = frames.read() {
+                if (frame.kind, frame.flags) == (PING, 0) {
+                    pings.fetch_add(1, Ordering::SeqCst);
+                    // All have come by then.
+                    thread::park_timeout(Duration::from_millis(300));
+                    frames.send(PING, ACK, 0, &frame.payload)?;
+                }
+            }
+            Ok(())
+        }
+    });
+    let gateway = Gateway::start(&http2_to(&[backend.address], ""));
+    let mut clients: Vec<Client> = (0..10).map(|_| gateway.connect()).collect();
+    for client in &mut clients {
+        client.send(ASK);
+    }
+    for client in &mut clients {
+        assert_eq!(client.head().status(), 101);
+    }
+    assert_eq!(pings.load(Ordering::SeqCst), 1);
+}
+
+/// Many short messages that one client does not read are no reason to close the connection that it shares with others.
+#[test]
+fn short_messages_for_a_slow_client_harm_nobody_else() {
+    const MESSAGE: &[u8] = b"a message of 20 bytes";
+    const MESSAGES: usize = 12_000;
+    let (said, all_said) = mpsc::channel();
+    let backend = Http2Backend::start(TAKES_CONNECT, move |mut exchange| {
+        let said = said.clone();
+        async move {
+            if exchange.head.method != Method::CONNECT {
+                return exchange.answer(200, &[], b"no chat");
+            }
+            let mut back = exchange.head(200, &[]);
+            for number in 1..=MESSAGES {
+                back.send_data(Bytes::from_static(MESSAGE), number == MESSAGES).expect("an open stream");
+            }
+            said.send(()).expect("the test waits");
+        }
+    });
+    let gateway = Gateway::start(&http2_to(&[backend.address()], NO_RETRIES));
+    let mut slow = Frames::connect(gateway.address());
+    // SETTINGS_INITIAL_WINDOW_SIZE of nothing.
+    slow.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).expect("sent");
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":path", "/chat"),
+        (":authority", "a"),
+        ("sec-websocket-version", "13"),
+    ];
+    slow.send(HEADERS, END_HEADERS, 1, &block(&fields)).expect("sent");
+    assert!(slow.next_of(&[HEADERS]).is_some());
+    all_said.recv_timeout(PATIENCE).expect("all is said");
+    for _ in 0..10 {
+        let answer = gateway.connect().exchange(get("a", "/"));
+        assert_eq!((answer.status(), answer.text()), (200, "no chat"));
+    }
+    assert_eq!(backend.connections(), 1);
+}
+
+/// Nothing is read of a client that has ended, so that nobody sees it go.
+#[test]
+fn a_client_that_has_ended_and_gone_has_no_tunnel_for_ever() {
+    let (came, comes) = mpsc::channel();
+    let backend = Http2Backend::start(TAKES_CONNECT, move |mut exchange| {
+        let came = came.clone();
+        async move {
+            let _back = exchange.head(200, &[]);
+            came.send(next(&mut exchange).await.is_none()).expect("the test waits");
+            std::future::pending::<()>().await;
+        }
+    });
+    let mut gateway = Gateway::with(&http2_to(&[backend.address()], ""), |settings| {
+        settings.limits.answer_idle_timeout = Duration::from_millis(200);
+    });
+    let client = Http2Client::connect(gateway.address());
+    let Begun { response, mut upload } = client.begin(chat());
+    let _back = client.wait(response).expect("an answer").into_body();
+    upload.send_data(Bytes::new(), true).expect("an open stream");
+    assert!(comes.recv_timeout(PATIENCE).expect("an end arrives"));
+    drop(client);
+    wait::until("the end of the tunnel", PATIENCE, || (gateway.in_flight() == 0).then_some(()));
 }
 
 /// Bytes behind a request for an upgrade are its body, and no part of the other protocol.

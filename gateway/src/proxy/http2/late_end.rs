@@ -30,6 +30,7 @@ pin_project! {
         patience: Option<Duration>,
         ended: Option<Pin<Box<Sleep>>>,
         is_answered: bool,
+        has_shown: bool,
     }
 }
 
@@ -37,7 +38,7 @@ impl<T> LateEnd<T> {
     /// `activity` is told whether the client takes what is sent to it; `patience` is how long the other side may go on once
     /// `inner` has ended, `None` where the end is to show at once.
     pub(super) fn new(inner: T, activity: Rc<Activity>, patience: Option<Duration>) -> Self {
-        Self { inner, activity, patience, ended: None, is_answered: false }
+        Self { inner, activity, patience, ended: None, is_answered: false, has_shown: false }
     }
 }
 
@@ -58,7 +59,12 @@ impl<T: AsyncRead + AsyncWrite> AsyncRead for LateEnd<T> {
         if let Poll::Ready(Err(reset)) = this.inner.poll_flush(cx) {
             return Poll::Ready(Err(reset));
         }
-        let Some(patience) = *this.patience else { return Poll::Ready(Ok(())) };
+        let Some(patience) = *this.patience else {
+            // Nobody reads any more, and so nobody sees it go: an endpoint that says nothing has the time of an answer.
+            *this.has_shown = true;
+            this.activity.set_stalled(true);
+            return Poll::Ready(Ok(()));
+        };
         ready!(this.ended.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -69,6 +75,10 @@ impl<T: AsyncWrite> AsyncWrite for LateEnd<T> {
         let this = self.project();
         let written = this.inner.poll_write(cx, &buf[..buf.len().min(PIECE)]);
         this.activity.set_stalled(written.is_pending());
+        if *this.has_shown {
+            // From now on.
+            this.activity.set_stalled(true);
+        }
         written
     }
 
